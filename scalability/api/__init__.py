@@ -1,0 +1,1 @@
+"""Klein for HTTP APIs: mounting, JSON errors, body limits, the admin listener."""

@@ -1,0 +1,1 @@
+"""scalelab-lb: the load balancer."""

@@ -1,0 +1,1 @@
+"""scalelab-cache: the shared cache over HTTP."""

@@ -1,0 +1,117 @@
+"""The command line of a component: flags made from its options, ``--help`` that explains itself, errors of one line."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+from twisted.python import usage
+
+from scalability.config.load import Field, Options, check_tables, dump, fields_of, load, render
+from scalability.errors import ConfigError
+
+COMPONENTS = ("lb", "gateway", "cache", "database", "microservice", "worker", "lab")
+
+T = TypeVar("T", bound=Options)
+
+
+def fail(who: str, message: str) -> NoReturn:
+    """End the process with one line on stderr and status 1: for what a user can correct before the server runs."""
+    raise SystemExit(f"{who}: {message}")
+
+
+class CommandLine(usage.Options, Generic[T]):
+    """Base of every plugin's ``Options``; make one with ``command_line``. After parsing, ``config`` is the typed result."""
+
+    plugin: str
+    options_class: type[T]
+    config: T
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:  # noqa: N802 - Twisted's name
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            fail(self.plugin, f"{error}; twistd -n {self.plugin} --help lists the flags")
+
+    def parseArgs(self, *rest: str) -> None:  # noqa: N802 - Twisted's name
+        if rest:
+            fail(self.plugin, f"unexpected argument {rest[0]!r}; twistd -n {self.plugin} --help lists the flags")
+
+    def postOptions(self) -> None:  # noqa: N802 - Twisted's name
+        # Without this, a second plugin started in the same folder ends with "Another twistd server is running".
+        parent = self.parent
+        if parent is not None and parent.get("pidfile") == "twistd.pid":
+            parent["pidfile"] = ""
+        file = Path(self["config"]) if self["config"] else None
+        given = {field.key: self._given[field.key] for field in fields_of(self.options_class) if field.key in self._given}
+        try:
+            if file is not None:
+                check_tables(file, COMPONENTS)
+            self.config = load(self.options_class, flags=given, environ=os.environ, file=file)
+            self.check(self.config)
+        except ConfigError as error:
+            fail(self.plugin, str(error))
+        if self["check-config"]:
+            self.print_config()
+            raise SystemExit(0)
+
+    def check(self, config: T) -> None:
+        """Look at what only the machine can tell (files, modules). Raises ConfigError. Overridden where needed."""
+
+    def print_config(self) -> None:
+        sys.stdout.write(render(self.config) + "\n")
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        try:
+            return self.__given
+        except AttributeError:
+            self.__given: dict[str, Any] = {}
+            return self.__given
+
+
+def command_line(plugin: str, options_class: type[T], summary: str) -> type[CommandLine[T]]:
+    """The ``usage.Options`` subclass of ``plugin``, made from the fields of ``options_class``."""
+    members: dict[str, Any] = {
+        "plugin": plugin,
+        "options_class": options_class,
+        "longdesc": f"{summary} Every value can also stand in a TOML file, table [{options_class.component}], or in the environment "
+        f"as SCALELAB_{options_class.component.upper()}_<NAME>; a flag wins over the environment, that over the file.",
+        "optParameters": [["config", None, None, "TOML file to read; a table per component"]],
+        "optFlags": [["check-config", None, "print the effective configuration and exit"]],
+    }
+    for field in fields_of(options_class):
+        if field.flag.flag:
+            members[f"opt_{field.key}"] = _option(field)
+    return type("Options", (CommandLine,), members)
+
+
+def _option(field: Field) -> Callable[..., None]:
+    if field.boolean:
+
+        def switch(self: CommandLine[Any]) -> None:
+            self._given[field.key] = "true"
+
+        switch.__doc__ = field.flag.help
+        return switch
+
+    def option(self: CommandLine[Any], value: str) -> None:
+        if field.repeatable:
+            self._given.setdefault(field.key, []).append(value)
+        else:
+            self._given[field.key] = value
+
+    option.__doc__ = f"{field.flag.help} {_default(field)}"
+    return option
+
+
+def _default(field: Field) -> str:
+    value = field.default
+    if field.repeatable:
+        shown = " ".join(str(v) for v in value) if isinstance(value, tuple) else ""
+        return f"(repeatable; default {shown})" if shown else "(repeatable)"
+    return "(default off)" if value is None else f"(default {value})"
+
+
+__all__ = ["COMPONENTS", "CommandLine", "command_line", "dump", "fail"]

@@ -1,0 +1,210 @@
+"""One value from four places: a flag wins over the environment, that over the TOML file, that over the default.
+
+A component's options are one frozen ``msgspec.Struct``; each field is annotated with a ``Flag`` that explains it.
+Seconds and bytes carry their unit in the attribute (``interval_s``) and not in the flag (``--interval``).
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+
+import msgspec
+
+from scalability.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What ``--help`` says of an option: one sentence with its unit. ``metavar`` names its value."""
+
+    help: str
+    metavar: str = ""
+    flag: bool = True
+    """False for what only the TOML file can say."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every component's options.
+
+    ``component`` names the TOML table and the middle of ``SCALELAB_<COMPONENT>_<NAME>``.
+    Checks that span several fields stand in ``__post_init__`` and raise ``ValueError("key: why")``.
+    """
+
+    component: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One option: ``attribute`` in Python, ``key`` in TOML (underscores), ``flag_name`` on the command line (dashes)."""
+
+    attribute: str
+    key: str
+    type: Any
+    default: Any
+    flag: Flag
+    repeatable: bool
+
+    @property
+    def flag_name(self) -> str:
+        return self.key.replace("_", "-")
+
+    @property
+    def boolean(self) -> bool:
+        """True for an option that is given without a value."""
+        return _bare(self.type) is bool
+
+
+def key_of(attribute: str) -> str:
+    """``interval_s`` is ``interval`` to its users."""
+    return attribute.removesuffix("_s")
+
+
+def fields_of(cls: type[Options]) -> tuple[Field, ...]:
+    """The options that ``cls`` declares, in order. An attribute without a Flag is a mistake of ours."""
+    found = []
+    for field in msgspec.structs.fields(cls):
+        flags = [note for note in _annotations(field.type) if isinstance(note, Flag)]
+        if len(flags) != 1:
+            raise TypeError(f"{cls.__name__}.{field.name} needs one Flag")
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        repeatable = get_origin(_bare(field.type)) is tuple
+        found.append(Field(field.name, key_of(field.name), field.type, default, flags[0], repeatable))
+    return tuple(found)
+
+
+T = TypeVar("T", bound=Options)
+
+
+def load(cls: type[T], *, flags: Mapping[str, str | Sequence[str]], environ: Mapping[str, str], file: Path | None) -> T:
+    """Build ``cls`` from ``flags`` (by key), ``environ`` and the TOML ``file``. Raises ConfigError, naming the key as its writer did."""
+    table = _table(cls, file)
+    prefix = f"SCALELAB_{cls.component.upper()}_"
+    values: dict[str, Any] = {}
+    for field in fields_of(cls):
+        variable = prefix + field.key.upper()
+        if field.key in flags:
+            name, raw = f"--{field.flag_name}", flags[field.key]
+        elif variable in environ and field.flag.flag:
+            # commas belong to ",weight=", so a space separates
+            name, raw = variable, environ[variable].split() if field.repeatable else environ[variable]
+        elif field.key in table:
+            name, raw = f"{file}: [{cls.component}] {field.key}", table[field.key]
+        else:
+            continue
+        values[field.attribute] = _convert(name, raw, field.type)
+    try:
+        return cls(**values)
+    except ValueError as error:
+        key, colon, why = str(error).partition(": ")
+        raise ConfigError(f"--{key}" if colon else cls.component, why or key) from error
+
+
+def dump(options: Options) -> dict[str, Any]:
+    """The effective values by key, as plain TOML types: what ``--check-config`` prints."""
+    return {field.key: _plain(getattr(options, field.attribute)) for field in fields_of(type(options))}
+
+
+def render(options: Options) -> str:
+    """The effective configuration as a TOML table that ``--config`` reads again. Unset values stand as comments."""
+    lines = [f"[{options.component}]"]
+    for key, value in dump(options).items():
+        lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+    return "\n".join(lines)
+
+
+def check_tables(file: Path, known: Sequence[str]) -> None:
+    """Raise ConfigError when ``file`` has a table that no component reads (a misspelt one would be ignored silently)."""
+    for name in _read(file):
+        if name not in known:
+            raise ConfigError(f"{file}: [{name}]", f"no component has this name; there are {', '.join(known)}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        raise ConfigError("--config", f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("--config", f"{file} is not UTF-8 (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("--config", f"{file} is not TOML: {error}") from error
+
+
+def _table(cls: type[Options], file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    table = _read(file).get(cls.component, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: {cls.component}", "is not a table")
+    known = {field.key for field in fields_of(cls)}
+    for key in table:
+        if key not in known:
+            near = _nearest(key, known)
+            raise ConfigError(f"{file}: [{cls.component}] {key}", "there is no such key" + (f"; is {near} meant?" if near else ""))
+    return table
+
+
+def _nearest(key: str, known: set[str]) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(key.replace("-", "_"), sorted(known), 1)), None)
+
+
+def _annotations(annotated: Any) -> tuple[Any, ...]:
+    return get_args(annotated)[1:] if get_origin(annotated) is Annotated else ()
+
+
+def _bare(annotated: Any) -> Any:
+    return get_args(annotated)[0] if get_origin(annotated) is Annotated else annotated
+
+
+def _hook(wanted: type, raw: Any) -> Any:
+    parse = getattr(wanted, "parse", None)
+    if parse is None:
+        raise NotImplementedError(wanted)
+    if not isinstance(raw, str):
+        raise ValueError(f"expected text, got {raw!r}")
+    return parse(raw)
+
+
+def _convert(name: str, raw: Any, wanted: Any) -> Any:
+    bare = _bare(wanted)
+    try:
+        if get_origin(bare) is tuple:
+            item = get_args(bare)[0]
+            if isinstance(raw, str) or not isinstance(raw, Sequence):
+                raise ValueError("expected a list")
+            return tuple(_one(part, item) for part in raw)
+        return _one(raw, wanted)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(name, str(error).replace("`", "")) from error
+
+
+def _one(raw: Any, wanted: Any) -> Any:
+    bare = _bare(wanted)
+    alternatives = [t for t in (get_args(bare) or (bare,)) if t is not type(None)]
+    parsed = next((t for t in alternatives if hasattr(t, "parse")), None)
+    if parsed is not None:
+        return _hook(parsed, raw)
+    value = msgspec.convert(raw, wanted, strict=not isinstance(raw, str))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{raw} is not a finite number")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return [_plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str | dict):
+        return value
+    return str(value)
+
+
+def _toml(value: Any) -> str:
+    # JSON strings, numbers, booleans and lists of them are TOML too
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+    return msgspec.json.encode(value).decode()

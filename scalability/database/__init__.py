@@ -1,0 +1,1 @@
+"""scalelab-database: records over HTTP, on sql."""

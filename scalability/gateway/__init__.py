@@ -1,0 +1,1 @@
+"""scalelab-gateway: the API gateway."""

@@ -1,0 +1,1 @@
+"""scalelab: the whole lab as processes, and the load that drives it."""

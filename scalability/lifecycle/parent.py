@@ -1,0 +1,67 @@
+"""A child that ends when its parent does, even a parent killed with SIGKILL.
+
+The supervisor starts each child with ``SCALELAB_PARENT_PIPE=1`` and keeps the write end of the child's
+standard input. Whatever happens to the parent, the kernel closes that pipe, and the child sees EOF.
+"""
+
+import os
+from collections.abc import Mapping
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorCore, IReactorFDSet
+from twisted.internet.main import CONNECTION_LOST
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from twisted.internet.interfaces import IReadDescriptor
+
+VARIABLE = "SCALELAB_PARENT_PIPE"
+
+
+def wanted(environ: Mapping[str, str]) -> bool:
+    """True when the parent asked this process to watch its standard input."""
+    return environ.get(VARIABLE) == "1"
+
+
+@implementer(IReadDescriptor)
+class ParentWatch(Service):
+    """Reads descriptor ``fd`` until EOF, then stops the reactor: the ordinary, draining end of a twistd process."""
+
+    log = Logger()
+
+    def __init__(self, reactor: IReactorFDSet, stop: "IReactorCore", fd: int = 0) -> None:
+        self._reactor = reactor
+        self._stop = stop
+        self._fd = fd
+
+    def startService(self) -> None:
+        super().startService()
+        os.set_blocking(self._fd, False)
+        self._reactor.addReader(self)
+
+    def stopService(self) -> None:
+        if self.running:
+            self._reactor.removeReader(self)
+        super().stopService()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def logPrefix(self) -> str:
+        return "parent"
+
+    def doRead(self) -> Failure | None:
+        try:
+            if os.read(self._fd, 4096):
+                return None
+        except BlockingIOError:
+            return None
+        except OSError:
+            pass
+        self.log.warn("the parent process is gone; stopping")
+        self._reactor.removeReader(self)
+        self._stop.stop()
+        return None
+
+    def connectionLost(self, reason: Failure = Failure(CONNECTION_LOST)) -> None:  # noqa: B008 - Twisted's signature
+        """The reactor drops a descriptor that failed; nothing is left to release."""

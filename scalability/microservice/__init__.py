@@ -1,0 +1,1 @@
+"""scalelab-microservice: business work with known cost."""

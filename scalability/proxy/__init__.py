@@ -1,0 +1,1 @@
+"""One exchange: choose a server, connect, forward, retry, account."""

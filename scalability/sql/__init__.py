@@ -1,0 +1,1 @@
+"""SQLite behind one interface: one writer with group commit, readers, migrations."""

@@ -1,0 +1,1 @@
+"""Fakes, in-memory pumps and conformance suites; only tests import it."""

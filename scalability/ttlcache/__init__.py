@@ -1,0 +1,1 @@
+"""The bounded TTL cache: a pure engine and the LoopingCall that sweeps it."""

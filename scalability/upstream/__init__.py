@@ -1,0 +1,1 @@
+"""The servers behind a proxy: selection, health, discovery."""

@@ -1,0 +1,1 @@
+"""scalelab-worker: a durable task queue and its runner."""
