@@ -28,7 +28,7 @@ class CommandLine(usage.Options, Generic[T]):
     options_class: type[T]
     config: T
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:  # noqa: N802 - Twisted's name
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
@@ -38,7 +38,7 @@ class CommandLine(usage.Options, Generic[T]):
         if rest:
             fail(self.plugin, f"unexpected argument {rest[0]!r}; twistd -n {self.plugin} --help lists the flags")
 
-    def postOptions(self) -> None:  # noqa: N802 - Twisted's name
+    def postOptions(self) -> None:
         # Without this, a second plugin started in the same folder ends with "Another twistd server is running".
         parent = self.parent
         if parent is not None and parent.get("pidfile") == "twistd.pid":

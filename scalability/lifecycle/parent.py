@@ -8,12 +8,11 @@ import os
 from collections.abc import Mapping
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IReactorCore, IReactorFDSet
+from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReadDescriptor
 from twisted.internet.main import CONNECTION_LOST
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
-from twisted.internet.interfaces import IReadDescriptor
 
 VARIABLE = "SCALELAB_PARENT_PIPE"
 

@@ -1,0 +1,47 @@
+"""What every server of the suite is made of: its parts, its admin listener, its listener, in this order."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from klein import Klein
+from prometheus_client.registry import Collector
+from twisted.application.service import IService
+from twisted.internet.interfaces import IProtocolFactory
+
+from scalability.api.admin import Readiness, admin_app
+from scalability.api.mount import mount
+from scalability.config import ServerOptions
+from scalability.lifecycle import OrderedService, ParentWatch
+from scalability.lifecycle.parent import wanted
+from scalability.net.listen import Listener
+
+
+def component_service(
+    reactor: Any,
+    options: ServerOptions,
+    *,
+    who: str,
+    factory: IProtocolFactory,
+    parts: Sequence[IService] = (),
+    collectors: Sequence[Collector] = (),
+    ready: Readiness = lambda: None,
+    admin: Klein | None = None,
+    grace_s: float = 30.0,
+) -> OrderedService:
+    """The service that twistd runs for a component.
+
+    ``parts`` (stores, pools, tickers) start before the listeners and stop after them, last added first.
+    ``factory`` serves ``options.listen``; ``admin`` gets /metrics, /healthz and /readyz added and is served on
+    ``options.admin`` where that is set. ``who`` is the plugin's name, for messages.
+    """
+    root = OrderedService()
+    if wanted(os.environ):
+        ParentWatch(reactor, reactor).setServiceParent(root)
+    for part in parts:
+        part.setServiceParent(root)
+    if options.admin is not None:
+        admin_factory = mount(admin_app(collectors, ready, admin), reactor=reactor)
+        Listener(reactor, options.admin, admin_factory, who=f"{who} admin", grace_s=1.0).setServiceParent(root)
+    Listener(reactor, options.listen, factory, who=who, grace_s=grace_s).setServiceParent(root)
+    return root

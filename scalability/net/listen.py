@@ -1,0 +1,71 @@
+"""A listening socket as a service: loud when it cannot listen, and drained before it is gone."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+
+from scalability.config import Address, fail
+
+BACKLOG = 1024
+"""Twisted's default of 50 serves only half of 100 simultaneous connects in the first second."""
+
+
+@runtime_checkable
+class Drains(Protocol):
+    """A factory that can let its requests finish."""
+
+    def drain(self, grace_s: float) -> Deferred[None]:
+        """Answer no further requests; fire when those in flight have ended, or were aborted after ``grace_s`` seconds."""
+
+
+class Listener(Service):
+    """Accepts connections on ``address`` for ``factory``; ``who`` names the plugin in messages.
+
+    Binds in ``privilegedStartService``, before the process gives up rights. A taken port ends the
+    process with one line. Stopping closes the socket and then drains the factory, if it can.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, address: Address, factory: IProtocolFactory, *, who: str, grace_s: float = 30.0) -> None:
+        self._reactor = reactor
+        self.address = address
+        self._factory = factory
+        self._who = who
+        self._grace_s = grace_s
+        self._port: IListeningPort | None = None
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        self._listen()
+
+    def startService(self) -> None:
+        self._listen()
+        super().startService()
+        self.log.info("{who} listens on {address}", who=self._who, address=self.address)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def _listen(self) -> None:
+        if self._port is not None:
+            return
+        try:
+            self._port = self._reactor.listenTCP(self.address.port, self._factory, backlog=BACKLOG, interface=self.address.host)
+        except CannotListenError as error:
+            why = getattr(error.socketError, "strerror", None) or str(error.socketError)
+            fail(self._who, f"cannot listen on {self.address}: {why}; is it running already? --listen names another address")
+        host: Any = self._port.getHost()
+        self.address = Address(self.address.host, host.port)
+
+    async def _stop(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+        if isinstance(self._factory, Drains):
+            await self._factory.drain(self._grace_s)
