@@ -1,0 +1,113 @@
+"""Programs under measurement: started on free loopback ports, ended by their own pid."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Program(AbstractContextManager["Program"]):
+    """One process, ready when ``port`` accepts connections. Ended with SIGTERM, after 10 s with SIGKILL."""
+
+    def __init__(self, command: Sequence[str], port: int, *, name: str = "") -> None:
+        self.port = port
+        self._command = list(command)
+        self._name = name or self._command[0]
+        self._directory = tempfile.TemporaryDirectory(prefix="scalelab-bench-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        with (Path(self._directory.name) / "log").open("wb") as log:
+            environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self._directory.name, env=environ
+            )
+        self._wait(10.0)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._directory.cleanup()
+
+    def _wait(self, limit_s: float) -> None:
+        assert self._process is not None
+        end = time.monotonic() + limit_s
+        while self._process.poll() is None and time.monotonic() < end:
+            with socket.socket() as probe:
+                probe.settimeout(0.5)
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)  # this is a tool's own thread; no reactor runs here
+        log = (Path(self._directory.name) / "log").read_text(errors="replace")
+        self.__exit__(None, None, None)
+        raise RuntimeError(f"{self._name} did not listen on port {self.port}:\n{log[-2000:]}")
+
+
+def plugin(name: str, *flags: str, port: int) -> Program:
+    """A scalelab plugin under twistd, listening on ``port``."""
+    command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", name, "--listen", f"127.0.0.1:{port}", *flags]
+    return Program(command, port, name=name)
+
+
+def upstream(port: int) -> Program:
+    """A small answer at the least cost, for proxies to forward."""
+    return Program([sys.executable, "-m", "scalability.lab.bench.upstream", str(port)], port, name="upstream")
+
+
+def haproxy(port: int, upstreams: Sequence[int], directory: Path) -> Program:
+    """HAProxy with one thread, keep-alive on both sides, round robin: what our balancer is compared with."""
+    servers = "\n".join(f"    server s{n} 127.0.0.1:{upstream_port}" for n, upstream_port in enumerate(upstreams))
+    config = directory / "haproxy.cfg"
+    config.write_text(
+        f"""global
+    nbthread 1
+    maxconn 2000
+defaults
+    mode http
+    timeout connect 3s
+    timeout client 75s
+    timeout server 60s
+    option forwardfor
+    http-reuse always
+frontend front
+    bind 127.0.0.1:{port}
+    default_backend back
+backend back
+    balance roundrobin
+{servers}
+"""
+    )
+    return Program(["haproxy", "-f", str(config), "-db"], port)
