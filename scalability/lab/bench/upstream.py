@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
 
-BODY = b'{"message": "Fetched fresh data from DB", "filler": "......"}'
+BODY = b'{"message": "Fetched fresh data from DB", "filler": "....."}'
 ANSWER = b"HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 

@@ -1,0 +1,20 @@
+"""CPU time of processes."""
+
+import os
+import subprocess
+import sys
+
+from scalability.lab.bench.cpu import cpu_seconds, family, family_cpu_seconds
+
+
+def test_a_busy_process_has_used_cpu() -> None:
+    before = cpu_seconds(os.getpid())
+    sum(n * n for n in range(200_000))
+    assert cpu_seconds(os.getpid()) > before
+
+
+def test_a_family_holds_the_children() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in family(os.getpid())
+        assert family_cpu_seconds(os.getpid()) >= cpu_seconds(child.pid)
+        child.communicate(b"\n")
