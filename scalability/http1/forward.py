@@ -1,0 +1,344 @@
+"""What a proxy changes in a head before it passes it on (RFC 9110 section 7.6, RFC 9112 sections 3 and 6).
+
+Fields keep their order, their spelling and their duplicates (rule 28); the target's bytes are never touched.
+Whatever belongs to one connection ends here, and what the next server needs about framing is written anew.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final, NamedTuple
+
+from scalability.errors import BadMessage
+from scalability.http1.answer import REASONS
+from scalability.http1.head import Field, RequestHead, ResponseHead
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""Ends a chunked body that has no trailers."""
+
+HOP_BY_HOP: Final = frozenset(
+    [
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+    ]
+)
+"""Never pass unless written anew (rules 2 and 5), whether ``Connection`` names them or not."""
+
+_REGENERATED: Final = HOP_BY_HOP | {b"host", b"content-length", b"max-forwards"}
+_CLIENT_CLAIMS: Final = frozenset([b"forwarded", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"])
+_RELIED_UPON: Final = frozenset([b"via", b"expect", b"trailer", b"date"])
+"""Fields that ``Connection`` cannot delete, besides those that are regenerated (rule 3)."""
+
+_NEVER_IN_TRAILERS: Final = HOP_BY_HOP | {
+    b"age",
+    b"allow",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-length",
+    b"content-location",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"date",
+    b"expect",
+    b"expires",
+    b"forwarded",
+    b"host",
+    b"location",
+    b"max-forwards",
+    b"pragma",
+    b"range",
+    b"retry-after",
+    b"set-cookie",
+    b"trailer",
+    b"vary",
+    b"via",
+    b"warning",
+    b"www-authenticate",
+    b"x-real-ip",
+}
+"""Framing, routing, authentication, request modifiers, response control, content format (RFC 9110 section 6.5.1)."""
+
+
+class Framing(Enum):
+    """How the receiver of a forwarded answer learns where its body ends."""
+
+    NONE = "none"
+    """No body follows."""
+    LENGTH = "length"
+    """Content-Length: pass the payload through."""
+    CHUNKED = "chunked"
+    """Wrap each payload with ``chunk`` and end with ``end_of_chunks``."""
+    CLOSE = "close"
+    """Pass the payload through and close the connection."""
+
+
+class ForwardedResponse(NamedTuple):
+    """An answer's head for the client: its bytes, how to frame its body, whether the client's connection goes on."""
+
+    head: bytes
+    framing: Framing
+    keep_alive: bool
+
+
+def forward_request(
+    head: RequestHead,
+    *,
+    peer_host: bytes,
+    scheme: bytes,
+    via: bytes,
+    trusted: bool = False,
+    default_host: bytes = b"",
+    without: frozenset[bytes] = frozenset(),
+    extra: Iterable[Field] = (),
+) -> bytes:
+    """The complete head for an HTTP/1.1 upstream, its empty line included.
+
+    ``peer_host`` is the client's address as X-Forwarded-For shows it, ``scheme`` http or https, ``via`` our own
+    pseudonym. With ``trusted`` (the peer stands in the operator's networks) its claims are kept and X-Forwarded-For is
+    appended to; else they are replaced (rule 45). ``default_host`` is sent for an HTTP/1.0 client without Host.
+    ``without`` names further lower-case fields to drop, ``extra`` fields to add. A body follows as
+    ``chunk``s when ``head.chunked``, else as it is. Raises BadMessage 508 when our pseudonym stands in Via already.
+    """
+    return _request_line(head) + _request_fields(head, peer_host, scheme, via, trusted, default_host, without, extra)
+
+
+def _request_line(head: RequestHead) -> bytes:
+    return b"%s %s HTTP/1.1\r\n" % (head.method, head.target)
+
+
+def _request_fields(
+    head: RequestHead,
+    peer_host: bytes,
+    scheme: bytes,
+    via: bytes,
+    trusted: bool,
+    default_host: bytes,
+    without: frozenset[bytes],
+    extra: Iterable[Field],
+) -> bytes:
+    index = head.index
+    if b"via" in index and _names_us(head.get_all(b"via"), via):
+        raise BadMessage("this request has come through here before", status=508, code="loop_detected")
+    dropped = _REGENERATED | without
+    if head.connection_options:
+        dropped |= head.connection_options - _RELIED_UPON
+    parts = [b"Host: ", head.host or default_host, b"\r\n"]
+    for name, value in head.fields:
+        lower = name.lower()
+        if lower in dropped or (
+            (lower in _CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")) and not (trusted and lower != b"x-forwarded-for")
+        ):
+            continue
+        if lower == b"trailer" and not head.chunked:
+            continue
+        parts += (name, b": ", value, b"\r\n")
+    if b"max-forwards" in index:
+        parts.append(_max_forwards(head))
+    addresses = [*head.get_all(b"x-forwarded-for"), peer_host] if trusted else [peer_host]
+    parts += (b"X-Forwarded-For: ", b", ".join(addresses), b"\r\n")
+    if not (trusted and b"x-forwarded-proto" in index):
+        parts += (b"X-Forwarded-Proto: ", scheme, b"\r\n")
+    if not (trusted and b"x-forwarded-host" in index):
+        parts += (b"X-Forwarded-Host: ", head.host or default_host, b"\r\n")
+    parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
+    for name, value in extra:
+        parts += (name, b": ", value, b"\r\n")
+    if b"te" in index and _wants_trailers(head):
+        parts.append(b"TE: trailers\r\nConnection: TE\r\n")
+    if head.chunked:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif head.content_length is not None:
+        parts.append(b"Content-Length: %d\r\n" % head.content_length)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def _names_us(vias: list[bytes], pseudonym: bytes) -> bool:
+    for line in vias:
+        for element in line.split(b","):
+            words = element.split(None, 2)
+            if len(words) > 1 and words[1].lower() == pseudonym.lower():
+                return True
+    return False
+
+
+def _max_forwards(head: RequestHead) -> bytes:
+    """RFC 9110 section 7.6.2, rule 7. Whoever gets 0 must answer itself: see ``forwards_left``."""
+    value = head.index[b"max-forwards"]
+    if head.method in (b"OPTIONS", b"TRACE") and (left := forwards_left(head)) is not None:
+        return b"Max-Forwards: %d\r\n" % max(0, left - 1)
+    return b"Max-Forwards: %s\r\n" % value
+
+
+def forwards_left(head: RequestHead) -> int | None:
+    """How often an OPTIONS or TRACE may be forwarded still; 0: answer it here. None: the client set no (valid) limit."""
+    if head.method not in (b"OPTIONS", b"TRACE"):
+        return None
+    value = head.get(b"max-forwards")
+    return int(value) if value is not None and value.isdigit() and len(value) < 10 else None
+
+
+def _wants_trailers(head: RequestHead) -> bool:
+    return any(part.strip(b" \t").lower() == b"trailers" for line in head.get_all(b"te") for part in line.split(b","))
+
+
+def forward_response(
+    head: ResponseHead,
+    *,
+    client_minor: int,
+    client_keep_alive: bool,
+    request_method: bytes,
+    via: bytes,
+    extra: Iterable[Field] = (),
+) -> ForwardedResponse:
+    """The head of an answer for a client of HTTP/1.``client_minor``.
+
+    Interim answers (1xx) have no framing and end nothing; for a 1.0 client their ``head`` is empty: send nothing
+    (rule 36). 101 was not asked for, since Upgrade is never forwarded, and raises BadMessage.
+    A body of unknown end becomes chunked for 1.1 and ends with the connection for 1.0 (rule 18).
+    """
+    status = head.status
+    keep_alive = client_keep_alive
+    if status < 200:
+        if status == 101:
+            raise BadMessage("an upgrade that was not asked for")
+        if not client_minor:
+            return ForwardedResponse(b"", Framing.NONE, keep_alive)
+    framing, framing_line = _framing(head, client_minor, request_method)
+    if framing is Framing.CLOSE:
+        keep_alive = False
+    options = head.connection_options
+    dropped = HOP_BY_HOP | (options - _RELIED_UPON) | {b"content-length"} if options else HOP_BY_HOP | {b"content-length"}
+    parts = [b"HTTP/1.1 %d %s\r\n" % (status, head.reason or REASONS.get(status, b""))]
+    for name, value in head.fields:
+        lower = name.lower()
+        if lower in dropped or (lower == b"trailer" and framing is not Framing.CHUNKED):
+            continue
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
+    for name, value in extra:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(framing_line)
+    if status >= 200:
+        if not keep_alive:
+            parts.append(b"Connection: close\r\n")
+        elif not client_minor:
+            parts.append(b"Connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return ForwardedResponse(b"".join(parts), framing, keep_alive)
+
+
+def _framing(head: ResponseHead, client_minor: int, request_method: bytes) -> tuple[Framing, bytes]:
+    status = head.status
+    if status < 200 or status == 204:
+        return Framing.NONE, b""
+    length_line = b"" if head.content_length is None else b"Content-Length: %d\r\n" % head.content_length
+    if request_method == b"HEAD" or status == 304:
+        # rule 35: no body, and the length that a GET would have had is kept
+        return Framing.NONE, length_line
+    if length_line:
+        return Framing.LENGTH, length_line
+    if client_minor:
+        return Framing.CHUNKED, b"Transfer-Encoding: chunked\r\n"
+    return Framing.CLOSE, b""
+
+
+def chunk(payload: bytes) -> bytes:
+    """``payload`` as one chunk; nothing for no payload, since an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
+
+
+def end_of_chunks(trailers: tuple[Field, ...]) -> bytes:
+    """The last chunk with those ``trailers`` that may be forwarded: never framing, Host, authentication or the like (rule 15)."""
+    if not trailers:
+        return LAST_CHUNK
+    parts = [b"0\r\n"]
+    for name, value in trailers:
+        lower = name.lower()
+        if lower not in _NEVER_IN_TRAILERS and not lower.startswith(b"x-forwarded-"):
+            parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+class RequestForwarder:
+    """Forwards the requests of one client connection, remembering the field lines made for the last one.
+
+    Holds one forwarded block. Answers exactly what ``forward_request`` does; the memory applies when the head's
+    ``fields`` are the very object of the last head, as ``RequestHeadMemo`` hands them out.
+    """
+
+    __slots__ = ("_default_host", "_fields", "_forwarded", "_host", "_minor", "_peer_host", "_scheme", "_trusted", "_via", "_without")
+
+    def __init__(
+        self,
+        *,
+        peer_host: bytes,
+        scheme: bytes,
+        via: bytes,
+        trusted: bool = False,
+        default_host: bytes = b"",
+        without: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self._peer_host = peer_host
+        self._scheme = scheme
+        self._via = via
+        self._trusted = trusted
+        self._default_host = default_host
+        self._without = without
+        self._fields: tuple[Field, ...] | None = None
+        self._host = b""
+        self._minor = -1
+        self._forwarded = b""
+
+    def forward(self, head: RequestHead) -> bytes:
+        """As ``forward_request``."""
+        if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
+            return b"%b %b HTTP/1.1\r\n%b" % (head.method, head.target, self._forwarded)
+        forwarded = _request_fields(head, self._peer_host, self._scheme, self._via, self._trusted, self._default_host, self._without, ())
+        if b"max-forwards" not in head.index:  # the only field whose value depends on the method
+            self._fields = head.fields
+            self._host = head.host
+            self._minor = head.minor
+            self._forwarded = forwarded
+        return _request_line(head) + forwarded
+
+
+class ResponseForwarder:
+    """Forwards the answers of one upstream connection, remembering the last: heads repeat within a second of Date.
+
+    Holds one forwarded head. Answers exactly what ``forward_response`` does.
+    """
+
+    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_via")
+
+    def __init__(self, *, via: bytes) -> None:
+        self._via = via
+        self._head: ResponseHead | None = None
+        self._minor = -1
+        self._keep_alive = False
+        self._head_only = False
+        self._forwarded = ForwardedResponse(b"", Framing.NONE, False)
+
+    def forward(self, head: ResponseHead, client_minor: int, client_keep_alive: bool, request_method: bytes) -> ForwardedResponse:
+        """As ``forward_response``; the memory applies when ``head`` is the very object of the last call."""
+        head_only = request_method == b"HEAD"
+        if head is self._head and client_minor == self._minor and client_keep_alive == self._keep_alive and head_only == self._head_only:
+            return self._forwarded
+        forwarded = forward_response(
+            head, client_minor=client_minor, client_keep_alive=client_keep_alive, request_method=request_method, via=self._via
+        )
+        self._head = head
+        self._minor = client_minor
+        self._keep_alive = client_keep_alive
+        self._head_only = head_only
+        self._forwarded = forwarded
+        return forwarded

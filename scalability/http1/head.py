@@ -1,0 +1,476 @@
+"""Heads of HTTP/1.x messages: from bytes to meaning, strictly (RFC 9112 sections 2 to 7, RFC 9110 section 5).
+
+What is ambiguous is refused rather than repaired: whoever reads a message differently from the next
+server on its way opens the door to request smuggling. The rule numbers are those of docs/rules.
+Cost matters here: a browser-sized head takes a handful of operations in C (one ``translate``, one
+``findall``, a dictionary). Heads are immutable by convention, so memos may hand out the same object twice.
+"""
+
+import re
+from typing import Final
+
+from scalability.errors import BadMessage
+from scalability.http1.limits import Limits
+
+Field = tuple[bytes, bytes]
+
+_TOKEN: Final = rb"!#$%&'*+\-.^`|~0-9A-Za-z"
+# Possessive repeats (*+): a long line can never be matched in more than one way, so nothing backtracks.
+_REQUEST_LINE: Final = re.compile(rb"([" + _TOKEN + rb"_]++) ([!-\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*+))?\r\n")
+_FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+([^\r]*+)\r\n", re.MULTILINE)
+_FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+([^\r]*+)\r\n", re.MULTILINE)
+_NAME: Final = re.compile(rb"[" + _TOKEN + rb"_]++")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]*+|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]*+)(.*)", re.IGNORECASE)
+_LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
+"""Octets of a field value or start line: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""
+_MAX_METHOD_BYTES: Final = 32
+_LINE_OVERHEAD_BYTES: Final = _MAX_METHOD_BYTES + len(b"  HTTP/1.1\r\n")
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+
+
+class _Fields:
+    """What a field block says, apart from the start line above it."""
+
+    __slots__ = ("fields", "index", "repeats")
+
+    def __init__(self, fields: tuple[Field, ...], index: dict[bytes, bytes], repeats: dict[bytes, list[bytes]] | None) -> None:
+        self.fields: Final = fields
+        self.index: Final = index
+        self.repeats: Final = repeats
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of the field with the lower-case ``name``, or None."""
+        return self.index.get(name)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """Every value of the field with the lower-case ``name``, in the order received."""
+        if self.repeats is not None and name in self.repeats:
+            return list(self.repeats[name])
+        value = self.index.get(name)
+        return [] if value is None else [value]
+
+
+class RequestHead(_Fields):
+    """A request's head. Made by ``parse_request_head``; never changed afterwards.
+
+    ``fields`` are (name as received, value without surrounding blanks) in order, duplicates included.
+    ``target`` is in origin form or ``*``; what the client sent in absolute form has moved into ``host``.
+    ``host`` is the effective authority: of an absolute target, else of the Host field, else empty (HTTP/1.0).
+    ``upgrade`` is the Upgrade field's value, if ``Connection`` names it, else None.
+    """
+
+    __slots__ = (
+        "chunked",
+        "connection_options",
+        "content_length",
+        "expect_continue",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "RequestFields") -> None:
+        self.method: Final = method
+        self.target: Final = target
+        self.minor: Final = minor
+        self.host: Final = host
+        self.fields = shared.fields  # type: ignore[misc]  # set here once: a call of super costs more than the rest
+        self.index = shared.index  # type: ignore[misc]  # likewise
+        self.repeats = shared.repeats  # type: ignore[misc]  # likewise
+        self.content_length: Final = shared.content_length
+        self.chunked: Final = shared.chunked
+        self.keep_alive: Final = shared.keep_alive
+        self.expect_continue: Final = shared.expect_continue
+        self.upgrade: Final = shared.upgrade
+        self.connection_options: Final = shared.connection_options
+
+    @property
+    def has_body(self) -> bool:
+        """True when body bytes follow (or may follow, when chunked). A request without framing fields has none."""
+        return self.chunked or bool(self.content_length)
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method!r} {self.target!r} HTTP/1.{self.minor} {self.fields!r}>"
+
+
+class ResponseHead(_Fields):
+    """An answer's head. Made by ``parse_response_head``; never changed afterwards.
+
+    ``content_length`` is None when ``chunked``, even if the server sent both (RFC 9112 section 6.3;
+    ``keep_alive`` is then False). ``keep_alive`` says what the head promises; an answer that ends with
+    its connection promises in vain: ask the body reader's ``reusable``.
+    """
+
+    __slots__ = ("chunked", "connection_options", "content_length", "keep_alive", "minor", "reason", "status", "upgrade")
+
+    def __init__(
+        self,
+        status: int,
+        minor: int,
+        reason: bytes,
+        fields: _Fields,
+        *,
+        content_length: int | None,
+        chunked: bool,
+        keep_alive: bool,
+        upgrade: bytes | None,
+        connection_options: frozenset[bytes],
+    ) -> None:
+        super().__init__(fields.fields, fields.index, fields.repeats)
+        self.status: Final = status
+        self.minor: Final = minor
+        self.reason: Final = reason
+        self.content_length: Final = content_length
+        self.chunked: Final = chunked
+        self.keep_alive: Final = keep_alive
+        self.upgrade: Final = upgrade
+        self.connection_options: Final = connection_options
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} HTTP/1.{self.minor} {self.fields!r}>"
+
+
+def find_head_end(buffer: bytes | bytearray, start: int, limits: Limits, *, scanned: int = 0) -> int:
+    """The index just past the empty line that ends the head which begins at ``start``, or -1 when more bytes are needed.
+
+    ``scanned`` may say how many bytes from ``start`` earlier calls have seen already. One empty line before the
+    start line belongs to the head (RFC 9112 section 2.2, rule 25). Raises BadMessage: 431 or 414 when a limit is
+    passed, 400 as soon as a bare LF or CR shows that no head will ever end here.
+    """
+    end = buffer.find(b"\r\n\r\n", start + scanned - 3 if scanned > 3 else start)
+    if end >= 0:
+        end += 4
+        if buffer[start] == 13 and buffer.startswith(b"\r\n\r\n", start):
+            raise BadMessage("more than one empty line before the request")
+        if end - start > limits.max_head_bytes:
+            raise _too_large(buffer, start, limits)
+        return end
+    size = len(buffer) - start
+    line_feeds = buffer.count(b"\n", start)
+    if buffer.count(b"\r\n", start) != line_feeds:
+        raise BadMessage("a line ends without CR LF")
+    returns = buffer.count(b"\r", start)
+    if returns != line_feeds and (returns != line_feeds + 1 or buffer[-1] != 13):
+        raise BadMessage("a CR without LF")
+    if size > limits.max_head_bytes or (not line_feeds and size > limits.max_target_bytes + _LINE_OVERHEAD_BYTES):
+        raise _too_large(buffer, start, limits)
+    return -1
+
+
+def _too_large(buffer: bytes | bytearray, start: int, limits: Limits) -> BadMessage:
+    begin = start + 2 if buffer.startswith(b"\r\n", start) else start
+    line_end = buffer.find(b"\r\n", begin)
+    if (line_end if line_end >= 0 else len(buffer)) - begin > limits.max_target_bytes + _LINE_OVERHEAD_BYTES:
+        return BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
+    return BadMessage(f"the head is larger than {limits.max_head_bytes} bytes", status=431, code="head_too_large")
+
+
+def parse_request_head(block: bytes, limits: Limits) -> RequestHead:
+    """Read one complete request head, as cut out by ``find_head_end``. Raises BadMessage with the status that the rules demand."""
+    line, block = _start_line(block, limits)
+    method, target, minor = parse_request_line(line, limits)
+    return request_head(method, target, minor, parse_request_fields(block, minor, limits))
+
+
+def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
+    """Read one complete answer head, interim answers (1xx) included.
+
+    Raises BadMessage; whoever read it from an upstream raises ``BadAnswer`` from that (rule 17).
+    """
+    line, block = _start_line(block, limits)
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise BadMessage("the status line is malformed")
+    major, low, code, reason = match.groups()
+    if major != b"1":
+        raise BadMessage("the answer's HTTP version is not supported", status=505, code="version_not_supported")
+    status = int(code)
+    minor = 0 if low == b"0" else 1
+    fields = _parse_fields(block, limits, request=False)
+    options = _options(fields)
+    length = _content_length(fields)
+    chunked = False
+    keep_alive = b"close" not in options if minor else b"keep-alive" in options
+    if b"transfer-encoding" in fields.index:
+        if not minor:
+            raise BadMessage("Transfer-Encoding in an HTTP/1.0 answer")
+        chunked = _chunked(fields)
+        if length is not None:
+            # Rule 16: what another reader would take for the next answer may be smuggled in, so the connection ends.
+            length = None
+            keep_alive = False
+    if (status < 200 or status == 204) and (chunked or length):
+        # RFC 9110 section 8.6 and RFC 9112 section 6.1 forbid it: such a server's next bytes cannot be trusted.
+        keep_alive = False
+    return ResponseHead(
+        status,
+        minor,
+        reason or b"",
+        fields,
+        content_length=length,
+        chunked=chunked,
+        keep_alive=keep_alive,
+        upgrade=fields.index.get(b"upgrade") if b"upgrade" in options else None,
+        connection_options=options,
+    )
+
+
+def _start_line(block: bytes, limits: Limits) -> tuple[bytes, bytes]:
+    """Split ``block`` into its start line and its field lines, every line with its CRLF, the empty ones gone."""
+    if len(block) > limits.max_head_bytes:
+        raise _too_large(block, 0, limits)
+    begin = 2 if block.startswith(b"\r\n") else 0
+    cut = block.find(b"\r\n", begin) + 2
+    if cut == 1 or not block.endswith(b"\r\n"):
+        raise BadMessage("the head does not end")
+    return block[begin:cut], block[cut:-2]
+
+
+def parse_request_line(line: bytes, limits: Limits) -> tuple[bytes, bytes, int]:
+    """Method, target as sent, and minor version of a request line that ends in CRLF. Raises BadMessage."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise _bad_request_line(line, limits)
+    method, target, major, low = match.groups()
+    if major != b"1":
+        raise BadMessage("only HTTP/1.0 and HTTP/1.1 are spoken here", status=505, code="version_not_supported")
+    if len(target) > limits.max_target_bytes:
+        raise BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
+    if len(method) > _MAX_METHOD_BYTES:
+        raise BadMessage("the method is not known", status=501, code="not_implemented")
+    return method, target, 0 if low == b"0" else 1
+
+
+def _bad_request_line(line: bytes, limits: Limits) -> BadMessage:
+    words = line[:-2].split(b" ")
+    if len(words) > 1 and len(words[1]) > limits.max_target_bytes:
+        return BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
+    if len(words) != 3:
+        return BadMessage("the request line is not METHOD TARGET VERSION")
+    method, target, _version = words
+    if _NAME.fullmatch(method) is None:
+        return BadMessage("the method is not a token")
+    if not target or any(octet <= 32 or octet >= 127 or octet == 35 for octet in target):
+        return BadMessage("the request target has octets that must be percent-encoded")
+    return BadMessage("the HTTP version is malformed")
+
+
+def request_head(method: bytes, target: bytes, minor: int, shared: "RequestFields") -> RequestHead:
+    """Join a request line and its fields, with the checks that need both (rules 30 to 33). Raises BadMessage."""
+    host = shared.host
+    if target[0] == 47:  # "/"
+        return RequestHead(method, target, minor, host, shared)
+    if method == b"CONNECT":
+        raise BadMessage("CONNECT is not offered here", status=405, code="method_not_allowed")
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise BadMessage("only OPTIONS may ask for *")
+        return RequestHead(method, target, minor, host, shared)
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise BadMessage("the request target is neither a path nor an http URL")
+    host, target = match.groups()
+    # An empty host is refused here by RFC 9110 section 4.2.1, userinfo ("@") by section 4.2.4.
+    if not host or host[0] == 58 or _HOST.fullmatch(host) is None:
+        raise BadMessage("the host in the request target is invalid")
+    if not target:
+        target = b"*" if method == b"OPTIONS" else b"/"  # RFC 9112 section 3.2.4
+    elif target[0] == 63:  # "?"
+        target = b"/" + target
+    return RequestHead(method, target, minor, host, shared)
+
+
+class RequestFields(_Fields):
+    """What a request's field block says under one minor version; shared by every request that repeats the block."""
+
+    __slots__ = ("chunked", "connection_options", "content_length", "expect_continue", "host", "keep_alive", "upgrade")
+
+    def __init__(self, fields: _Fields, minor: int) -> None:
+        super().__init__(fields.fields, fields.index, fields.repeats)
+        index = fields.index
+        host = index.get(b"host")
+        if host is None:
+            if minor:
+                raise BadMessage("HTTP/1.1 needs a Host field")
+            host = b""
+        elif fields.repeats is not None and b"host" in fields.repeats:
+            raise BadMessage("more than one Host field")
+        elif _HOST.fullmatch(host) is None:
+            raise BadMessage("the Host field is invalid")
+        self.host: Final = host
+        options = _options(fields) if b"connection" in index else _NO_OPTIONS
+        self.connection_options: Final = options
+        self.keep_alive: Final = b"close" not in options if minor else b"keep-alive" in options and b"close" not in options
+        self.upgrade: Final = index.get(b"upgrade") if b"upgrade" in options else None
+        self.content_length: Final = _content_length(fields) if b"content-length" in index else None
+        chunked = False
+        if b"transfer-encoding" in index:
+            if not minor:
+                raise BadMessage("Transfer-Encoding in an HTTP/1.0 request")
+            if self.content_length is not None:
+                raise BadMessage("both Transfer-Encoding and Content-Length")
+            chunked = _chunked(fields)
+        self.chunked: Final = chunked
+        expects = False
+        if b"expect" in index:
+            if any(value.lower() != b"100-continue" for value in fields.get_all(b"expect")):
+                raise BadMessage("the expectation cannot be met", status=417, code="expectation_failed")
+            expects = bool(minor)  # RFC 9110 section 10.1.1: a 1.0 client's 100-continue is ignored
+        self.expect_continue: Final = expects
+
+
+def parse_request_fields(block: bytes, minor: int, limits: Limits) -> RequestFields:
+    """Read a request's field lines, each with its CRLF, without the empty line. Raises BadMessage."""
+    return RequestFields(_parse_fields(block, limits, request=True), minor)
+
+
+def parse_trailer_fields(block: bytes, limits: Limits) -> tuple[Field, ...]:
+    """Read the field lines of a trailer section, each with its CRLF, without the empty line. Raises BadMessage."""
+    return _parse_fields(block, limits, request=True).fields
+
+
+def _parse_fields(block: bytes, limits: Limits, *, request: bool) -> _Fields:
+    count = block.count(b"\r\n")
+    if block.translate(None, _LEGAL) != b"\r\n" * count:
+        raise BadMessage("a control character, or a CR or LF on its own, in the head")
+    if count > limits.max_fields:
+        raise BadMessage(f"more than {limits.max_fields} fields", status=431, code="head_too_large")
+    pattern = _FIELD if request and not limits.underscore_names else _FIELD_WITH_UNDERSCORE
+    found: list[Field] = pattern.findall(block)
+    if len(found) != count:
+        found = _field_by_field(block, limits, request=request)
+    if b" \r\n" in block or b"\t\r\n" in block:
+        found = [(name, value.rstrip(b" \t")) for name, value in found]
+    index: dict[bytes, bytes] = {}
+    repeats: dict[bytes, list[bytes]] | None = None
+    for name, value in found:
+        lower = name.lower()
+        if lower in index:
+            if repeats is None:
+                repeats = {}
+            repeats.setdefault(lower, [index[lower]]).append(value)
+        else:
+            index[lower] = value
+    return _Fields(tuple(found), index, repeats)
+
+
+def _field_by_field(block: bytes, limits: Limits, *, request: bool) -> list[Field]:
+    """The slow way, for blocks that are unusual or wrong: says what is wrong, mends what may be mended."""
+    found: list[Field] = []
+    for line in block.split(b"\r\n")[:-1]:
+        if line[:1] in (b" ", b"\t"):
+            if request or not found:
+                raise BadMessage("a folded field line")  # RFC 9112 section 5.2
+            name, value = found[-1]
+            found[-1] = (name, (value.rstrip(b" \t") + b" " + line.strip(b" \t")).strip(b" \t"))
+            continue
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise BadMessage("a field line without a colon")
+        if not request:
+            name = name.rstrip(b" \t")  # RFC 9112 section 5.1: a proxy removes it from answers
+        elif name[-1:] in (b" ", b"\t"):
+            raise BadMessage("white space before a field's colon")
+        if _NAME.fullmatch(name) is None:
+            raise BadMessage("a field name is not a token")
+        if request and b"_" in name and not limits.underscore_names:
+            continue
+        found.append((name, value.strip(b" \t")))
+    return found
+
+
+def _options(fields: _Fields) -> frozenset[bytes]:
+    value = fields.index.get(b"connection")
+    if value is None:
+        return _NO_OPTIONS
+    if fields.repeats is not None and b"connection" in fields.repeats:
+        value = b",".join(fields.repeats[b"connection"])
+    return frozenset([option for part in value.lower().split(b",") if (option := part.strip(b" \t"))])
+
+
+def _content_length(fields: _Fields) -> int | None:
+    """RFC 9110 section 8.6: digits only; a list or repetition of the same number is that number (rule 9)."""
+    value = fields.index.get(b"content-length")
+    if value is None:
+        return None
+    if (fields.repeats is not None and b"content-length" in fields.repeats) or b"," in value:
+        values = {part.strip(b" \t") for line in fields.get_all(b"content-length") for part in line.split(b",")}
+        if len(values) != 1:
+            raise BadMessage("different Content-Length values")
+        value = values.pop()
+    if _DIGITS.fullmatch(value) is None:
+        raise BadMessage("the Content-Length is not a number")
+    return int(value)
+
+
+def _chunked(fields: _Fields) -> bool:
+    """RFC 9112 section 6.1: True for exactly ``chunked``; everything else is refused (rule 10)."""
+    codings = [part.strip(b" \t").lower() for line in fields.get_all(b"transfer-encoding") for part in line.split(b",")]
+    if codings[-1] != b"chunked" or b"" in codings or codings.count(b"chunked") > 1:
+        raise BadMessage("Transfer-Encoding does not end in one chunked")
+    if len(codings) > 1:
+        raise BadMessage("a transfer coding other than chunked", status=501, code="not_implemented")
+    return True
+
+
+class RequestHeadMemo:
+    """Parses the heads of one connection, remembering the last: keep-alive clients repeat their field lines.
+
+    Holds at most one head (``max_head_bytes``). Answers exactly what ``parse_request_head`` does, by
+    handing out the previous head again when all its bytes are the same, or its parsed fields when only the
+    request line differs.
+    """
+
+    __slots__ = ("_block", "_fields_block", "_head", "_limits", "_minor", "_shared")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._block = b""
+        self._fields_block = b""
+        self._minor = -1
+        self._head: RequestHead | None = None
+        self._shared: RequestFields | None = None
+
+    def parse(self, block: bytes) -> RequestHead:
+        """As ``parse_request_head``. A head that is refused is not remembered."""
+        head = self._head
+        if head is not None and block == self._block:
+            return head
+        line, fields_block = _start_line(block, self._limits)
+        method, target, minor = parse_request_line(line, self._limits)
+        shared = self._shared
+        if shared is None or minor != self._minor or fields_block != self._fields_block:
+            shared = parse_request_fields(fields_block, minor, self._limits)
+            self._fields_block = fields_block
+            self._minor = minor
+            self._shared = shared
+        head = request_head(method, target, minor, shared)
+        self._block = block
+        self._head = head
+        return head
+
+
+class ResponseHeadMemo:
+    """Parses the heads of one upstream connection; an answer head equal to the last (within one second of Date) costs a comparison."""
+
+    __slots__ = ("_block", "_head", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._block = b""
+        self._head: ResponseHead | None = None
+
+    def parse(self, block: bytes) -> ResponseHead:
+        """As ``parse_response_head``. A head that is refused is not remembered."""
+        head = self._head
+        if head is None or block != self._block:
+            head = parse_response_head(block, self._limits)
+            self._block = block
+            self._head = head
+        return head
