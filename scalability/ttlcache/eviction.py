@@ -1,0 +1,201 @@
+"""Which entry goes when the cache is full: S3-FIFO. PURE.
+
+Three first-in-first-out queues (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for
+cache eviction", SOSP 2023). A new entry joins *small*, a tenth of the cache. One that was read more than
+once before it reaches small's end moves to *main*; the others leave, and their keys are remembered as
+*ghosts*: a key that comes back while it is a ghost joins main at once. Main gives an entry that was read
+since another round (at most three), else it leaves. A hit only counts up ``Entry.visits``: nothing moves.
+
+Life of an entry: ``GONE`` (new) -> ``SMALL`` or ``MAIN`` (``admit``) -> ``MAIN`` (promoted) -> ``GONE``
+(``victim`` or ``forget``); an entry that is gone never comes back, a new ``Entry`` does.
+"""
+
+from array import array
+from collections import deque
+from typing import Any
+
+GONE, SMALL, MAIN = 0, 1, 2
+
+MAX_VISITS = 3
+"""Reads beyond these make an entry no safer (the paper's two bits)."""
+
+SMALL_SHARE = 10
+"""Small is one part in ten of the cache."""
+
+PATIENCE = 512
+"""Steps of one search for a victim. Without a limit a main queue of a million busy entries is walked up
+to three times before one leaves, in one turn of the reactor."""
+
+
+class Entry:
+    """One resident value. ``size`` is in bytes, all included; ``expires_at`` in seconds of the cache's clock, or ``inf``."""
+
+    __slots__ = ("expires_at", "home", "key", "size", "value", "visits")
+
+    def __init__(self, key: Any, value: Any, expires_at: float, size: int) -> None:
+        self.key = key
+        self.value = value
+        self.expires_at = expires_at
+        self.size = size
+        self.visits = 0
+        self.home = GONE
+
+
+class FIFO:
+    """A queue of entries from whose middle one can leave.
+
+    Who leaves leaves a hole. Holes are closed a few at a time, so that no call walks the whole queue, and
+    never number more than about one and a half times the entries.
+    """
+
+    __slots__ = ("_back", "_front", "_holes", "live", "name", "size")
+
+    def __init__(self, name: int) -> None:
+        self.name = name
+        self.live = 0
+        self.size = 0
+        self._front: deque[Entry] = deque()  # those already looked through by _close_holes
+        self._back: deque[Entry] = deque()
+        self._holes = 0
+
+    def push(self, entry: Entry) -> None:
+        entry.home = self.name
+        self.live += 1
+        self.size += entry.size
+        self._back.append(entry)
+
+    def pop(self) -> Entry:
+        """Take out the oldest. Raises IndexError when there is none."""
+        while True:
+            entry = (self._front or self._back).popleft()
+            if entry.home == self.name:
+                entry.home = GONE
+                self.live -= 1
+                self.size -= entry.size
+                return entry
+            self._holes -= 1
+
+    def remove(self, entry: Entry) -> None:
+        entry.home = GONE
+        self.live -= 1
+        self.size -= entry.size
+        self._holes += 1
+        if self._holes > self.live + 64:
+            self._close_holes()
+
+    def places(self) -> int:
+        """Entries and holes: what the queue costs in memory."""
+        return len(self._front) + len(self._back)
+
+    def _close_holes(self) -> None:
+        for _ in range(4):
+            if not self._back:
+                self._back, self._front = self._front, self._back
+                return
+            entry = self._back.popleft()
+            if entry.home == self.name:
+                self._front.append(entry)
+            else:
+                self._holes -= 1
+
+
+class Ghosts:
+    """The keys evicted last, as 32 bits of their hashes in a table of fixed places: 8 bytes each.
+
+    A place that is needed twice forgets its older key; a key counts for as long as fewer than ``window``
+    others followed it. Both err towards "unknown", but for one key in four thousand million.
+    """
+
+    __slots__ = ("_mask", "_sequence", "_table")
+
+    def __init__(self) -> None:
+        self._mask = 1023
+        self._table = array("Q", bytes(8 * 1024))
+        self._sequence = 0
+
+    def add(self, key: Any, window: int) -> None:
+        if window > self._mask >> 1:
+            # Forgetting everything at a doubling is cheaper than moving a million keys in one turn.
+            while window > self._mask >> 1:
+                self._mask = self._mask * 2 + 1
+            self._table = array("Q", bytes(8 * (self._mask + 1)))
+        self._sequence += 1
+        mixed = _mix(hash(key))
+        self._table[mixed & self._mask] = (mixed & 0xFFFFFFFF00000000) | (self._sequence & 0xFFFFFFFF)
+
+    def take(self, key: Any, window: int) -> bool:
+        """True when ``key`` was among the last ``window`` added; it is forgotten with that."""
+        mixed = _mix(hash(key))
+        place = mixed & self._mask
+        ghost = self._table[place]
+        if not ghost or (ghost ^ mixed) >> 32:
+            return False
+        self._table[place] = 0
+        return ((self._sequence - ghost) & 0xFFFFFFFF) < window
+
+
+def _mix(number: int) -> int:
+    # Python's hash of an int is the int: spread it over 64 bits (Fibonacci hashing, then fold the high half down).
+    number = (number * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+    return number ^ (number >> 32)
+
+
+class S3FIFO:
+    """The policy. ``max_bytes`` and ``max_entries`` are the cache's bounds; 0 entries means no bound."""
+
+    def __init__(self, max_bytes: int, max_entries: int = 0) -> None:
+        self._small_bytes = max_bytes // SMALL_SHARE
+        self._small_entries = max_entries // SMALL_SHARE
+        self._small = FIFO(SMALL)
+        self._main = FIFO(MAIN)
+        self._ghosts = Ghosts()
+
+    def admit(self, entry: Entry) -> None:
+        """Take in a new entry."""
+        if self._ghosts.take(entry.key, self._window()):
+            self._main.push(entry)
+        else:
+            self._small.push(entry)
+
+    def readmit(self, entry: Entry) -> None:
+        """Take in an entry whose key was here a moment ago, with a smaller value: it is known, so it goes to main."""
+        self._main.push(entry)
+
+    def resize(self, entry: Entry, size: int) -> None:
+        """``entry`` grew or shrank to ``size`` bytes where it stands."""
+        queue = self._small if entry.home == SMALL else self._main
+        queue.size += size - entry.size
+        entry.size = size
+
+    def forget(self, entry: Entry) -> None:
+        """Take out an entry that was deleted or has expired."""
+        (self._small if entry.home == SMALL else self._main).remove(entry)
+
+    def victim(self, *, by_bytes: bool) -> Entry:
+        """Take out the entry that should go; ``by_bytes`` says which bound asks for it. Raises IndexError when empty."""
+        small, main = self._small, self._main
+        for _ in range(PATIENCE):
+            full = small.size > self._small_bytes if by_bytes else small.live > self._small_entries
+            if small.live and (full or not main.live):
+                entry = small.pop()
+                if entry.visits > 1:
+                    entry.visits = 0
+                    main.push(entry)
+                    continue
+                self._ghosts.add(entry.key, self._window())
+                return entry
+            entry = main.pop()
+            if not entry.visits:
+                return entry
+            entry.visits -= 1
+            main.push(entry)
+        return main.pop()
+
+    def places(self) -> int:
+        """Entries and holes in both queues."""
+        return self._small.places() + self._main.places()
+
+    def _window(self) -> int:
+        # The paper: as many ghosts as main holds entries. A cache that has just filled up for the first time
+        # has nothing in main yet and would never learn.
+        return max(self._main.live, self._small.live, 16)

@@ -1,0 +1,55 @@
+"""The sweeper on a clock of its own."""
+
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from scalability.ttlcache import Sweeper, TTLCache
+
+
+def filled(entries: int) -> TTLCache[int, str]:
+    cache: TTLCache[int, str] = TTLCache(max_bytes=1 << 30)
+    for number in range(entries):
+        cache.set(number, "x", 0.0, 1.0, size_bytes=0)
+    return cache
+
+
+def test_expired_entries_are_gone_after_the_interval_without_any_read() -> None:
+    clock, cache = Clock(), filled(10)
+    sweeper = Sweeper(clock, 1.0, cache)
+    sweeper.startService()
+    clock.advance(1.0)
+    assert len(cache) == 10
+    clock.advance(1.0)
+    assert (len(cache), cache.stats.expired) == (0, 10)
+    sweeper.stopService()
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_large_sweep_lets_the_reactor_turn_between_batches() -> None:
+    clock, cache = Clock(), filled(25)
+    sweeper = Sweeper(clock, 5.0, cache, batch=10)
+    sweeper.startService()
+    seen: list[int] = []
+    clock.advance(5.0)
+    while len(cache):
+        seen.append(len(cache))
+        clock.advance(0.001)
+    assert seen == [15, 5]
+    cache.set(1, "x", clock.seconds(), 1.0, size_bytes=0)
+    clock.advance(5.0)
+    assert len(cache) == 0
+    sweeper.stopService()
+
+
+def test_stopping_in_the_middle_of_a_sweep_waits_for_its_end() -> None:
+    clock, cache = Clock(), filled(25)
+    sweeper = Sweeper(clock, 5.0, cache, batch=10)
+    sweeper.startService()
+    clock.advance(5.0)
+    stopped: list[Any] = []
+    sweeper.stopService().addCallback(stopped.append)
+    assert stopped == []
+    clock.pump([0.001] * 3)
+    assert (stopped, len(cache)) == ([None], 0)
+    assert clock.getDelayedCalls() == []
