@@ -111,7 +111,7 @@ def render(options: Options) -> str:
     """The effective configuration as a TOML table that ``--config`` reads again. Unset values stand as comments."""
     lines = [f"[{options.component}]"]
     for key, value in dump(options).items():
-        lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+        lines.append(f"# {key} is not set" if value is None else f"{key} = {to_toml(value)}")
     return "\n".join(lines)
 
 
@@ -203,8 +203,9 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _toml(value: Any) -> str:
+def to_toml(value: Any) -> str:
+    """``value`` (text, number, boolean, list, dictionary) as TOML writes it."""
     # JSON strings, numbers, booleans and lists of them are TOML too
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{to_toml(str(k))} = {to_toml(v)}" for k, v in value.items()) + "}"
     return msgspec.json.encode(value).decode()
