@@ -1,1 +1,21 @@
-"""Counters, histograms and their exposition; counted with plain integers, exported at scrape time."""
+"""Counters, histograms, exposition and the access log: what a process tells of itself."""
+
+from scalability.telemetry.exposition import Exposition, asks_for_prometheus, exposition
+from scalability.telemetry.histogram import BOUNDARIES_S, Histogram
+from scalability.telemetry.metrics import Counter, Family, Gauge, Kind, MetricSet
+from scalability.telemetry.process import LoopLag, process_collectors
+
+__all__ = [
+    "BOUNDARIES_S",
+    "Counter",
+    "Exposition",
+    "Family",
+    "Gauge",
+    "Histogram",
+    "Kind",
+    "LoopLag",
+    "MetricSet",
+    "asks_for_prometheus",
+    "exposition",
+    "process_collectors",
+]
