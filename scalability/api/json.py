@@ -26,6 +26,7 @@ def read_json(request: IRequest, wanted: type[T]) -> T:
         raise UnsupportedContentType(f"the body must be application/json, not {kind[:64]}")
     body = request.content.read()
     try:
+        body.decode()  # msgspec skips over the text of a Raw member
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as error:
         raise BadJSON(f"the body is JSON, but not what is wanted here: {error}".replace("`", "")) from error
@@ -33,6 +34,8 @@ def read_json(request: IRequest, wanted: type[T]) -> T:
         raise BadJSON(f"the body is not JSON: {error}") from error
     except UnicodeDecodeError as error:
         raise BadJSON(f"the body is not UTF-8 (byte {error.start})") from error
+    except RecursionError as error:
+        raise BadJSON("the body is JSON nested too deeply") from error
 
 
 def json_answer(request: IRequest, body: Any, *, status: int = 200, fields: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
