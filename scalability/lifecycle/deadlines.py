@@ -44,25 +44,34 @@ class DeadlineWheel(Ticker):
         super().__init__(clock, tick_s, self.turn, now=False)
         self._tick_s = tick_s
         self._due: dict[int, dict[Deadline, None]] = {}
-        self._turned_to = self._tick_of(clock.seconds())
+        self.turned_to = self._tick_of(clock.seconds())
+        """The number of the current tick: a clock that costs nothing to read."""
 
     def _tick_of(self, seconds: float) -> int:
         return int(seconds / self._tick_s)
 
     def after(self, delay_s: float, expired: Callable[[], None]) -> Deadline:
         """Call ``expired`` once, ``delay_s`` seconds from now, rounded up to a tick."""
-        tick = max(self._tick_of(self._clock.seconds() + delay_s), self._turned_to) + 1
+        tick = max(self._tick_of(self._clock.seconds() + delay_s), self.turned_to) + 1
+        return self.at(tick, expired)
+
+    def at(self, tick: int, expired: Callable[[], None]) -> Deadline:
+        """Call ``expired`` when the wheel turns to ``tick``, which must lie ahead of ``turned_to``."""
         slot = self._due.get(tick)
         if slot is None:
             slot = self._due[tick] = {}
         return Deadline(slot, expired)
 
+    def ticks(self, delay_s: float) -> int:
+        """``delay_s`` seconds as ticks for ``MovingDeadline.move``: rounded up, and one for the tick that has begun."""
+        return int(-(-delay_s // self._tick_s)) + 1
+
     def turn(self) -> None:
         """Call whatever is due. One callback's error is logged and hurts no other."""
         now = self._tick_of(self._clock.seconds())
-        while self._turned_to < now:
-            self._turned_to += 1
-            slot = self._due.pop(self._turned_to, None)
+        while self.turned_to < now:
+            self.turned_to += 1
+            slot = self._due.pop(self.turned_to, None)
             while slot:
                 deadline, _ = slot.popitem()
                 deadline._detach()
@@ -70,3 +79,60 @@ class DeadlineWheel(Ticker):
                     deadline.expired()
                 except Exception:
                     self.log.failure("a deadline's callback failed")
+
+
+NEVER = 1 << 62
+
+
+class MovingDeadline:
+    """A deadline that almost every event of a connection puts off: idle time, the next byte, the next request.
+
+    Putting it off costs a comparison and an assignment; the wheel hears of it only when a deadline comes nearer than the one it
+    was told (libev's "be smart about timeouts"). Delays are in ticks: see ``DeadlineWheel.ticks``. It expires once, late by up to
+    two ticks; early only by as long as the event loop is late.
+    """
+
+    __slots__ = ("_deadline", "_due", "_expired", "_filed", "_wheel")
+
+    def __init__(self, wheel: DeadlineWheel, expired: Callable[[], None]) -> None:
+        self._wheel = wheel
+        self._expired = expired
+        self._due = NEVER
+        self._filed = NEVER
+        self._deadline: Deadline | None = None
+
+    @property
+    def active(self) -> bool:
+        return self._due != NEVER
+
+    def move(self, ticks: int) -> None:
+        """Expire ``ticks`` ticks from now, and not when it was said before."""
+        self._due = due = self._wheel.turned_to + ticks
+        if due < self._filed:
+            self._file(due)
+
+    def stop(self) -> None:
+        """Do not expire, until it is moved again. The wheel may still hold it: see ``cancel``."""
+        self._due = NEVER
+
+    def cancel(self) -> None:
+        """Do not expire, and have the wheel forget it."""
+        self._due = self._filed = NEVER
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _file(self, due: int) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._filed = due
+        self._deadline = self._wheel.at(due, self._look)
+
+    def _look(self) -> None:
+        self._deadline = None
+        self._filed = NEVER
+        if self._due <= self._wheel.turned_to:
+            self._due = NEVER
+            self._expired()
+        elif self._due != NEVER:
+            self._file(self._due)

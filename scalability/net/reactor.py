@@ -32,6 +32,7 @@ class LeanReactor(EPollReactor):
             if selectable is None:
                 continue  # removed by one of the events before this one
             if event == EPOLLIN and isinstance(selectable, LeanConnection):
+                why: BaseException | None
                 try:
                     why = selectable.doRead()
                 except BaseException:

@@ -12,7 +12,7 @@ reactor's own transports elsewhere (in-memory reactors of tests, for example); T
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from twisted.internet import error, main, tcp
+from twisted.internet import main, tcp
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
@@ -32,10 +32,11 @@ class LeanConnection(tcp.Connection):
     # Class attributes, because Twisted's clients and servers come into being in different ways.
     _queue: Sequence[bytes | memoryview] = ()
     _queued_bytes = 0
+    producer: Any
     _broken = False
     """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
-    def doRead(self) -> Exception | None:
+    def doRead(self) -> Any:  # Twisted: None, or the exception that says why the connection ends
         try:
             data = self.socket.recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -67,7 +68,7 @@ class LeanConnection(tcp.Connection):
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
 
-    def writeSomeData(self, data: bytes) -> int | Exception:
+    def writeSomeData(self, data: bytes) -> Any:
         try:
             return self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -75,7 +76,7 @@ class LeanConnection(tcp.Connection):
         except OSError:
             return main.CONNECTION_LOST
 
-    def doWrite(self) -> Exception | None:
+    def doWrite(self) -> Any:
         if self._broken:
             return main.CONNECTION_LOST
         if self._queue:
@@ -130,11 +131,11 @@ class LeanConnection(tcp.Connection):
         self.startWriting()
 
 
-class LeanServer(LeanConnection, tcp.Server):  # type: ignore[misc]
+class LeanServer(LeanConnection, tcp.Server):
     """A connection that was accepted."""
 
 
-class LeanClient(LeanConnection, tcp.Client):  # type: ignore[misc]
+class LeanClient(LeanConnection, tcp.Client):
     """A connection that was opened.
 
     When a send fails, the bytes that the peer sent before may still wait to be read, an early 413 for example. So a failed send
@@ -179,17 +180,17 @@ class _LeanConnector(tcp.Connector):
 def listen_tcp(reactor: Any, host: str, port: int, factory: IProtocolFactory) -> IListeningPort:
     """Listen on ``host`` (an IP address) and ``port`` (0: any free one). Raises CannotListenError."""
     if isinstance(reactor, PosixReactorBase):
-        listening = LeanPort(port, factory, BACKLOG, host, reactor)
-        listening.startListening()
-        return listening
+        lean = LeanPort(port, factory, BACKLOG, host, reactor)
+        lean.startListening()
+        return lean
     listening: IListeningPort = reactor.listenTCP(port, factory, backlog=BACKLOG, interface=host)
     return listening
 
 
-def connect_tcp(reactor: Any, host: str, port: int, factory: ClientFactory, timeout_s: float) -> Any:
-    """Open a connection to ``host`` (an IP address); the IConnector's ``stopConnecting`` and ``disconnect`` end the attempt."""
+def connect_tcp(reactor: Any, host: str, port: int, factory: ClientFactory) -> Any:
+    """Open a connection to ``host`` (an IP address), for as long as it takes: the IConnector's ``stopConnecting`` ends the attempt."""
     if isinstance(reactor, PosixReactorBase):
-        connector = _LeanConnector(host, port, factory, timeout_s, None, reactor)
+        connector = _LeanConnector(host, port, factory, None, None, reactor)  # type: ignore[arg-type]  # None: no timeout of its own
         connector.connect()
         return connector
-    return reactor.connectTCP(host, port, factory, timeout=timeout_s)
+    return reactor.connectTCP(host, port, factory, timeout=None)

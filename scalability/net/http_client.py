@@ -1,0 +1,499 @@
+"""HTTP/1.1 towards a server behind us: one connection, and a pool of them that are kept alive.
+
+A ``ClientConnection`` is in one of three states:
+
+    idle      nothing is expected; it lies in its pool, where one received byte or the idle deadline closes it
+    asked     a request was begun, no answer head has come yet
+    answering the head of a final answer was handed out, its body follows
+
+    idle --send--> asked --head--> answering --end of body--> idle (reusable) or closed
+                     '--head with the whole body--> idle or closed; connection lost, bad bytes, deadline --> closed
+
+No Deferred, closure or delayed call is made per request: whoever asks is called back through ``AnswerReceiver``.
+A connection goes back to its pool by itself, and only if the message framing ended cleanly on both sides and not a byte is left
+(rules 39, 40); otherwise it is closed.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IHostResolution, IPushProducer, IResolutionReceiver
+from twisted.internet.protocol import ClientFactory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from scalability.config import Address
+from scalability.errors import AnswerTimeout, BadAnswer, BadMessage, BrokenAnswer, ConnectError, ConnectTimeout, NoAnswer, UpstreamError
+from scalability.http1.body import BodyReader, response_body
+from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.lifecycle import Deadline, DeadlineWheel, MovingDeadline
+from scalability.net.transport import connect_tcp
+
+PEEK_AFTER_IDLE_TICKS = 4
+"""A connection that lay idle this long (about a second) is looked at before it is used again: its FIN may not have been read yet."""
+
+
+class AnswerReceiver(Protocol):
+    """Whoever sent a request. The calls come in this order, and none after one with ``ended`` true or ``answer_failed``."""
+
+    def answer_interim(self, head: ResponseHead) -> None:
+        """A 1xx answer came; the final one is still expected."""
+
+    def answer_received(self, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """The final answer's head, with as much of the body as came along; ``ended``: that was all of it."""
+
+    def answer_data(self, data: bytes, ended: bool) -> None:
+        """More of the body; ``data`` may be empty when ``ended``."""
+
+    def answer_failed(self, error: UpstreamError) -> None:
+        """There will be no (complete) answer. The connection is closed."""
+
+    def upload_paused(self) -> None:
+        """More than 64 KiB of the request wait to be sent: stop writing."""
+
+    def upload_resumed(self) -> None:
+        """All of it is sent: go on."""
+
+
+class ConnectReceiver(Protocol):
+    """Whoever waits for a new connection."""
+
+    def connected(self, connection: "ClientConnection") -> None: ...
+
+    def connect_failed(self, error: ConnectError | ConnectTimeout) -> None: ...
+
+
+@implementer(IPushProducer)
+class ClientConnection(TwistedProtocol):
+    """One connection to a server; one request at a time. Made by ``ConnectionPool`` only."""
+
+    transport: Any
+
+    def __init__(self, pool: "ConnectionPool", opening: "Opening") -> None:
+        self._pool = pool
+        self._opening: Opening | None = opening
+        self._memo = ResponseHeadMemo(pool.limits)
+        self._deadline = MovingDeadline(pool.wheel, self._expired)
+        self._receiver: AnswerReceiver | None = None
+        self._reader: BodyReader | None = None
+        self._method = b""
+        self._held = b""
+        self._keep = False
+        self._uploaded = True
+        self._paused = False
+        self._idle_ticks = pool.answer_ticks
+        self.trailers: Sequence[tuple[bytes, bytes]] = ()
+        """The trailer section of the answer that ended last."""
+        self.requests = 0
+        """How many were sent here."""
+        self.idle_since_tick = 0
+        self.lost = False
+
+    # requests
+
+    def send(self, head: bytes, method: bytes, receiver: AnswerReceiver, *, ended: bool = True, answer_ticks: int | None = None) -> None:
+        """Begin a request: ``head`` is its complete head, and its whole body too when ``ended``; else ``write_body`` follows.
+
+        ``answer_ticks`` (see ``DeadlineWheel.ticks``) bounds the wait for the first byte of the answer and each pause within it;
+        the pool's own unless given.
+        """
+        self.requests += 1
+        self._receiver = receiver
+        self._method = method
+        self._uploaded = ended
+        ticks = self._idle_ticks = self._pool.answer_ticks if answer_ticks is None else answer_ticks
+        self._deadline.move(ticks)
+        self.transport.write(head)
+
+    def write_body(self, data: bytes, ended: bool) -> None:
+        """Send more of the request's body, framed as its head says; nothing happens when the connection is gone already."""
+        if self._receiver is None or self._uploaded:
+            return
+        if data:
+            self._deadline.move(self._idle_ticks)
+            self.transport.write(data)
+        if ended:
+            self._uploaded = True
+
+    def pause(self) -> None:
+        """Read no more of the answer for now. No deadline runs meanwhile."""
+        if not self._paused and not self.lost:
+            self._paused = True
+            self._deadline.stop()
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused and not self.lost:
+            self._paused = False
+            self._deadline.move(self._idle_ticks)
+            self.transport.resumeProducing()
+
+    def abort(self) -> None:
+        """Close at once, with a reset where a request was begun: that cancels it, whereas a FIN may pass for a half-close.
+
+        Nobody is called back any more.
+        """
+        self._receiver = None
+        self._close(reset=True)
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self._close()
+
+    def stale(self) -> bool:
+        """True when the server has closed the idle connection, or sent bytes unasked, and the loop has not read that yet."""
+        handle = getattr(self.transport, "getHandle", None)
+        if handle is None:
+            return False
+        try:
+            handle().recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        return True  # a byte or the end: neither is good
+
+    # bytes
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.established(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._close()  # nothing was asked (rule 40)
+            return
+        reader = self._reader
+        try:
+            if reader is not None:
+                payload, rest = reader.feed(data)
+                if reader.complete:
+                    self._end(reader, rest)
+                    receiver.answer_data(payload, True)
+                else:
+                    self._deadline.move(self._idle_ticks)
+                    if payload:
+                        receiver.answer_data(payload, False)
+                return
+            held = len(self._held)
+            if held:
+                data = self._held + data
+            while True:
+                end = find_head_end(data, 0, self._pool.limits, scanned=held)
+                if end < 0:
+                    self._held = data
+                    return
+                head = self._memo.parse(data[:end])
+                if head.status >= 200:
+                    break
+                if head.status == 101:
+                    raise BadMessage("it switches protocols without being asked")
+                self._deadline.move(self._idle_ticks)
+                receiver.answer_interim(head)
+                if self._receiver is not receiver:
+                    return
+                data = data[end:]
+                held = 0
+                if not data:
+                    self._held = b""
+                    return
+            if held:
+                self._held = b""
+            reader = response_body(head, self._method, self._pool.limits)
+            self._keep = head.keep_alive
+            payload, rest = reader.feed(data[end:]) if len(data) > end else (b"", b"")
+        except BadMessage as error:
+            self._fail(BadAnswer() if self._reader is None else BrokenAnswer(), error)
+            return
+        if reader.complete:
+            self._end(reader, rest)
+            receiver.answer_received(head, payload, True)
+        else:
+            self._reader = reader
+            self._deadline.move(self._idle_ticks)
+            receiver.answer_received(head, payload, False)
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self.lost = True
+        self._deadline.cancel()
+        self._pool.forget(self)
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        reader = self._reader
+        error: UpstreamError
+        if reader is None:
+            error = BadAnswer("A server behind this one closed the connection within the head of its answer.") if self._held else NoAnswer()
+        else:
+            if not reader.reusable and reason.check(ConnectionDone):
+                # the end of the connection is the end of this body; a reset is not
+                receiver.answer_data(b"", True)
+                return
+            error = BrokenAnswer()
+        error.__cause__ = reason.value
+        receiver.answer_failed(error)
+
+    # the transport's producer: the request's body
+
+    def pauseProducing(self) -> None:
+        if self._receiver is not None and not self._uploaded:
+            self._receiver.upload_paused()
+
+    def resumeProducing(self) -> None:
+        if self._receiver is not None and not self._uploaded:
+            self._deadline.move(self._idle_ticks)
+            self._receiver.upload_resumed()
+
+    def stopProducing(self) -> None:
+        """connectionLost follows and does what is to be done."""
+
+    # endings
+
+    def _end(self, reader: BodyReader, rest: bytes) -> None:
+        """The answer is complete: back to the pool, before the receiver hears of it, so that its next request finds it there."""
+        self._receiver = None
+        self._reader = None
+        self.trailers = reader.trailers
+        if self._keep and reader.reusable and self._uploaded and not rest and not self._paused:
+            self._pool.put(self, self._deadline)
+        else:
+            self._close(reset=not self._uploaded)
+
+    def _fail(self, error: UpstreamError, cause: BaseException | None) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._close(reset=True)
+        if receiver is not None:
+            error.__cause__ = cause
+            receiver.answer_failed(error)
+
+    def _expired(self) -> None:
+        if self._receiver is None:
+            self._close()
+        elif self._reader is None:
+            self._fail(AnswerTimeout(), None)
+        else:
+            self._fail(BrokenAnswer("A server behind this one stopped in the middle of its answer."), None)
+
+    def _close(self, *, reset: bool = False) -> None:
+        if self.lost:
+            return
+        self._deadline.stop()
+        self._pool.forget(self)
+        self.transport.unregisterProducer()
+        if reset:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+
+
+class ConnectionPool:
+    """Connections to one server: idle ones to reuse, last in first out, so that a quiet time closes those that are too many.
+
+    ``idle_s`` stays below the five seconds after which many servers (Node's) close theirs. A connection is closed after
+    ``max_requests``. ``answer_s`` is the wait for an answer's first byte, and for each next one, unless a request says otherwise.
+    Host names are resolved anew for each connection. ``wheel`` must be running: it is the only clock of all deadlines here.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        address: Address,
+        wheel: DeadlineWheel,
+        *,
+        connect_timeout_s: float = 3.0,
+        answer_s: float = 60.0,
+        idle_s: float = 4.0,
+        max_idle: int = 32,
+        max_requests: int = 1000,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.address = address
+        self.wheel = wheel
+        self.limits = limits
+        self.connect_timeout_s = connect_timeout_s
+        self.answer_ticks = wheel.ticks(answer_s)
+        self._idle_ticks = wheel.ticks(idle_s)
+        self._reactor = reactor
+        self._max_idle = max_idle
+        self._max_requests = max_requests
+        self._idle: deque[ClientConnection] = deque()
+        self._open: set[ClientConnection] = set()
+        self._opening: set[Opening] = set()
+        self.closed = False
+        self.connects = 0
+        """Connections that were made since the start."""
+        self.reuses = 0
+        """Requests that found one."""
+
+    @property
+    def idle_connections(self) -> int:
+        return len(self._idle)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
+    def take(self) -> ClientConnection | None:
+        """An idle connection that is very likely alive, or None: ``open`` one then. The caller sends a request on it at once."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if self.wheel.turned_to - connection.idle_since_tick >= PEEK_AFTER_IDLE_TICKS and connection.stale():
+                connection.close()
+                continue
+            self.reuses += 1
+            return connection
+        return None
+
+    def open(self, receiver: ConnectReceiver) -> "Opening":
+        """Connect. ``receiver`` is called back later, never from within this call; ``cancel`` what is returned to forget about it."""
+        opening = Opening(self, receiver)
+        self._opening.add(opening)
+        opening.begin(self._reactor)
+        return opening
+
+    def put(self, connection: ClientConnection, deadline: MovingDeadline) -> None:
+        """Called by a connection that has finished a request and can take another."""
+        if self.closed or connection.requests >= self._max_requests:
+            connection.close()
+            return
+        if len(self._idle) >= self._max_idle:
+            self._idle.popleft().close()
+        connection.idle_since_tick = self.wheel.turned_to
+        deadline.move(self._idle_ticks)
+        self._idle.append(connection)
+
+    def forget(self, connection: ClientConnection) -> None:
+        """Called by a connection that is closed."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Close idle connections and connection attempts; one that is in use is closed when its answer has ended."""
+        self.closed = True
+        for opening in list(self._opening):
+            opening.fail(ConnectError())
+        for connection in list(self._idle):
+            connection.close()
+
+    def opened(self, opening: "Opening", connection: ClientConnection) -> None:
+        """Called by an attempt that succeeded."""
+        self._opening.discard(opening)
+        self.connects += 1
+        self._open.add(connection)
+
+    def not_opened(self, opening: "Opening") -> None:
+        """Called by an attempt that is over."""
+        self._opening.discard(opening)
+
+
+@implementer(IResolutionReceiver)
+class Opening(ClientFactory):
+    """One attempt to connect: a look-up if there is a name, then each address in turn, all of it within the connect timeout."""
+
+    noisy = False
+
+    def __init__(self, pool: ConnectionPool, receiver: ConnectReceiver) -> None:
+        self._pool = pool
+        self._receiver: ConnectReceiver | None = receiver
+        self._reactor: Any = None
+        self._hosts: list[str] = []
+        self._connector: Any = None
+        self._resolution: IHostResolution | None = None
+        self._error: BaseException | None = None
+        self._deadline: Deadline = pool.wheel.after(pool.connect_timeout_s, self._timed_out)
+
+    def begin(self, reactor: Any) -> None:
+        self._reactor = reactor
+        host = self._pool.address.host
+        if _is_ip(host):
+            self._hosts = [host]
+            self._next()
+        else:
+            reactor.nameResolver.resolveHostName(self, host, self._pool.address.port)
+
+    def cancel(self) -> None:
+        """Stop trying; nobody is called back."""
+        self._receiver = None
+        self._stop()
+
+    def fail(self, error: ConnectError | ConnectTimeout) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._stop()
+        if receiver is not None:
+            error.__cause__ = self._error
+            receiver.connect_failed(error)
+
+    # IResolutionReceiver
+
+    def resolutionBegan(self, resolution: IHostResolution) -> None:
+        self._resolution = resolution
+
+    def addressResolved(self, address: IAddress) -> None:
+        self._hosts.append(address.host)  # type: ignore[attr-defined]
+
+    def resolutionComplete(self) -> None:
+        self._resolution = None
+        self._next()
+
+    # ClientFactory
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
+        return ClientConnection(self._pool, self)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        self._error = reason.value
+        self._connector = None
+        if self._receiver is not None:
+            self._next()
+
+    def established(self, connection: ClientConnection) -> None:
+        """Called by the connection when it stands."""
+        self._deadline.cancel()
+        self._pool.opened(self, connection)
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            connection.abort()
+        else:
+            receiver.connected(connection)
+
+    def _next(self) -> None:
+        if self._receiver is None:
+            return
+        if not self._hosts:
+            self.fail(ConnectError())
+            return
+        self._connector = connect_tcp(self._reactor, self._hosts.pop(0), self._pool.address.port, self)
+
+    def _timed_out(self) -> None:
+        self.fail(ConnectTimeout())
+
+    def _stop(self) -> None:
+        self._deadline.cancel()
+        self._pool.not_opened(self)
+        if self._resolution is not None:
+            # Twisted's getaddrinfo runs on a thread and cannot be stopped; what it finds is ignored
+            self._resolution = None
+        connector, self._connector = self._connector, None
+        if connector is not None and connector.state == "connecting":
+            connector.stopConnecting()
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
