@@ -1,0 +1,116 @@
+"""Active health checks: one request per server and interval, through net's own client.
+
+A check passes when ``GET path`` is answered with a status from 200 to 399 before the next check is due, so its timeout is the
+interval: a server that hangs is down after ``fall`` intervals, no later than one that refuses. Each check opens a
+connection of its own, because a server whose kept-alive connections still work may have stopped accepting.
+"""
+
+from collections.abc import Callable
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from scalability.config import Address
+from scalability.errors import ScalelabError
+from scalability.lifecycle import Ticker
+from scalability.net.service_client import Answer, ServiceClient
+from scalability.upstream.servers import Server, Upstream
+
+FIELDS = ((b"user-agent", b"scalelab-health-check"), (b"connection", b"close"))
+
+
+class Prober(Ticker):
+    """The checks of one server. Starts one at each tick, and gives up the one before when it is still unanswered."""
+
+    log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, interval_s: float, path: bytes, client: ServiceClient, server: Server, upstream: Upstream
+    ) -> None:
+        super().__init__(clock, interval_s, self.probe)
+        self._path = path
+        self._client = client
+        self._server = server
+        self._upstream = upstream
+        self._check: Deferred[None] | None = None
+
+    def probe(self) -> None:
+        """Begin the next check. Never raises: whatever goes wrong is a failed check."""
+        if self._check is not None:
+            self._give_up()
+            self._failed(f"no answer within {self._interval_s:g} s")
+        try:
+            # the client's own deadline must not be the first to end the check
+            asking = self._client.request(b"GET", self._path, FIELDS, timeout_s=2 * self._interval_s)
+        except ScalelabError as error:
+            self._failed(str(error))
+            return
+        check: Deferred[None] = asking.addCallbacks(self._answered, self._errored)
+        check.addErrback(self._broken)
+        if not check.called:
+            self._check = check
+
+    def stopService(self) -> Deferred[None]:
+        self._give_up()
+        self._client.close()
+        return super().stopService()
+
+    def _give_up(self) -> None:
+        check, self._check = self._check, None
+        if check is not None:
+            check.cancel()
+
+    def _answered(self, answer: Answer) -> None:
+        self._check = None
+        if 200 <= answer.status < 400:
+            self._server.counts.checks_passed += 1
+            self._upstream.judge(self._server, True, f"the check was answered {answer.status}")
+        else:
+            self._failed(f"the check was answered {answer.status}")
+
+    def _errored(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            # given up by us; whoever did it has said what it means
+            return
+        self._check = None
+        error = failure.check(ScalelabError)
+        if error is None:
+            self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
+        self._failed(failure.getErrorMessage())
+
+    def _broken(self, failure: Failure) -> None:
+        self.log.failure("the result of a check of {server} could not be taken in", failure, server=self._server.name)
+
+    def _failed(self, why: str) -> None:
+        self._server.counts.checks_failed += 1
+        self._upstream.judge(self._server, False, why)
+
+
+class HealthChecks(MultiService):
+    """Keeps a Prober for each server of ``upstream``, as long as it is named there."""
+
+    def __init__(
+        self, clock: IReactorTime, upstream: Upstream, client: Callable[[Address], ServiceClient], *, interval_s: float, path: str
+    ) -> None:
+        super().__init__()
+        self._clock = clock
+        self._upstream = upstream
+        self._client = client
+        self._interval_s = interval_s
+        self._path = path.encode()
+        self._probers: dict[Server, Prober] = {}
+        upstream.watch(self)
+
+    def joined(self, server: Server) -> None:
+        """Check ``server`` from now on, the first time at once."""
+        prober = Prober(self._clock, self._interval_s, self._path, self._client(server.address), server, self._upstream)
+        self._probers[server] = prober
+        prober.setServiceParent(self)
+
+    def left(self, server: Server) -> None:
+        """Check ``server`` no more."""
+        # a Prober's tick is synchronous: stopping has nothing to wait for
+        self._probers.pop(server).disownServiceParent()

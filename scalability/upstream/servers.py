@@ -1,0 +1,248 @@
+"""The servers behind a proxy: which there are, which take traffic, what each has done.
+
+Several sources (the configuration, DNS) say which servers there are; health says which of them may be chosen; a
+selection chooses. A server that no source names any more takes no new request, finishes those it has, and is forgotten
+with the last of them.
+
+**A connection that cannot be made counts as one failed check** (HAProxy's ``observe layer4`` with ``on-error fail-check``
+and ``error-limit 1``): nothing listens there, the request goes to another server at once, and after ``fall`` such
+failures in a row the dead server costs no further attempt, long before the next checks are due. Requests that
+fail later (no answer, a broken one, a slow one) are counted and leave health alone: checks decide there.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from scalability.config import Address
+from scalability.errors import ConnectError, ConnectTimeout, NoServer, ScalelabError
+from scalability.net.http_client import ConnectionPool
+from scalability.upstream.health import Health, State
+from scalability.upstream.selection import Selection
+
+MAX_WEIGHT = 256
+
+
+class ServerSpec(NamedTuple):
+    """A server as a source names it: where it listens, and its share of the requests (1; 0: none)."""
+
+    address: Address
+    weight: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``HOST:PORT`` or ``HOST:PORT,weight=N`` with N from 0 to 256. Raises ValueError, saying what is wrong."""
+        where, *options = text.split(",")
+        address = Address.parse(where)
+        if not address.port:
+            raise ValueError(f"{text!r}: no server listens on port 0")
+        weight = 1
+        for option in options:
+            key, _, value = option.partition("=")
+            if key != "weight":
+                raise ValueError(f"{text!r}: after the address only ,weight=N may stand, not {option!r}")
+            if not value.isascii() or not value.isdigit() or int(value) > MAX_WEIGHT:
+                raise ValueError(f"{text!r}: the weight must be a whole number from 0 to {MAX_WEIGHT}")
+            weight = int(value)
+        return cls(address, weight)
+
+    def __str__(self) -> str:
+        return str(self.address) if self.weight == 1 else f"{self.address},weight={self.weight}"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened to one server, since it was first named. Plain integers, read when metrics are asked for."""
+
+    requests: int = 0
+    """Attempts: a retried request counts on each server that it was sent to."""
+    checks_passed: int = 0
+    checks_failed: int = 0
+    went_down: int = 0
+
+
+class Server:
+    """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
+
+    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "weight")
+
+    def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
+        self._upstream = upstream
+        self.name = str(spec.address)
+        self.address = spec.address
+        self.weight = spec.weight
+        self.pool = pool
+        self.health = health
+        self.active = 0
+        """Requests in flight."""
+        self.removed = False
+        """True once no source names it: it finishes what it has."""
+        self.counts = Counts()
+        self.failures: dict[str, int] = {}
+        """Failed attempts by the error's code."""
+        self.last_check = "not checked yet"
+        """What the last check, or a failed connection, said: one sentence for people."""
+
+    def __repr__(self) -> str:
+        return f"<Server {self.name} {self.health.state.value}>"
+
+    def started(self) -> None:
+        """A request is about to be sent here."""
+        self.active += 1
+        self.counts.requests += 1
+
+    def succeeded(self) -> None:
+        """That request was answered, whatever the status."""
+        self.active -= 1
+        if self.removed:
+            self._upstream.settled(self)
+
+    def failed(self, error: ScalelabError) -> None:
+        """That request ended otherwise. A connection that could not be made counts as a failed check."""
+        self.active -= 1
+        self.failures[error.code] = self.failures.get(error.code, 0) + 1
+        if isinstance(error, ConnectError | ConnectTimeout):
+            self._upstream.judge(self, False, "a request could not connect")
+        if self.removed:
+            self._upstream.settled(self)
+
+
+class Watcher(Protocol):
+    """Told when servers come and go."""
+
+    def joined(self, server: Server) -> None: ...
+
+    def left(self, server: Server) -> None: ...
+
+
+class Upstream(Service):
+    """All servers of one kind. As a service it owns their connections and closes them when it stops."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        selection: Selection[Server],
+        pool: Callable[[Address], ConnectionPool],
+        *,
+        rise: int = 2,
+        fall: int = 3,
+    ) -> None:
+        self._selection = selection
+        self._make_pool = pool
+        self._rise = rise
+        self._fall = fall
+        self._sources: dict[str, dict[Address, ServerSpec]] = {}
+        self._servers: dict[Address, Server] = {}
+        self._leaving: dict[Address, Server] = {}
+        self._watchers: list[Watcher] = []
+
+    def __iter__(self) -> Iterator[Server]:
+        """Every server that a source names, in the order in which they came."""
+        return iter(self._servers.values())
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    @property
+    def leaving(self) -> Iterable[Server]:
+        """Servers that are finishing their last requests."""
+        return self._leaving.values()
+
+    def choose(self, tried: Container[Server] = ()) -> Server:
+        """The server for the next request, none of ``tried``. Raises NoServer when none is left that takes traffic."""
+        server = self._selection.choose(tried)
+        if server is None:
+            raise NoServer
+        return server
+
+    def not_ready(self) -> str | None:
+        """None when a check has shown at least one server to be up, else the reason why requests would fail."""
+        if any(server.health.state.proven and server.weight for server in self):
+            return None
+        return "no server is healthy" if self._servers else "no server is known"
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell ``watcher`` of each server there is now, and from now on of each that comes or goes."""
+        self._watchers.append(watcher)
+        for server in self:
+            watcher.joined(server)
+
+    def name_servers(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
+        """From now on ``source`` names exactly ``specs``.
+
+        ``trusted`` servers take traffic before their first check; others after it. A server that several sources
+        name is there as long as one does; the first of them sets its weight.
+        """
+        self._sources[source] = {spec.address: spec for spec in specs}
+        wanted: dict[Address, ServerSpec] = {}
+        for named in self._sources.values():
+            for address, spec in named.items():
+                wanted.setdefault(address, spec)
+        for address in [address for address in self._servers if address not in wanted]:
+            self._remove(self._servers.pop(address))
+        for spec in wanted.values():
+            server = self._servers.get(spec.address)
+            if server is None:
+                self._add(spec, State.UNCHECKED if trusted else State.WAITING)
+            else:
+                server.weight = spec.weight
+        self._refresh()
+
+    def judge(self, server: Server, passed: bool, why: str) -> None:
+        """Take in the result of a check of ``server``, or a connection that it refused; ``why`` is for people."""
+        server.last_check = why
+        if server.removed:
+            return
+        before = server.health.state
+        after = server.health.checked(passed)
+        if after is before:
+            return
+        if after is State.UP and not before.proven:
+            self.log.info("server {server} is up: {why}", server=server.name, why=why)
+        elif before.usable and not after.usable:
+            server.counts.went_down += 1
+            self.log.warn("server {server} is down: {why}", server=server.name, why=why)
+        if before.usable is not after.usable:
+            self._refresh()
+
+    def settled(self, server: Server) -> None:
+        """Called when a request on a removed server ended: with the last one the server is forgotten."""
+        if server.active == 0 and self._leaving.get(server.address) is server:
+            del self._leaving[server.address]
+            server.pool.close()
+            self.log.info("server {server} has finished its last request", server=server.name)
+
+    def stopService(self) -> None:
+        super().stopService()
+        for server in (*self._servers.values(), *self._leaving.values()):
+            server.pool.close()
+
+    def _add(self, spec: ServerSpec, state: State) -> None:
+        health = Health(rise=self._rise, fall=self._fall, state=state)
+        server = self._leaving.pop(spec.address, None)
+        if server is None:
+            server = Server(self, spec, self._make_pool(spec.address), health)
+        else:
+            # it comes back while its last requests run: the same server, that must show itself again
+            server.removed = False
+            server.weight = spec.weight
+            server.health = health
+        self._servers[spec.address] = server
+        self.log.info("server {server} joins", server=server.name)
+        for watcher in self._watchers:
+            watcher.joined(server)
+
+    def _remove(self, server: Server) -> None:
+        server.removed = True
+        self._leaving[server.address] = server
+        for watcher in self._watchers:
+            watcher.left(server)
+        self.log.info("server {server} leaves with {active} requests to finish", server=server.name, active=server.active)
+        self.settled(server)
+
+    def _refresh(self) -> None:
+        self._selection.replace([server for server in self if server.health.state.usable])
