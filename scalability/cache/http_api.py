@@ -1,0 +1,86 @@
+"""The cache over HTTP: ``/cache/<key>``, ``/stats``, ``/health``.
+
+A key is the path behind ``/cache/``, percent-decoded once: any text, slashes included, of at most ``MAX_KEY_BYTES`` bytes
+of UTF-8. A value is any JSON; it is kept and given back as the text it came as, so that no number loses a digit.
+"""
+
+from typing import Annotated
+
+import msgspec
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.iweb import IRequest
+from werkzeug.routing import PathConverter
+
+from scalability.api.failures import json_errors
+from scalability.api.json import json_answer, read_json
+from scalability.cache.config import MAX_TTL_S, CacheOptions
+from scalability.errors import BodyTooLarge, ClientError, Conflict
+from scalability.ttlcache import Outcome, TTLCache
+
+MAX_KEY_BYTES = 1024
+
+
+class Write(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /cache/<key>``. Unknown members are refused: a misspelt ``ttl`` would live 30 s in silence."""
+
+    value: msgspec.Raw
+    ttl: Annotated[float, msgspec.Meta(gt=0, le=MAX_TTL_S)] | None = None
+    if_absent: bool = False
+
+
+class _Key(PathConverter):
+    """Werkzeug's ``path``, for every key: with slashes in front, at the end and twice in a row, and with line ends."""
+
+    regex = r"[\s\S]+?"
+    part_isolating = False
+
+
+def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: CacheOptions) -> Klein:
+    """The Klein app in front of ``cache``, whose keys and values are bytes of UTF-8. ``clock`` tells unix seconds."""
+    app = json_errors(Klein())
+    app.url_map.merge_slashes = False
+    app.url_map.converters["key"] = _Key
+    now = clock.seconds
+
+    @app.route("/cache/<key:key>", methods=["GET"])
+    def read(request: IRequest, key: str) -> bytes:
+        request.setHeader(b"content-type", b"application/json")
+        value = cache.get(_key(key), now())
+        return b'{"value":null}' if value is None else b'{"value":%b}' % value
+
+    @app.route("/cache/<key:key>", methods=["POST"])
+    def write(request: IRequest, key: str) -> bytes:
+        name = _key(key)
+        body = read_json(request, Write)
+        value = bytes(body.value)
+        ttl_s = options.ttl_s if body.ttl is None else body.ttl
+        started = now()
+        outcome = cache.set(name, value, started, ttl_s, size_bytes=len(name) + len(value), if_absent=body.if_absent)
+        if outcome is Outcome.EXISTS:
+            raise Conflict("the key exists")
+        if outcome is Outcome.TOO_LARGE:
+            raise BodyTooLarge("the value is larger than this cache keeps")
+        return json_answer(request, {"status": "ok", "expires_at": started + ttl_s})
+
+    @app.route("/cache/<key:key>", methods=["DELETE"])
+    def delete(request: IRequest, key: str) -> bytes:
+        return json_answer(request, {"status": "ok", "deleted": cache.delete(_key(key), now())})
+
+    @app.route("/stats", methods=["GET"])
+    def stats(request: IRequest) -> bytes:
+        bounds = {"max_bytes": cache.max_bytes, "max_entries": cache.max_entries, "ttl_s": options.ttl_s}
+        return json_answer(request, {"entries": len(cache), "bytes": cache.bytes, **cache.stats.as_dict(), **bounds})
+
+    @app.route("/health", methods=["GET"])
+    def health(request: IRequest) -> bytes:
+        return json_answer(request, {"status": "ok", "entries": len(cache), "bytes": cache.bytes})
+
+    return app
+
+
+def _key(text: str) -> bytes:
+    key = text.encode()
+    if len(key) > MAX_KEY_BYTES:
+        raise ClientError(f"the key has {len(key)} bytes; {MAX_KEY_BYTES} are allowed")
+    return key

@@ -1,0 +1,28 @@
+"""The cache server as a whole, on a clock and a reactor in memory."""
+
+from typing import Any
+
+from twisted.application.service import IServiceCollection
+from twisted.internet.testing import MemoryReactorClock
+
+from scalability.cache.config import CacheOptions
+from scalability.cache.service import cache_service
+from scalability.config import Address
+from scalability.ttlcache import Sweeper
+
+
+def test_the_sweeper_starts_before_the_listener_and_stops_after_it() -> None:
+    reactor: Any = MemoryReactorClock()
+    service: Any = cache_service(reactor, CacheOptions(listen=Address("127.0.0.1", 5004), sweep_interval_s=2.0))
+    names = [type(part).__name__ for part in IServiceCollection(service)]
+    assert names.index("Sweeper") < names.index("Listener")
+    assert any(isinstance(part, Sweeper) for part in service)
+
+
+def test_an_admin_listener_is_opened_only_when_asked_for() -> None:
+    def listeners(options: CacheOptions) -> int:
+        service: Any = cache_service(MemoryReactorClock(), options)
+        return sum(type(part).__name__ == "Listener" for part in service)
+
+    assert listeners(CacheOptions()) == 1
+    assert listeners(CacheOptions(admin=Address("127.0.0.1", 15004))) == 2
