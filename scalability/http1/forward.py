@@ -32,7 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 
 _REGENERATED: Final = HOP_BY_HOP | {b"host", b"content-length", b"max-forwards"}
 _CLIENT_CLAIMS: Final = frozenset([b"forwarded", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"])
-_RELIED_UPON: Final = frozenset([b"via", b"expect", b"trailer", b"date"])
+_RELIED_UPON: Final = _CLIENT_CLAIMS | {b"via", b"expect", b"trailer", b"date"}
 """Fields that ``Connection`` cannot delete, besides those that are regenerated (rule 3)."""
 
 _NEVER_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -137,12 +137,12 @@ def _request_fields(
             (lower in _CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")) and not (trusted and lower != b"x-forwarded-for")
         ):
             continue
-        if lower == b"trailer" and not head.chunked:
+        if (lower == b"trailer" and not head.chunked) or (lower == b"expect" and not head.expect_continue):
             continue
         parts += (name, b": ", value, b"\r\n")
     if b"max-forwards" in index:
         parts.append(_max_forwards(head))
-    addresses = [*head.get_all(b"x-forwarded-for"), peer_host] if trusted else [peer_host]
+    addresses = [*filter(None, head.get_all(b"x-forwarded-for")), peer_host] if trusted else [peer_host]
     parts += (b"X-Forwarded-For: ", b", ".join(addresses), b"\r\n")
     if not (trusted and b"x-forwarded-proto" in index):
         parts += (b"X-Forwarded-Proto: ", scheme, b"\r\n")

@@ -1,7 +1,7 @@
 """Heads of HTTP/1.x messages: from bytes to meaning, strictly (RFC 9112 sections 2 to 7, RFC 9110 section 5).
 
 What is ambiguous is refused rather than repaired: whoever reads a message differently from the next
-server on its way opens the door to request smuggling. The rule numbers are those of docs/rules.
+server on its way opens the door to request smuggling. The rules' numbers are those of docs/http_rules.md.
 Cost matters here: a browser-sized head takes a handful of operations in C (one ``translate``, one
 ``findall``, a dictionary). Heads are immutable by convention, so memos may hand out the same object twice.
 """
@@ -15,11 +15,12 @@ from scalability.http1.limits import Limits
 Field = tuple[bytes, bytes]
 
 _TOKEN: Final = rb"!#$%&'*+\-.^`|~0-9A-Za-z"
-# Possessive repeats (*+): a long line can never be matched in more than one way, so nothing backtracks.
+# Possessive repeats (*+, ++) and one way to match each line: a hostile line costs its length, never its square.
 _REQUEST_LINE: Final = re.compile(rb"([" + _TOKEN + rb"_]++) ([!-\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*+))?\r\n")
-_FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+([^\r]*+)\r\n", re.MULTILINE)
-_FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+([^\r]*+)\r\n", re.MULTILINE)
+# A value with blanks at its end does not match and goes the slow way: testing here is cheaper than stripping each.
+_FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)
+_FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)
 _NAME: Final = re.compile(rb"[" + _TOKEN + rb"_]++")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]*+|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
@@ -29,6 +30,7 @@ _LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _MAX_METHOD_BYTES: Final = 32
 _LINE_OVERHEAD_BYTES: Final = _MAX_METHOD_BYTES + len(b"  HTTP/1.1\r\n")
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_USUAL_OPTIONS: Final = {value: frozenset([value.lower()]) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")}
 
 
 class _Fields:
@@ -75,7 +77,7 @@ class RequestHead(_Fields):
         "upgrade",
     )
 
-    def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "RequestFields") -> None:
+    def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "_RequestFields") -> None:
         self.method: Final = method
         self.target: Final = target
         self.minor: Final = minor
@@ -152,6 +154,8 @@ def find_head_end(buffer: bytes | bytearray, start: int, limits: Limits, *, scan
             raise _too_large(buffer, start, limits)
         return end
     size = len(buffer) - start
+    if size > 0 and not 32 < buffer[start] < 127 and buffer[start] != 13:
+        raise BadMessage("this is not HTTP")  # a TLS greeting, say: it may never send a line end
     line_feeds = buffer.count(b"\n", start)
     if buffer.count(b"\r\n", start) != line_feeds:
         raise BadMessage("a line ends without CR LF")
@@ -173,9 +177,8 @@ def _too_large(buffer: bytes | bytearray, start: int, limits: Limits) -> BadMess
 
 def parse_request_head(block: bytes, limits: Limits) -> RequestHead:
     """Read one complete request head, as cut out by ``find_head_end``. Raises BadMessage with the status that the rules demand."""
-    line, block = _start_line(block, limits)
-    method, target, minor = parse_request_line(line, limits)
-    return request_head(method, target, minor, parse_request_fields(block, minor, limits))
+    method, target, minor, fields_block = _request_line(block, limits)
+    return _request_head(method, target, minor, _RequestFields(_parse_fields(fields_block, limits, request=True), minor))
 
 
 def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
@@ -183,21 +186,23 @@ def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
 
     Raises BadMessage; whoever read it from an upstream raises ``BadAnswer`` from that (rule 17).
     """
-    line, block = _start_line(block, limits)
-    match = _STATUS_LINE.fullmatch(line)
-    if match is None:
+    if len(block) > limits.max_head_bytes:
+        raise _too_large(block, 0, limits)
+    match = _STATUS_LINE.match(block)
+    if match is None or not block.endswith(b"\r\n"):
         raise BadMessage("the status line is malformed")
     major, low, code, reason = match.groups()
     if major != b"1":
         raise BadMessage("the answer's HTTP version is not supported", status=505, code="version_not_supported")
     status = int(code)
     minor = 0 if low == b"0" else 1
-    fields = _parse_fields(block, limits, request=False)
-    options = _options(fields)
-    length = _content_length(fields)
+    fields = _parse_fields(block[match.end() : -2], limits, request=False)
+    index = fields.index
+    options = _options(fields) if b"connection" in index else _NO_OPTIONS
+    length = _content_length(fields) if b"content-length" in index else None
     chunked = False
-    keep_alive = b"close" not in options if minor else b"keep-alive" in options
-    if b"transfer-encoding" in fields.index:
+    keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    if b"transfer-encoding" in index:
         if not minor:
             raise BadMessage("Transfer-Encoding in an HTTP/1.0 answer")
         chunked = _chunked(fields)
@@ -216,27 +221,22 @@ def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
         content_length=length,
         chunked=chunked,
         keep_alive=keep_alive,
-        upgrade=fields.index.get(b"upgrade") if b"upgrade" in options else None,
+        upgrade=index.get(b"upgrade") if b"upgrade" in options else None,
         connection_options=options,
     )
 
 
-def _start_line(block: bytes, limits: Limits) -> tuple[bytes, bytes]:
-    """Split ``block`` into its start line and its field lines, every line with its CRLF, the empty ones gone."""
+def _request_line(block: bytes, limits: Limits) -> tuple[bytes, bytes, int, bytes]:
+    """Method, target as sent, minor version, and the field lines (each with its CRLF, without the empty line)."""
     if len(block) > limits.max_head_bytes:
         raise _too_large(block, 0, limits)
-    begin = 2 if block.startswith(b"\r\n") else 0
-    cut = block.find(b"\r\n", begin) + 2
-    if cut == 1 or not block.endswith(b"\r\n"):
-        raise BadMessage("the head does not end")
-    return block[begin:cut], block[cut:-2]
-
-
-def parse_request_line(line: bytes, limits: Limits) -> tuple[bytes, bytes, int]:
-    """Method, target as sent, and minor version of a request line that ends in CRLF. Raises BadMessage."""
-    match = _REQUEST_LINE.fullmatch(line)
+    match = _REQUEST_LINE.match(block)
     if match is None:
-        raise _bad_request_line(line, limits)
+        if block.startswith(b"\r\n") and not block.startswith(b"\r\n", 2):
+            return _request_line(block[2:], limits)
+        raise _bad_request_line(block, limits)
+    if not block.endswith(b"\r\n"):
+        raise BadMessage("the head does not end")
     method, target, major, low = match.groups()
     if major != b"1":
         raise BadMessage("only HTTP/1.0 and HTTP/1.1 are spoken here", status=505, code="version_not_supported")
@@ -244,11 +244,11 @@ def parse_request_line(line: bytes, limits: Limits) -> tuple[bytes, bytes, int]:
         raise BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
     if len(method) > _MAX_METHOD_BYTES:
         raise BadMessage("the method is not known", status=501, code="not_implemented")
-    return method, target, 0 if low == b"0" else 1
+    return method, target, 0 if low == b"0" else 1, block[match.end() : -2]
 
 
-def _bad_request_line(line: bytes, limits: Limits) -> BadMessage:
-    words = line[:-2].split(b" ")
+def _bad_request_line(block: bytes, limits: Limits) -> BadMessage:
+    words = block.partition(b"\r\n")[0].split(b" ")
     if len(words) > 1 and len(words[1]) > limits.max_target_bytes:
         return BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
     if len(words) != 3:
@@ -261,13 +261,13 @@ def _bad_request_line(line: bytes, limits: Limits) -> BadMessage:
     return BadMessage("the HTTP version is malformed")
 
 
-def request_head(method: bytes, target: bytes, minor: int, shared: "RequestFields") -> RequestHead:
+def _request_head(method: bytes, target: bytes, minor: int, shared: "_RequestFields") -> RequestHead:
     """Join a request line and its fields, with the checks that need both (rules 30 to 33). Raises BadMessage."""
     host = shared.host
-    if target[0] == 47:  # "/"
-        return RequestHead(method, target, minor, host, shared)
     if method == b"CONNECT":
         raise BadMessage("CONNECT is not offered here", status=405, code="method_not_allowed")
+    if target[0] == 47:  # "/"
+        return RequestHead(method, target, minor, host, shared)
     if target == b"*":
         if method != b"OPTIONS":
             raise BadMessage("only OPTIONS may ask for *")
@@ -286,14 +286,15 @@ def request_head(method: bytes, target: bytes, minor: int, shared: "RequestField
     return RequestHead(method, target, minor, host, shared)
 
 
-class RequestFields(_Fields):
+class _RequestFields(_Fields):
     """What a request's field block says under one minor version; shared by every request that repeats the block."""
 
     __slots__ = ("chunked", "connection_options", "content_length", "expect_continue", "host", "keep_alive", "upgrade")
 
     def __init__(self, fields: _Fields, minor: int) -> None:
-        super().__init__(fields.fields, fields.index, fields.repeats)
-        index = fields.index
+        self.fields = fields.fields  # type: ignore[misc]  # as in RequestHead
+        self.index = index = fields.index  # type: ignore[misc]  # as in RequestHead
+        self.repeats = fields.repeats  # type: ignore[misc]  # as in RequestHead
         host = index.get(b"host")
         if host is None:
             if minor:
@@ -325,38 +326,33 @@ class RequestFields(_Fields):
         self.expect_continue: Final = expects
 
 
-def parse_request_fields(block: bytes, minor: int, limits: Limits) -> RequestFields:
-    """Read a request's field lines, each with its CRLF, without the empty line. Raises BadMessage."""
-    return RequestFields(_parse_fields(block, limits, request=True), minor)
-
-
 def parse_trailer_fields(block: bytes, limits: Limits) -> tuple[Field, ...]:
     """Read the field lines of a trailer section, each with its CRLF, without the empty line. Raises BadMessage."""
     return _parse_fields(block, limits, request=True).fields
 
 
 def _parse_fields(block: bytes, limits: Limits, *, request: bool) -> _Fields:
-    count = block.count(b"\r\n")
-    if block.translate(None, _LEGAL) != b"\r\n" * count:
-        raise BadMessage("a control character, or a CR or LF on its own, in the head")
+    # What is left without the legal octets must be the line ends. Together with one match per line this proves
+    # that there is no other CR or LF: each match takes one CRLF, and there are as many of either as matches.
+    line_ends = block.translate(None, _LEGAL)
+    count = len(line_ends) >> 1
     if count > limits.max_fields:
         raise BadMessage(f"more than {limits.max_fields} fields", status=431, code="head_too_large")
     pattern = _FIELD if request and not limits.underscore_names else _FIELD_WITH_UNDERSCORE
     found: list[Field] = pattern.findall(block)
-    if len(found) != count:
+    if len(found) != count or line_ends != b"\r\n" * count:
+        if line_ends != b"\r\n" * count or block.count(b"\r\n") != count:
+            raise BadMessage("a control character, or a CR or LF on its own, in the head")
         found = _field_by_field(block, limits, request=request)
-    if b" \r\n" in block or b"\t\r\n" in block:
-        found = [(name, value.rstrip(b" \t")) for name, value in found]
-    index: dict[bytes, bytes] = {}
+    index = {name.lower(): value for name, value in found}
     repeats: dict[bytes, list[bytes]] | None = None
-    for name, value in found:
-        lower = name.lower()
-        if lower in index:
-            if repeats is None:
-                repeats = {}
-            repeats.setdefault(lower, [index[lower]]).append(value)
-        else:
-            index[lower] = value
+    if len(index) != len(found):
+        repeats = {}
+        for name, value in found:
+            repeats.setdefault(name.lower(), []).append(value)
+        repeats = {name: values for name, values in repeats.items() if len(values) > 1}
+        for name, values in repeats.items():
+            index[name] = values[0]
     return _Fields(tuple(found), index, repeats)
 
 
@@ -386,19 +382,19 @@ def _field_by_field(block: bytes, limits: Limits, *, request: bool) -> list[Fiel
 
 
 def _options(fields: _Fields) -> frozenset[bytes]:
-    value = fields.index.get(b"connection")
-    if value is None:
-        return _NO_OPTIONS
-    if fields.repeats is not None and b"connection" in fields.repeats:
+    value = fields.index[b"connection"]
+    usual = _USUAL_OPTIONS.get(value)
+    if fields.repeats is None:
+        if usual is not None:
+            return usual
+    elif b"connection" in fields.repeats:
         value = b",".join(fields.repeats[b"connection"])
     return frozenset([option for part in value.lower().split(b",") if (option := part.strip(b" \t"))])
 
 
-def _content_length(fields: _Fields) -> int | None:
+def _content_length(fields: _Fields) -> int:
     """RFC 9110 section 8.6: digits only; a list or repetition of the same number is that number (rule 9)."""
-    value = fields.index.get(b"content-length")
-    if value is None:
-        return None
+    value = fields.index[b"content-length"]
     if (fields.repeats is not None and b"content-length" in fields.repeats) or b"," in value:
         values = {part.strip(b" \t") for line in fields.get_all(b"content-length") for part in line.split(b",")}
         if len(values) != 1:
@@ -435,22 +431,25 @@ class RequestHeadMemo:
         self._fields_block = b""
         self._minor = -1
         self._head: RequestHead | None = None
-        self._shared: RequestFields | None = None
+        self._shared: _RequestFields | None = None
+
+    def again(self, data: bytes) -> RequestHead | None:
+        """The last head, if ``data`` is exactly its bytes once more: spares a keep-alive connection the search for the head's end."""
+        return self._head if data == self._block else None
 
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
         head = self._head
         if head is not None and block == self._block:
             return head
-        line, fields_block = _start_line(block, self._limits)
-        method, target, minor = parse_request_line(line, self._limits)
+        method, target, minor, fields_block = _request_line(block, self._limits)
         shared = self._shared
         if shared is None or minor != self._minor or fields_block != self._fields_block:
-            shared = parse_request_fields(fields_block, minor, self._limits)
+            shared = _RequestFields(_parse_fields(fields_block, self._limits, request=True), minor)
             self._fields_block = fields_block
             self._minor = minor
             self._shared = shared
-        head = request_head(method, target, minor, shared)
+        head = _request_head(method, target, minor, shared)
         self._block = block
         self._head = head
         return head
