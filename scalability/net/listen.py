@@ -9,9 +9,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from scalability.config import Address, fail
-
-BACKLOG = 1024
-"""Twisted's default of 50 serves only half of 100 simultaneous connects in the first second."""
+from scalability.net.transport import listen_tcp
 
 
 @runtime_checkable
@@ -56,7 +54,7 @@ class Listener(Service):
         if self._port is not None:
             return
         try:
-            self._port = self._reactor.listenTCP(self.address.port, self._factory, backlog=BACKLOG, interface=self.address.host)
+            self._port = listen_tcp(self._reactor, self.address.host, self.address.port, self._factory)
         except CannotListenError as error:
             why = getattr(error.socketError, "strerror", None) or str(error.socketError)
             fail(self._who, f"cannot listen on {self.address}: {why}; is it running already? --listen names another address")

@@ -165,11 +165,15 @@ class LeanPort(tcp.Port):
         if room is not None:
             places = room()
             if places <= 0:
-                # whoever frees a place calls startReading
                 self.stopReading()
+                self.factory.when_room(self._accept_again)  # type: ignore[union-attr]  # it has room, so it has this
                 return
             self.numberAccepts = min(self.numberAccepts, places)
         super().doRead()
+
+    def _accept_again(self) -> None:
+        if self.connected and not self.disconnecting:
+            self.startReading()
 
 
 class _LeanConnector(tcp.Connector):

@@ -1,0 +1,734 @@
+"""The HTTP/1.1 server of the whole suite: strict heads, streamed bodies, pipelining in order, deadlines, draining.
+
+A connection is in one of these states:
+
+    idle       nothing has come since the last answer (or since it was accepted); the idle deadline closes it
+    heading    a head has begun; the head deadline answers 408
+    serving    an ``Exchange`` is with the application; its request's body may still be arriving; pipelined requests wait
+    lingering  the last answer is sent and our side is closed; what the client still sends is thrown away, for a short while,
+               so that it reads that answer instead of a reset
+    closed
+
+    idle --bytes--> heading --head--> serving --answer ended--> idle, or serving the next pipelined request
+    heading, serving --refusal, Connection: close, draining--> lingering or closed; connection lost --> closed
+
+The application is told once per request, and answers through the exchange: no Deferred, closure or delayed call is made
+on this path. Both directions have 64 KiB watermarks. Refusals are JSON (``net.failures``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, IReactorTime, ISSLTransport
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from scalability.errors import BadMessage, ClientGone, RequestTimeout, ScalelabError
+from scalability.http1.answer import simple_answer
+from scalability.http1.body import BodyReader, request_body
+from scalability.http1.head import Field, RequestHead, RequestHeadMemo, find_head_end
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.lifecycle import DeadlineWheel, MovingDeadline
+from scalability.net.failures import error_answer
+from scalability.net.transport import HIGH_WATERMARK
+from scalability.telemetry.histogram import Histogram
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a client may keep us waiting, in seconds."""
+
+    head_s: float = 10.0
+    """For a complete head, from its first byte (for a new connection from the start); then 408."""
+    idle_s: float = 75.0
+    """Between requests; then the connection is closed."""
+    body_s: float = 30.0
+    """Between two pieces of a request's body; then 408. Also the time in which a slow reader must have taken what is queued for it."""
+    linger_s: float = 5.0
+    """For a client to read an answer that ends its connection."""
+    drain_idle_s: float = 0.5
+    """What an idle connection is given for one last request when the server stops."""
+
+
+class Receiver(Protocol):
+    """Whoever serves an exchange: told about the rest of the request's body, and about the client."""
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        """More of the request's body, in order; ``ended``: that was all (``data`` may be empty then)."""
+
+    def client_lost(self, error: ScalelabError) -> None:
+        """The exchange is over without a complete answer: the client has gone, broke the framing, or was too slow. Send nothing more."""
+
+    def client_full(self) -> None:
+        """More than 64 KiB of the answer wait for the client: stop writing."""
+
+    def client_ready(self) -> None:
+        """All of it is sent: go on."""
+
+
+class Application(Protocol):
+    """What a server serves."""
+
+    def request_received(self, exchange: "Exchange") -> None:
+        """Answer ``exchange``, now or later. If ``exchange.body_complete`` is False, ``exchange.receiver`` must be set before returning."""
+
+
+class Exchange:
+    """One request and its answer.
+
+    The answer is either complete, ``reply`` (bytes) or ``answer`` (parts), or ``begin``, any number of ``write``, ``finish``.
+    When the client is lost, what is still written is dropped.
+    """
+
+    __slots__ = (
+        "_connection",
+        "began_s",
+        "begun",
+        "body",
+        "body_complete",
+        "head",
+        "peer_host",
+        "receiver",
+        "sent_bytes",
+        "served_by",
+        "status",
+        "trouble",
+    )
+
+    def __init__(self, connection: "ServerConnection", head: RequestHead, began_s: float) -> None:
+        self._connection = connection
+        self.head = head
+        self.peer_host = connection.peer_host
+        self.body = b""
+        """The part of the request's body that came along with the head; the rest goes to ``receiver``."""
+        self.body_complete = True
+        """Whether all of the body has arrived (been given out)."""
+        self.receiver: Receiver | None = None
+        self.begun = False
+        self.status = 0
+        """Of the answer, once begun."""
+        self.began_s = began_s
+        self.sent_bytes = 0
+        """Of the answer, head and framing included."""
+        self.served_by = ""
+        """The name of the server behind us that answered, for the access log."""
+        self.trouble = ""
+        """The code of the error that this exchange ended with, for the access log."""
+
+    @property
+    def scheme(self) -> bytes:
+        """http or https, as the client connected."""
+        return self._connection.scheme
+
+    @property
+    def connection(self) -> "ServerConnection":
+        """The connection; its ``memory`` may hold what the application wants to know of the client's next request."""
+        return self._connection
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the answer's head, if it were sent now, may let the connection go on. Not while the request's body is still arriving."""
+        return self.head.keep_alive and self.body_complete and not self._connection.factory.draining
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it (``Expect: 100-continue``) to send the body."""
+        if self.head.expect_continue and not self.begun and not self.body_complete:
+            self._connection.send(self, CONTINUE)
+
+    def send_interim(self, block: bytes) -> None:
+        """Send a complete 1xx head."""
+        if not self.begun:
+            self._connection.send(self, block)
+
+    def begin(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+        """Send the answer's complete head, and perhaps the beginning of its body with it; ``keep_alive`` is what that head says."""
+        self._start(status, keep_alive)
+        self.sent_bytes = len(block)
+        self._connection.send(self, block)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body, framed as the head says."""
+        self.sent_bytes += len(data)
+        self._connection.send(self, data)
+
+    def finish(self, data: bytes = b"") -> None:
+        """Send ``data``, the last bytes of the body if there are any; the exchange is over."""
+        if data:
+            self.sent_bytes += len(data)
+            self._connection.send(self, data)
+        self._connection.exchange_ended(self)
+
+    def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+        """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer."""
+        self._start(status, keep_alive)
+        self.sent_bytes = len(block)
+        self._connection.send(self, block)
+        self._connection.exchange_ended(self)
+
+    def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
+        """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
+        keep_alive = self.keep_alive
+        head = self.head
+        block = simple_answer(
+            status, body, content_type, fields=fields, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD"
+        )
+        self.reply(status, block, keep_alive=keep_alive)
+
+    def fail(self, error: ScalelabError) -> None:
+        """Answer with ``error``; when an answer has begun already, cut the connection, so that nobody takes it for a complete one."""
+        self.trouble = error.code
+        if self.begun:
+            self.abort()
+            return
+        keep_alive = self.keep_alive and not isinstance(error, BadMessage)
+        head = self.head
+        block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD")
+        self.reply(error.status, block, keep_alive=keep_alive)
+
+    def abort(self) -> None:
+        """Reset the connection: the client sees that the answer is broken. ``receiver`` hears nothing more."""
+        self._connection.abort_exchange(self)
+
+    def pause_body(self) -> None:
+        """Deliver no more of the request's body for now."""
+        self._connection.pause_body(self)
+
+    def resume_body(self) -> None:
+        """Deliver on."""
+        self._connection.resume_body(self)
+
+    def _start(self, status: int, keep_alive: bool) -> None:
+        if self.begun:
+            raise RuntimeError("this exchange is answered already")
+        self.begun = True
+        self.status = status
+        if not keep_alive:
+            self._connection.close_after_answer()
+
+
+class ServerCounts:
+    """What a server has done, in plain numbers, read when metrics are asked for."""
+
+    __slots__ = ("aborted", "accepted", "active", "answers", "duration", "open", "received_bytes", "refused", "sent_bytes")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Connections, ever."""
+        self.open = 0
+        """Connections, now."""
+        self.active = 0
+        """Requests in flight."""
+        self.answers: dict[int, int] = {}
+        """Answers that were sent completely, by status."""
+        self.aborted = 0
+        """Requests whose answer was not sent completely: the client left, or the server behind us broke off."""
+        self.refused = 0
+        """Connections that ended with a message that is not proper HTTP, or came too late."""
+        self.sent_bytes = 0
+        """Of answers to requests."""
+        self.duration = Histogram()
+        """From a request's complete head to the last byte of its answer being handed to the kernel or queued."""
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class ServerConnection(TwistedProtocol):
+    """One client's connection. Made by ``HTTPServerFactory`` only."""
+
+    log = Logger()
+    transport: Any
+    factory: "HTTPServerFactory"
+
+    def __init__(self, factory: "HTTPServerFactory", peer: IAddress | None) -> None:
+        self.factory = factory
+        self.peer_host: bytes = getattr(peer, "host", "unknown").encode()
+        self.scheme = b"http"
+        self.memory: Any = None
+        """Whatever the application wants to remember between this client's requests."""
+        self._exchange: Exchange | None = None
+        self._reader: BodyReader | None = None
+        self._memo = RequestHeadMemo(factory.limits)
+        self._deadline = MovingDeadline(factory.wheel, self._expired)
+        self._held = b""
+        self._scanned = 0
+        self._serving = False
+        self._close_after = False
+        self._paused = False
+        self._body_paused = False
+        self._full = False
+        self._half_closed = False
+        self._lingering = False
+        self._linger_bytes = 0
+        self._closing = False
+        self.lost = False
+
+    # the transport's side
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        if ISSLTransport.providedBy(transport):
+            self.scheme = b"https"
+        self._deadline.move(self.factory.head_ticks)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._exchange is None:
+            if self._closing:
+                self._discard(data)
+            elif self._held:
+                self._serve(self._held + data)
+            else:
+                self._serve(data)
+        elif self._reader is None:
+            self._hold(data)
+        elif self._body_paused:
+            # a transport that still had some when it was paused
+            self._held += data
+        else:
+            self._feed(self._exchange, self._reader, data)
+
+    def readConnectionLost(self) -> None:
+        """The client sent a FIN: a half-close, after which it may still wait for its answer (rule 42)."""
+        self._half_closed = True
+        exchange = self._exchange
+        if self._closing:
+            self._close()
+        elif exchange is None:
+            if not self._held or not self._full:
+                self._close()
+        elif self._reader is not None or self.factory.abort_on_close:
+            self._lose(exchange, ClientGone())
+            self._close(reset=True)
+        else:
+            self._close_after = True
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close has been sent."""
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self.lost = True
+        self._deadline.cancel()
+        exchange = self._exchange
+        if exchange is not None:
+            self._lose(exchange, ClientGone())
+        self.factory.connection_closed(self)
+
+    # the transport's producer: the answer
+
+    def pauseProducing(self) -> None:
+        self._full = True
+        self._deadline.move(self.factory.body_ticks)
+        exchange = self._exchange
+        if exchange is not None and exchange.receiver is not None:
+            exchange.receiver.client_full()
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        exchange = self._exchange
+        if exchange is None:
+            if not self._closing:
+                self._next()
+            return
+        self._watch_body()
+        if exchange.receiver is not None:
+            exchange.receiver.client_ready()
+
+    def stopProducing(self) -> None:
+        """connectionLost follows and does what is to be done."""
+
+    # the exchange's side
+
+    def send(self, exchange: Exchange, data: bytes) -> None:
+        if exchange is self._exchange:
+            self.transport.write(data)
+
+    def close_after_answer(self) -> None:
+        self._close_after = True
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange:
+            return
+        factory = self.factory
+        self._exchange = None
+        factory.count(exchange)
+        if self._close_after or self._reader is not None:
+            self._finish_connection()
+        elif not self._serving:
+            self._next()
+
+    def abort_exchange(self, exchange: Exchange) -> None:
+        if exchange is self._exchange:
+            self._exchange = None
+            self.factory.count_aborted(exchange)
+            self._close(reset=True)
+
+    def pause_body(self, exchange: Exchange) -> None:
+        if exchange is self._exchange and not self._body_paused and self._reader is not None:
+            self._body_paused = True
+            self._pause()
+            self._watch_body()
+
+    def resume_body(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange or not self._body_paused:
+            return
+        self._body_paused = False
+        reader, held = self._reader, self._held
+        self._watch_body()
+        if held and reader is not None:
+            self._held = b""
+            self._feed(exchange, reader, held)
+        if not self._body_paused:
+            self._resume()
+
+    # requests
+
+    def _serve(self, data: bytes) -> None:
+        """Serve whatever ``data`` holds, up to the first request that is not answered at once."""
+        factory = self.factory
+        self._serving = True
+        try:
+            while data:
+                end = find_head_end(data, 0, factory.limits, scanned=self._scanned)
+                if end < 0:
+                    if not self._scanned:
+                        # from the first byte on; later ones do not put it off
+                        self._deadline.move(factory.head_ticks)
+                    self._scanned = len(data)
+                    break
+                self._scanned = 0
+                head = self._memo.parse(data[:end])
+                exchange = Exchange(self, head, factory.clock.seconds())
+                if head.content_length or head.chunked:
+                    reader = request_body(head, factory.limits)
+                    payload, data = reader.feed(data[end:])
+                    exchange.body = payload
+                    if not reader.complete:
+                        exchange.body_complete = False
+                        self._reader = reader
+                        self._deadline.move(factory.body_ticks)
+                    else:
+                        self._deadline.stop()
+                else:
+                    data = data[end:]
+                    self._deadline.stop()
+                self._held = data
+                self._exchange = exchange
+                factory.counts.active += 1
+                self._give(exchange)
+                if self._exchange is not None or self._closing:
+                    return
+                data = self._held
+                if self._full:
+                    return
+            self._held = data
+        except BadMessage as error:
+            self._refuse(error)
+            return
+        finally:
+            self._serving = False
+        if not data:
+            self._deadline.move(factory.drain_idle_ticks if factory.draining else factory.idle_ticks)
+        if self._half_closed:
+            self._close()
+        elif self._paused:
+            self._resume()
+
+    def _give(self, exchange: Exchange) -> None:
+        try:
+            self.factory.application.request_received(exchange)
+        except Exception:
+            self.log.failure("the application failed on a request")
+            if self._exchange is exchange:
+                exchange.fail(ScalelabError("this server made a mistake; its log says more"))
+
+    def _feed(self, exchange: Exchange, reader: BodyReader, data: bytes) -> None:
+        try:
+            payload, rest = reader.feed(data)
+        except BadMessage as error:
+            begun = exchange.begun
+            self._lose(exchange, error)
+            if begun:
+                self._close(reset=True)
+            else:
+                self._refuse(error, exchange.head)
+            return
+        receiver = exchange.receiver
+        assert receiver is not None
+        if reader.complete:
+            self._reader = None
+            exchange.body_complete = True
+            self._watch_body()
+            if rest:
+                self._hold(rest)
+            receiver.body_received(payload, True)
+        else:
+            self._watch_body()
+            if payload:
+                receiver.body_received(payload, False)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep pipelined bytes until their turn comes; the client waits when they are many."""
+        self._held += data
+        if len(self._held) > HIGH_WATERMARK:
+            self._pause()
+
+    def _next(self) -> None:
+        """The answer is sent: on to what the client has sent meanwhile, or wait for it."""
+        if self._full:
+            return  # resumeProducing comes here again
+        held = self._held
+        if held:
+            self._serve(held)
+        elif self._half_closed:
+            self._close()
+        else:
+            self._deadline.move(self.factory.drain_idle_ticks if self.factory.draining else self.factory.idle_ticks)
+            if self._paused:
+                self._resume()
+
+    def _watch_body(self) -> None:
+        """Start the right deadline for the state of an exchange: for the next piece of the body, for a slow reader, or none."""
+        if self._full or (self._reader is not None and not self._body_paused):
+            self._deadline.move(self.factory.body_ticks)
+        else:
+            self._deadline.stop()
+
+    def _expired(self) -> None:
+        exchange = self._exchange
+        if self._closing:
+            self._close(reset=True)
+        elif self._full:
+            if exchange is not None:
+                self._lose(exchange, ClientGone("The client does not read its answer."))
+            self._close(reset=True)
+        elif exchange is None:
+            if self._held:
+                self._refuse(RequestTimeout())
+            else:
+                self._close()
+        else:
+            timeout = RequestTimeout()
+            begun = exchange.begun
+            self._lose(exchange, timeout)
+            if begun:
+                self._close(reset=True)
+            else:
+                self._refuse(timeout, exchange.head)
+
+    def _lose(self, exchange: Exchange, error: ScalelabError) -> None:
+        self._exchange = None
+        self._reader = None
+        exchange.trouble = exchange.trouble or error.code
+        self.factory.count_aborted(exchange)
+        if exchange.receiver is not None:
+            exchange.receiver.client_lost(error)
+
+    # endings
+
+    def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
+        """Answer what is no request with ``error``, and end the connection: nothing that follows can be trusted (rule 41)."""
+        self._exchange = None
+        self._reader = None
+        self.factory.counts.refused += 1
+        minor = 1 if head is None else head.minor
+        head_only = head is not None and head.method == b"HEAD"
+        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only))
+        self._linger()
+
+    def _finish_connection(self) -> None:
+        if self._reader is not None or self._held or self._paused:
+            self._reader = None
+            self._linger()
+        else:
+            self._closing = True
+            self._held = b""
+            self._deadline.move(self.factory.body_ticks)
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def _linger(self) -> None:
+        """Close our side, and read on for a while: closing with unread bytes would reset, and destroy the answer on its way."""
+        if self._closing:
+            return
+        self._closing = True
+        self._held = b""
+        transport = self.transport
+        transport.unregisterProducer()
+        if self._half_closed or not hasattr(transport, "loseWriteConnection"):
+            self._deadline.move(self.factory.body_ticks)
+            transport.loseConnection()
+            return
+        self._lingering = True
+        self._linger_bytes = self.factory.linger_bytes
+        self._deadline.move(self.factory.linger_ticks)
+        transport.loseWriteConnection()
+        if self._paused:
+            self._resume()
+
+    def _discard(self, data: bytes) -> None:
+        self._linger_bytes -= len(data)
+        if self._linger_bytes < 0:
+            self._close(reset=True)
+
+    def _close(self, *, reset: bool = False) -> None:
+        if self.lost:
+            return
+        self._closing = True
+        self._held = b""
+        self._reader = None
+        transport = self.transport
+        transport.unregisterProducer()
+        if reset:
+            transport.abortConnection()
+        else:
+            self._deadline.move(self.factory.body_ticks)
+            transport.loseConnection()
+
+    def drain(self) -> None:
+        """Take at most one more request, and that soon."""
+        if self._exchange is None and not self._held and not self._closing:
+            self._deadline.move(self.factory.drain_idle_ticks)
+
+    def abort(self) -> None:
+        """The grace is over."""
+        exchange = self._exchange
+        if exchange is not None:
+            self._lose(exchange, ClientGone("The server stops."))
+        self._close(reset=True)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+
+class HTTPServerFactory(Factory):
+    """Serves ``application`` on every connection that a listener accepts.
+
+    ``wheel`` must be running; it drives all deadlines. Above ``max_connections`` nothing is accepted until one ends (the kernel's
+    backlog waits). ``abort_on_close`` takes a client's FIN for its end, not for a half-close. ``ended(exchange, seconds)`` is called
+    after each exchange, for the access log: it must be cheap and must not fail.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        clock: IReactorTime,
+        wheel: DeadlineWheel,
+        limits: Limits = DEFAULT_LIMITS,
+        timeouts: Timeouts = Timeouts(),
+        max_connections: int = 10000,
+        linger_bytes: int = 64 << 20,
+        abort_on_close: bool = False,
+        ended: Callable[[Exchange, float], None] | None = None,
+    ) -> None:
+        self.application = application
+        self.clock = clock
+        self.wheel = wheel
+        self.limits = limits
+        self.abort_on_close = abort_on_close
+        self.linger_bytes = linger_bytes
+        self.head_ticks = wheel.ticks(timeouts.head_s)
+        self.idle_ticks = wheel.ticks(timeouts.idle_s)
+        self.body_ticks = wheel.ticks(timeouts.body_s)
+        self.linger_ticks = wheel.ticks(timeouts.linger_s)
+        self.drain_idle_ticks = wheel.ticks(timeouts.drain_idle_s)
+        self.counts = ServerCounts()
+        self.draining = False
+        self._ended = ended
+        self._max_connections = max_connections
+        self._connections: set[ServerConnection] = set()
+        self._waiting_for_room: list[Callable[[], None]] = []
+        self._drained: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # a ServerConnection, or None
+        if len(self._connections) >= self._max_connections:
+            return None  # only where the port does not ask for room()
+        connection = ServerConnection(self, addr)
+        self._connections.add(connection)
+        self.counts.accepted += 1
+        self.counts.open += 1
+        return connection
+
+    def room(self) -> int:
+        """How many more connections may be accepted now."""
+        return self._max_connections - len(self._connections)
+
+    def when_room(self, accept: Callable[[], None]) -> None:
+        """Call ``accept`` once, when there is room again."""
+        self._waiting_for_room.append(accept)
+
+    def connection_closed(self, connection: ServerConnection) -> None:
+        """Called by a connection that is gone."""
+        self._connections.discard(connection)
+        self.counts.open -= 1
+        waiting, self._waiting_for_room = self._waiting_for_room, []
+        for accept in waiting:
+            accept()
+        if not self._connections:
+            drained, self._drained = self._drained, []
+            for waiter in drained:
+                waiter.callback(None)
+
+    def count(self, exchange: Exchange) -> None:
+        """Called by a connection when an answer is complete."""
+        counts = self.counts
+        counts.active -= 1
+        seconds = self.clock.seconds() - exchange.began_s
+        counts.duration.record(seconds)
+        counts.sent_bytes += exchange.sent_bytes
+        status = exchange.status
+        try:
+            counts.answers[status] += 1
+        except KeyError:
+            counts.answers[status] = 1
+        if self._ended is not None:
+            self._ended(exchange, seconds)
+
+    def count_aborted(self, exchange: Exchange) -> None:
+        """Called by a connection when an exchange ends without a complete answer."""
+        counts = self.counts
+        counts.active -= 1
+        counts.aborted += 1
+        counts.sent_bytes += exchange.sent_bytes
+        if self._ended is not None:
+            self._ended(exchange, self.clock.seconds() - exchange.began_s)
+
+    def drain(self, grace_s: float) -> Deferred[None]:
+        """Let requests in flight finish, at most ``grace_s`` seconds, then reset what is left; fires when no connection is open.
+
+        From now on each answer says ``Connection: close``. An idle connection may send one more request within
+        ``drain_idle_s``: it may be on its way already, and closing would lose it.
+        """
+        self.draining = True
+        if not self._connections:
+            return succeed(None)
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        for connection in list(self._connections):
+            connection.drain()
+        limit = self.wheel.after(grace_s, self._abort_all)
+
+        def done(result: None) -> None:
+            limit.cancel()
+
+        return drained.addCallback(done)
+
+    def _abort_all(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
