@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 from scalability.lifecycle import Ticker
@@ -25,16 +25,27 @@ class ReadinessWatch(Ticker):
         self._ready = ready
         self._generation: dict[str, int] = {}
         self.waiting: dict[str, str] = dict.fromkeys(names, "not asked yet")
-        """Why each server is not ready, as it said last."""
+        """Why each server that is asked is not ready, as it said last."""
+        self.given_up: dict[str, str] = {}
+        """Why each server that is not asked any more never will be."""
 
     def expect(self, name: str) -> None:
         """Ask this server (again): it was restarted. An answer of its earlier life, still on the way, counts no more."""
         self._generation[name] = self._generation.get(name, 0) + 1
         self.waiting[name] = "it is being restarted"
 
+    def give_up(self, name: str) -> None:
+        """Ask this server no more: it will not come back."""
+        self.expect(name)
+        del self.waiting[name]
+        self.given_up[name] = "it was given up"
+
     async def _ask_all(self) -> None:
-        if self.waiting:
-            await gatherResults([Deferred.fromCoroutine(self._ask_one(name)) for name in list(self.waiting)])
+        asking = [Deferred.fromCoroutine(self._ask_one(name)) for name in list(self.waiting)]
+        try:
+            await gatherResults(asking, consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()  # a cancellation stays one
 
     async def _ask_one(self, name: str) -> None:
         generation = self._generation.get(name, 0)

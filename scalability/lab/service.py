@@ -72,7 +72,8 @@ class Lab(OrderedService):
 
     def why_not_ready(self) -> str | None:
         """For ``/readyz``: None when every server is ready."""
-        return "; ".join(f"{name}: {why}" for name, why in sorted(self.readiness.waiting.items())) or None
+        reasons = {**self.readiness.waiting, **self.readiness.given_up}
+        return "; ".join(f"{name}: {why}" for name, why in sorted(reasons.items())) or None
 
     def startService(self) -> None:
         self._began = self._reactor.seconds()
@@ -93,7 +94,7 @@ class Lab(OrderedService):
         if again:
             since_s = self._reactor.seconds() - self.supervisor.timeStarted[name]
             self.log.info("{child} is ready again, {since_s:.1f} s after its start", child=name, since_s=since_s, log_system="lab")
-        if not self.readiness.waiting and not self.announced and not self._failed:
+        if self.why_not_ready() is None and not self.announced and not self._failed:
             self.announced = True
             self._cancel_deadline()
             self._announce()
@@ -102,8 +103,7 @@ class Lab(OrderedService):
         self.readiness.expect(name)
 
     def _given_up(self, name: str, why: str) -> None:
-        self.readiness.expect(name)
-        self.readiness.waiting[name] = "it was given up"
+        self.readiness.give_up(name)
         if self.announced:
             self.log.critical("{child} {why}; it stays down until the lab is started again", child=name, why=why, log_system="lab")
         else:

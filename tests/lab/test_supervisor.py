@@ -1,71 +1,20 @@
 """The supervisor, with a clock and processes of the test's own."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
-from twisted.internet.interfaces import IReactorProcess, IReactorTime
-from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogPublisher
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from scalability.lab.supervisor import ChildSpec, State, Supervisor
-
-
-class FakeProcess:
-    """A child that does what the test says, and remembers the signals that it got."""
-
-    def __init__(self, protocol: Any, argv: list[str], env: dict[str, str]) -> None:
-        self.protocol = protocol
-        self.argv = argv
-        self.env = env
-        self.signals: list[str] = []
-        self.pipes_open = True
-        self.dead = False
-        protocol.makeConnection(self)
-
-    def signalProcess(self, which: str) -> None:  # noqa: N802 - Twisted's name
-        if self.dead:
-            raise ProcessExitedAlready
-        self.signals.append(which)
-
-    def loseConnection(self) -> None:
-        self.pipes_open = False
-        self.protocol.processEnded(self.reason)
-
-    def end(self, *, status: int = 0, signal: int | None = None) -> None:
-        self.die(status=status, signal=signal)
-        self.protocol.processEnded(self.reason)
-
-    def die(self, *, status: int = 0, signal: int | None = None) -> None:
-        """End, while something else holds the pipes open."""
-        self.dead = True
-        self.reason = Failure(ProcessTerminated(status or None, signal) if status or signal else ProcessDone(0))
-        self.protocol.processExited(self.reason)
-
-
-@implementer(IReactorTime, IReactorProcess)
-class FakeReactor(Clock):
-    """A clock that spawns fakes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spawned: list[FakeProcess] = []
-        self.refuse = False
-
-    def spawnProcess(self, protocol: Any, executable: str, args: list[str], env: dict[str, str]) -> FakeProcess:  # noqa: N802
-        if self.refuse:
-            raise OSError(11, "no more processes")
-        self.spawned.append(FakeProcess(protocol, args, env))
-        return self.spawned[-1]
+from scalability.testing.fake_processes import FakeProcess, ProcessClock
 
 
 class Watched:
     """A supervisor of children a (rank 0), b (rank 1) and c (rank 1), and what it reported."""
 
     def __init__(self) -> None:
-        self.reactor = FakeReactor()
+        self.reactor = ProcessClock()
         self.ended: list[str] = []
         self.given_up: list[tuple[str, str]] = []
         self.supervisor = Supervisor(
@@ -85,11 +34,12 @@ def watched() -> Watched:
 
 
 @pytest.fixture
-def log() -> Any:
+def log() -> Iterator[list[LogEvent]]:
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
+    observe: Any = events.append
+    globalLogPublisher.addObserver(observe)
     yield events
-    globalLogPublisher.removeObserver(events.append)
+    globalLogPublisher.removeObserver(observe)
 
 
 def texts(events: list[LogEvent]) -> list[str]:
