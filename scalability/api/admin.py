@@ -3,30 +3,30 @@
 from collections.abc import Callable, Sequence
 
 from klein import Klein
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from twisted.web.iweb import IRequest
 
 from scalability.api.failures import json_errors
-from scalability.api.json import json_answer
+from scalability.api.json import encoded_answer, json_answer
+from scalability.telemetry import exposition
 
 Readiness = Callable[[], str | None]
 """None when the component can do its work; else the reason why not, one sentence."""
 
 
+def metrics_answer(request: IRequest, collectors: Sequence[Collector]) -> bytes:
+    """What ``collectors`` tell, in the Prometheus format that the request's Accept prefers, for a Klein route to return."""
+    content_type, body = exposition(collectors, request.getHeader("accept") or "")
+    return encoded_answer(request, body, content_type.encode())
+
+
 def admin_app(collectors: Sequence[Collector], ready: Readiness, app: Klein | None = None) -> Klein:
     """``/metrics``, ``/healthz`` (alive) and ``/readyz`` (200, or 503 with the reason), added to ``app`` or to a new one."""
     app = json_errors(app or Klein())
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
 
     @app.route("/metrics", methods=["GET"])
     def metrics(request: IRequest) -> bytes:
-        encode, content_type = choose_encoder(request.getHeader("accept") or "")
-        request.setHeader("content-type", content_type)
-        return encode(registry)
+        return metrics_answer(request, collectors)
 
     @app.route("/healthz", methods=["GET"])
     def healthz(request: IRequest) -> bytes:

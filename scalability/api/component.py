@@ -15,6 +15,7 @@ from scalability.config import ServerOptions
 from scalability.lifecycle import OrderedService, ParentWatch
 from scalability.lifecycle.parent import wanted
 from scalability.net.listen import Listener
+from scalability.telemetry import LoopLag, MetricSet, process_collectors
 
 
 def component_service(
@@ -33,7 +34,8 @@ def component_service(
 
     ``parts`` (stores, pools, tickers) start before the listeners and stop after them, last added first.
     ``factory`` serves ``options.listen``; ``admin`` gets /metrics, /healthz and /readyz added and is served on
-    ``options.admin`` where that is set. ``who`` is the plugin's name, for messages.
+    ``options.admin`` where that is set. ``/metrics`` shows ``collectors``, what ``mount`` counted for ``factory``, and
+    the process. ``who`` is the plugin's name, for messages. ``grace_s`` is how long requests in flight may take at the end.
     """
     root = OrderedService()
     if wanted(os.environ):
@@ -41,7 +43,16 @@ def component_service(
     for part in parts:
         part.setServiceParent(root)
     if options.admin is not None:
-        admin_factory = mount(admin_app(collectors, ready, admin), reactor=reactor)
+        own = MetricSet()
+        LoopLag(reactor, own).setServiceParent(root)
+        counted = getattr(factory, "metrics", None)
+        shown = [
+            *collectors,
+            *([counted] if isinstance(counted, MetricSet) and counted not in collectors else []),
+            own,
+            *process_collectors(),
+        ]
+        admin_factory = mount(admin_app(shown, ready, admin), reactor=reactor)
         Listener(reactor, options.admin, admin_factory, who=f"{who} admin", grace_s=1.0).setServiceParent(root)
     Listener(reactor, options.listen, factory, who=who, grace_s=grace_s).setServiceParent(root)
     return root

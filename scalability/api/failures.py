@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from klein import Klein
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
 
@@ -14,22 +15,42 @@ log = Logger()
 
 
 def json_errors(app: Klein) -> Klein:
-    """Make ``app`` answer every failure of its routes as JSON; returns ``app``."""
-    app.handle_errors(ScalelabError, HTTPException, Exception)(cast(Any, _answer))
+    """Make ``app`` answer every failure of its routes as JSON; returns ``app``.
+
+    ``mount`` does it for every app; an app that is rendered by something else (a test, another site) asks for it here.
+    """
+    app.handle_errors(ScalelabError, HTTPException, Exception)(cast(Any, answer_failure))
     return app
 
 
-def _answer(*args: Any) -> bytes:
+def answer_failure(*args: Any) -> bytes:
+    """Klein's error handler: ``([instance,] request, failure)`` to the body of the answer.
+
+    An answer that had begun cannot be taken back: its connection is aborted, so that it is never mistaken for a complete one.
+    """
     request, failure = args[-2:]  # Klein passes the instance first where the app is bound to one
-    return error_answer(request, _known(failure.value, failure))
+    if request.startedWriting:
+        log.failure("a route failed in the middle of its answer", failure)
+        request.transport.abortConnection()
+        return b""
+    return error_answer(request, _known(failure))
 
 
-def _known(error: BaseException, failure: Any) -> ScalelabError:
+def _known(failure: Failure) -> ScalelabError:
+    error = failure.value
     if isinstance(error, ScalelabError):
         return error
     if isinstance(error, NoSuchMethod):
         return MethodNotAllowed(allow=tuple(sorted(error.valid_methods or ())))
     if isinstance(error, HTTPException):
-        return NotFound() if error.code == 404 else ClientError(error.description or "")
+        # werkzeug's redirects (to the path with a slash, for example) are not what an API's client should follow
+        code = error.code or 404
+        return NotFound() if code < 400 or code == 404 else _refused(code, error.description or "")
     log.failure("a route failed", failure)
     return ScalelabError("this server made a mistake; its log says more")
+
+
+def _refused(code: int, why: str) -> ScalelabError:
+    refused = ClientError(why)
+    refused.status = code
+    return refused

@@ -1,0 +1,101 @@
+"""The request that Klein's routes see: twisted.web's, without its HTML, its banner and its ways to show a traceback.
+
+It is the same whichever server carries it; ``scalability.api.mount`` says which one does.
+"""
+
+from io import BytesIO
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.resource import IResource
+
+from scalability.api.json import error_answer
+from scalability.errors import ClientError, ClientGone, ScalelabError
+from scalability.telemetry.http_metrics import HTTPServerMetrics
+
+
+class Mounted(Protocol):
+    """What a request needs to know of where it was mounted (``channel.site`` in twisted.web's words)."""
+
+    resource: IResource
+    clock: IReactorTime
+    http: HTTPServerMetrics
+
+
+class APIRequest(server.Request):
+    """One request. Attributes that twisted.web defines are its own; ``route`` is ours."""
+
+    defaultContentType = b"text/plain; charset=utf-8"  # noqa: N815 - Twisted's name
+    site: Any
+    channel: Any
+    route = ""
+    """The template that matched, for metrics: a path would be a label that clients choose."""
+    _started_s: float | None = None
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's name
+        # twisted.web writes bodies above 100 kB to a temporary file, on the reactor's thread; ours are at most 1 MiB
+        self.content = BytesIO()
+
+    def getRequestHostname(self) -> bytes:  # noqa: N802 - Twisted's name
+        # Klein hands it to werkzeug, which answers a Host that is no host name with an exception outside of any handler's reach
+        return b"localhost"
+
+    def process(self) -> None:
+        """Route the request: called when all of it is here."""
+        site: Mounted = self.channel.site
+        self.site = site
+        self._started_s = site.clock.seconds()
+        site.http.active.value += 1
+        try:
+            if self.path == b"*":
+                # the server as a whole (RFC 9110 section 9.3.7); only OPTIONS may ask for it
+                self._refuse(ClientError("* names no resource"))
+                return
+            path = unquote_to_bytes(self.path)
+            path.decode()
+            self.prepath = []
+            self.postpath = path[1:].split(b"/")
+            self.render(site.resource)
+        except UnicodeDecodeError as error:
+            self._refuse(ClientError(f"the path is not UTF-8 (byte {error.start})"))
+        except Exception:
+            self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802 - Twisted's name
+        """Answer 500 without a word about ``reason``, which goes to the log. What was begun already is broken off visibly."""
+        self._log.failure("a request failed", reason)
+        if self._disconnected or self.finished:
+            return reason
+        if self.startedWriting:
+            self.abort()
+        else:
+            self._refuse(ScalelabError("this server made a mistake; its log says more"))
+        return reason
+
+    def abort(self) -> None:
+        """Close the connection at once, so that the client sees a broken answer and never a complete one."""
+        if self.channel is not None:
+            self.channel.transport.abortConnection()
+
+    def finish(self) -> None:
+        if not self.finished and not self._disconnected:
+            self._count(self.code)
+        super().finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._count(ClientGone.status)
+        super().connectionLost(reason)
+
+    def _refuse(self, error: ScalelabError) -> None:
+        self.write(error_answer(self, error))
+        self.finish()
+
+    def _count(self, status: int) -> None:
+        started, self._started_s = self._started_s, None
+        if started is not None:
+            http: HTTPServerMetrics = self.site.http
+            http.active.value -= 1
+            http.record(self.method, self.route, status, self.site.clock.seconds() - started)
