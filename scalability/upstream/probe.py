@@ -41,12 +41,12 @@ class Prober(Ticker):
         """Begin the next check. Never raises: whatever goes wrong is a failed check."""
         if self._check is not None:
             self._give_up()
-            self._failed(f"no answer within {self._interval_s:g} s")
+            self._check_failed(f"no answer within {self._interval_s:g} s")
         try:
             # the client's own deadline must not be the first to end the check
             asking = self._client.request(b"GET", self._path, FIELDS, timeout_s=2 * self._interval_s)
         except ScalelabError as error:
-            self._failed(str(error))
+            self._check_failed(str(error))
             return
         check: Deferred[None] = asking.addCallbacks(self._answered, self._errored)
         check.addErrback(self._broken)
@@ -69,7 +69,7 @@ class Prober(Ticker):
             self._server.counts.checks_passed += 1
             self._upstream.judge(self._server, True, f"the check was answered {answer.status}")
         else:
-            self._failed(f"the check was answered {answer.status}")
+            self._check_failed(f"the check was answered {answer.status}")
 
     def _errored(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -79,12 +79,12 @@ class Prober(Ticker):
         error = failure.check(ScalelabError)
         if error is None:
             self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
-        self._failed(failure.getErrorMessage())
+        self._check_failed(failure.getErrorMessage())
 
     def _broken(self, failure: Failure) -> None:
         self.log.failure("the result of a check of {server} could not be taken in", failure, server=self._server.name)
 
-    def _failed(self, why: str) -> None:
+    def _check_failed(self, why: str) -> None:
         self._server.counts.checks_failed += 1
         self._upstream.judge(self._server, False, why)
 

@@ -1,0 +1,146 @@
+"""Which servers a DNS name stands for: new ones join, missing ones must stay missing, a failure changes nothing."""
+
+from typing import cast
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from scalability.errors import DependencyDown
+from scalability.net.http_client import ConnectionPool
+from scalability.upstream.discovery import Backend, DNSDiscovery, name_static
+from scalability.upstream.selection import RoundRobin
+from scalability.upstream.servers import Upstream
+
+
+class FakePool:
+    def close(self) -> None: ...
+
+
+def new_upstream() -> Upstream:
+    return Upstream(RoundRobin(), lambda _: cast(ConnectionPool, FakePool()))
+
+
+Result = tuple[str, ...] | Exception | None
+
+
+class DNSDiscoveryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.upstream = new_upstream()
+        self.result: Result = ()
+        self.asked: list[str] = []
+        self.hanging: Deferred[None] | None = None
+        self.discovery = DNSDiscovery(self.clock, Backend.parse("dns:gateway:5000,weight=2"), self.resolve, self.upstream)
+
+    async def resolve(self, name: str) -> tuple[str, ...]:
+        self.asked.append(name)
+        if self.result is None:
+            self.hanging = Deferred()
+            await self.hanging
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result or ()
+
+    def answers(self, *results: Result) -> None:
+        for result in results:
+            self.result = result
+            if self.discovery.running:
+                self.clock.advance(2)
+            else:
+                self.discovery.startService()
+                self.addCleanup(self.discovery.stopService)
+
+    def names(self) -> set[str]:
+        return {server.name for server in self.upstream}
+
+    def test_every_address_of_the_name_is_a_server_with_the_port_and_the_weight(self) -> None:
+        self.answers(("10.0.0.1", "10.0.0.2"))
+        assert self.asked == ["gateway"]
+        assert self.names() == {"10.0.0.1:5000", "10.0.0.2:5000"}
+        assert {server.weight for server in self.upstream} == {2}
+
+    def test_it_asks_again_every_two_seconds(self) -> None:
+        self.answers(("10.0.0.1",))
+        self.clock.advance(1.9)
+        assert len(self.asked) == 1
+        self.clock.advance(0.1)
+        assert len(self.asked) == 2
+
+    def test_discovered_servers_wait_for_a_passed_check(self) -> None:
+        self.answers(("10.0.0.1",))
+        (server,) = self.upstream
+        assert not server.health.state.usable
+
+    def test_a_new_address_joins_and_a_missing_one_leaves(self) -> None:
+        self.answers(("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.3"))
+        assert self.names() == {"10.0.0.2:5000", "10.0.0.3:5000"}
+
+    def test_the_order_of_the_answer_does_not_matter(self) -> None:
+        self.answers(("10.0.0.1", "10.0.0.2"))
+        before = list(self.upstream)
+        self.answers(("10.0.0.2", "10.0.0.1"))
+        assert list(self.upstream) == before
+
+    def test_a_failure_keeps_the_last_good_set_for_ever(self) -> None:
+        self.answers(("10.0.0.1",), *[DependencyDown("SERVFAIL")] * 10)
+        assert self.names() == {"10.0.0.1:5000"}
+
+    def test_an_empty_answer_counts_from_the_third_in_a_row(self) -> None:
+        self.answers(("10.0.0.1",), (), ())
+        assert self.names() == {"10.0.0.1:5000"}
+        self.answers(())
+        assert self.names() == set()
+
+    def test_an_address_between_makes_empty_answers_count_anew(self) -> None:
+        self.answers(("10.0.0.1",), (), (), ("10.0.0.1",), (), ())
+        assert self.names() == {"10.0.0.1:5000"}
+
+    def test_a_failure_between_empty_answers_neither_counts_nor_resets(self) -> None:
+        self.answers(("10.0.0.1",), (), DependencyDown("timeout"), ())
+        assert self.names() == {"10.0.0.1:5000"}
+        self.answers(())
+        assert self.names() == set()
+
+    def test_a_name_that_has_no_address_at_first_gets_its_servers_later(self) -> None:
+        self.answers((), DependencyDown("timeout"), (), (), ("10.0.0.9",))
+        assert self.names() == {"10.0.0.9:5000"}
+
+    def test_an_error_of_ours_does_not_end_the_asking(self) -> None:
+        self.answers(ZeroDivisionError())
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        self.answers(("10.0.0.1",))
+        assert self.names() == {"10.0.0.1:5000"}
+
+    def test_stopping_while_it_asks_gives_up_soon(self) -> None:
+        self.answers(None)
+        stopping = self.discovery.stopService()
+        self.clock.advance(0.1)
+        self.successResultOf(stopping)
+        assert self.clock.getDelayedCalls() == []
+
+
+def test_static_servers_are_named_without_the_dns_ones() -> None:
+    upstream = new_upstream()
+    name_static(upstream, [Backend.parse("127.0.0.1:5000"), Backend.parse("dns:gateway:5000"), Backend.parse("host:5003,weight=3")])
+    assert {server.name for server in upstream} == {"127.0.0.1:5000", "host:5003"}
+    assert all(server.health.state.usable for server in upstream)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:5000", "dns:gateway:5000", "dns:gateway.example:5000,weight=9", "[::1]:80"])
+def test_a_backend_is_written_as_it_is_read(text: str) -> None:
+    assert str(Backend.parse(text)) == text
+
+
+def test_a_host_named_dns_is_a_host() -> None:
+    assert Backend.parse("dns:5000").dns is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "gateway", "dns:gateway:port", "dns:gateway:0", "dns:gateway:5000,weight=x", f"dns:{'x' * 64}:5000", "dns:a..b:5000", "a b:1"],
+)
+def test_a_bad_backend_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        Backend.parse(text)

@@ -1,0 +1,258 @@
+"""Servers come, go, are judged and chosen."""
+
+from typing import Any, cast
+
+import pytest
+
+from scalability.config import Address
+from scalability.errors import ClientGone, ConnectError, ConnectTimeout, NoAnswer, NoServer, ScalelabError
+from scalability.net.http_client import ConnectionPool
+from scalability.upstream.health import State
+from scalability.upstream.selection import RoundRobin
+from scalability.upstream.servers import Server, ServerSpec, Upstream
+
+
+class FakePool:
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def joined(self, server: Server) -> None:
+        self.events.append(f"+{server.name}")
+
+    def left(self, server: Server) -> None:
+        self.events.append(f"-{server.name}")
+
+
+def specs(*texts: str) -> list[ServerSpec]:
+    return [ServerSpec.parse(text) for text in texts]
+
+
+def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
+    upstream = Upstream(RoundRobin(), lambda address: cast(ConnectionPool, FakePool(address)))
+    upstream.name_servers("configuration", specs(*texts), trusted=trusted)
+    return upstream
+
+
+def server_of(upstream: Upstream, name: str) -> Server:
+    servers: list[Server] = [*upstream, *upstream.leaving]
+    return next(server for server in servers if server.name == name)
+
+
+def chosen(upstream: Upstream, count: int) -> list[str]:
+    return [upstream.choose().name for _ in range(count)]
+
+
+def closed(server: Server) -> int:
+    return cast(FakePool, server.pool).closed
+
+
+A, B, C = "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003"
+
+
+def test_configured_servers_take_turns_before_their_first_check() -> None:
+    assert chosen(upstream_of(A, B), 4) == [A, B, A, B]
+
+
+def test_weights_are_shares() -> None:
+    names = chosen(upstream_of(f"{A},weight=3", B), 8)
+    assert (names.count(A), names.count(B)) == (6, 2)
+
+
+def test_without_servers_there_is_none_to_choose() -> None:
+    upstream = upstream_of()
+    with pytest.raises(NoServer) as error:
+        upstream.choose()
+    assert (error.value.status, error.value.retry_after_s) == (503, 1)
+    assert upstream.not_ready() == "no server is known"
+
+
+def test_a_server_that_is_down_is_not_chosen_and_is_again_when_it_is_up() -> None:
+    upstream = upstream_of(A, B)
+    a = server_of(upstream, A)
+    upstream.judge(a, False, "it was refused")
+    assert chosen(upstream, 2) == [B, B]
+    assert a.last_check == "it was refused"
+    assert a.counts.went_down == 1
+    upstream.judge(a, True, "200")
+    assert set(chosen(upstream, 2)) == {A, B}
+
+
+def test_ready_means_that_a_check_has_passed() -> None:
+    upstream = upstream_of(A, B)
+    assert upstream.not_ready() == "no server is healthy"
+    upstream.judge(server_of(upstream, A), True, "200")
+    assert upstream.not_ready() is None
+    for _ in range(3):
+        upstream.judge(server_of(upstream, A), False, "500")
+    assert upstream.not_ready() == "no server is healthy"
+
+
+def test_a_server_of_weight_0_makes_nothing_ready() -> None:
+    upstream = upstream_of(f"{A},weight=0")
+    upstream.judge(server_of(upstream, A), True, "200")
+    assert upstream.not_ready() is not None
+    with pytest.raises(NoServer):
+        upstream.choose()
+
+
+def test_tried_servers_are_not_chosen_again() -> None:
+    upstream = upstream_of(A, B)
+    tried = {server_of(upstream, A)}
+    assert upstream.choose(tried).name == B
+    tried.add(server_of(upstream, B))
+    with pytest.raises(NoServer):
+        upstream.choose(tried)
+
+
+@pytest.mark.parametrize("error", [ConnectError(), ConnectTimeout()])
+def test_connections_that_cannot_be_made_count_as_failed_checks(error: ScalelabError) -> None:
+    upstream = upstream_of(A, B)
+    a = server_of(upstream, A)
+    upstream.judge(a, True, "200")
+    for failures in range(1, 4):
+        assert a.health.state.usable
+        a.started()
+        a.failed(error)
+        assert a.failures == {error.code: failures}
+    assert a.health.state is State.DOWN
+    assert chosen(upstream, 2) == [B, B]
+
+
+@pytest.mark.parametrize("error", [NoAnswer(), ClientGone()])
+def test_other_failures_leave_health_alone(error: ScalelabError) -> None:
+    upstream = upstream_of(A)
+    a = server_of(upstream, A)
+    for _ in range(10):
+        a.started()
+        a.failed(error)
+    assert a.health.state is State.UNCHECKED
+    assert a.failures == {error.code: 10}
+    assert (a.active, a.counts.requests) == (0, 10)
+
+
+def test_a_discovered_server_takes_traffic_after_one_passed_check() -> None:
+    upstream = upstream_of(A, trusted=False)
+    with pytest.raises(NoServer):
+        upstream.choose()
+    upstream.judge(server_of(upstream, A), True, "200")
+    assert chosen(upstream, 1) == [A]
+
+
+def test_a_removed_server_gets_no_new_request_and_finishes_those_it_has() -> None:
+    upstream = upstream_of(A, B)
+    a = server_of(upstream, A)
+    a.started()
+    a.started()
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    assert chosen(upstream, 3) == [B, B, B]
+    a.succeeded()
+    assert (closed(a), list(upstream.leaving)) == (0, [a])
+    a.failed(NoAnswer())
+    assert (closed(a), list(upstream.leaving)) == (1, [])
+
+
+def test_an_idle_server_that_is_removed_is_closed_at_once() -> None:
+    upstream = upstream_of(A, B)
+    a = server_of(upstream, A)
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    assert closed(a) == 1
+    assert len(upstream) == 1
+
+
+def test_a_server_that_comes_back_while_it_drains_keeps_its_connections_and_must_be_checked() -> None:
+    upstream = upstream_of(A)
+    a = server_of(upstream, A)
+    a.started()
+    upstream.name_servers("configuration", [], trusted=True)
+    upstream.name_servers("configuration", specs(f"{A},weight=2"), trusted=False)
+    assert server_of(upstream, A) is a
+    assert (a.removed, a.weight, a.health.state) == (False, 2, State.WAITING)
+    a.succeeded()
+    assert closed(a) == 0
+
+
+def test_a_late_result_about_a_removed_server_changes_nothing() -> None:
+    upstream = upstream_of(A)
+    a = server_of(upstream, A)
+    a.started()
+    upstream.name_servers("configuration", [], trusted=True)
+    upstream.judge(a, True, "200")
+    assert a.health.state is State.UNCHECKED
+    with pytest.raises(NoServer):
+        upstream.choose()
+
+
+def test_a_server_that_two_sources_name_stays_until_neither_does() -> None:
+    upstream = upstream_of(A)
+    upstream.name_servers("dns:x:1001", specs(A, B), trusted=False)
+    assert len(upstream) == 2
+    upstream.name_servers("configuration", [], trusted=True)
+    assert {server.name for server in upstream} == {A, B}
+    upstream.name_servers("dns:x:1001", [], trusted=False)
+    assert len(upstream) == 0
+
+
+def test_naming_the_same_servers_again_changes_nothing_but_weights() -> None:
+    upstream = upstream_of(A, B)
+    before = list(upstream)
+    upstream.judge(before[0], True, "200")
+    upstream.name_servers("configuration", specs(f"{A},weight=4", B), trusted=True)
+    assert list(upstream) == before
+    assert (before[0].weight, before[0].health.state) == (4, State.UP)
+
+
+def test_watchers_hear_of_every_server_once() -> None:
+    upstream = upstream_of(A, B)
+    watching = Watching()
+    upstream.watch(watching)
+    upstream.name_servers("configuration", specs(B, C), trusted=True)
+    assert watching.events == [f"+{A}", f"+{B}", f"-{A}", f"+{C}"]
+
+
+def test_stopping_closes_every_pool() -> None:
+    upstream = upstream_of(A, B)
+    a, b = upstream
+    a.started()
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    upstream.startService()
+    upstream.stopService()
+    assert (closed(a), closed(b)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("127.0.0.1", "HOST:PORT"),
+        ("127.0.0.1:http", "not a number"),
+        ("127.0.0.1:70000", "above 65535"),
+        ("127.0.0.1:0", "port 0"),
+        ("127.0.0.1:80,weight=", "0 to 256"),
+        ("127.0.0.1:80,weight=-1", "0 to 256"),
+        ("127.0.0.1:80,weight=257", "0 to 256"),
+        ("127.0.0.1:80,weight=1.5", "0 to 256"),
+        ("127.0.0.1:80,weight=\u0663", "0 to 256"),
+        ("127.0.0.1:80,backup", "weight=N"),
+    ],
+)
+def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        ServerSpec.parse(text)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=0"])
+def test_a_server_is_written_as_it_is_read(text: str) -> None:
+    assert str(ServerSpec.parse(text)) == text
+
+
+def test_repr_names_server_and_state() -> None:
+    server: Any = server_of(upstream_of(A), A)
+    assert repr(server) == f"<Server {A} unchecked>"
