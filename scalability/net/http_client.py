@@ -16,7 +16,6 @@ A connection goes back to its pool by itself, and only if the message framing en
 
 import socket
 from collections import deque
-from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -88,8 +87,10 @@ class ClientConnection(TwistedProtocol):
         self._uploaded = True
         self._paused = False
         self._idle_ticks = pool.answer_ticks
-        self.trailers: Sequence[tuple[bytes, bytes]] = ()
+        self.trailers: tuple[tuple[bytes, bytes], ...] = ()
         """The trailer section of the answer that ended last."""
+        self.memory: Any = None
+        """Whatever its user wants to remember from one answer to the next."""
         self.requests = 0
         """How many were sent here."""
         self.idle_since_tick = 0

@@ -99,6 +99,7 @@ class Exchange:
         "sent_bytes",
         "served_by",
         "status",
+        "trailers",
         "trouble",
     )
 
@@ -110,6 +111,8 @@ class Exchange:
         """The part of the request's body that came along with the head; the rest goes to ``receiver``."""
         self.body_complete = True
         """Whether all of the body has arrived (been given out)."""
+        self.trailers: tuple[Field, ...] = ()
+        """The trailer section of a chunked body, once complete."""
         self.receiver: Receiver | None = None
         self.begun = False
         self.status = 0
@@ -414,6 +417,7 @@ class ServerConnection(TwistedProtocol):
                         self._reader = reader
                         self._deadline.move(factory.body_ticks)
                     else:
+                        exchange.trailers = reader.trailers
                         self._deadline.stop()
                 else:
                     data = data[end:]
@@ -464,6 +468,7 @@ class ServerConnection(TwistedProtocol):
         if reader.complete:
             self._reader = None
             exchange.body_complete = True
+            exchange.trailers = reader.trailers
             self._watch_body()
             if rest:
                 self._hold(rest)

@@ -1,0 +1,314 @@
+"""One proxied request: choose a server, connect, forward both bodies as they come, try again where that is safe, account.
+
+    choosing    a server is asked for; none: 503
+    connecting  its pool had no idle connection; the request's body waits
+    asked       the head, and what had come of the body, is sent; the rest of the body follows as it comes
+    answering   the head of the answer is on its way to the client; each side's slowness pauses the other
+
+    choosing --server--> connecting or asked;  connecting --connected--> asked
+    connecting --refused, timed out--> choosing (another server): nothing was sent, so any method may go elsewhere
+    asked --connection dies before a byte of the answer--> choosing, once, for idempotent methods whose body is still at hand
+    asked --answer--> answering --its end--> over
+    asked --anything else--> 502 or 504 as JSON;  answering --broken--> the client's connection is reset
+    any --client lost--> the upstream connection is reset, which cancels the request there
+
+Nothing here creates a Deferred, a closure or a delayed call.
+"""
+
+from collections.abc import Container
+from typing import Protocol
+
+from scalability.errors import (
+    BadMessage,
+    ConnectError,
+    ConnectTimeout,
+    MethodNotAllowed,
+    NoAnswer,
+    NoServer,
+    ScalelabError,
+    UpstreamError,
+)
+from scalability.http1.forward import Framing, RequestForwarder, ResponseForwarder, chunk, end_of_chunks, forward_response, forwards_left
+from scalability.http1.head import ResponseHead
+from scalability.net.http_client import ClientConnection, Opening
+from scalability.net.http_server import Exchange
+from scalability.net.service_client import IDEMPOTENT
+from scalability.upstream.servers import Server
+
+SLOW_ATTEMPTS = 3
+"""Servers that one request may wait for in vain (connect timeouts, dead connections). Refusals cost no time and are not counted."""
+
+
+class Chooser(Protocol):
+    """Who knows the servers: ``upstream.servers.Upstream``."""
+
+    def choose(self, tried: Container[Server] = ()) -> Server:
+        """The server for the next attempt, none of ``tried``. Raises NoServer."""
+
+
+class ProxyApplication:
+    """Forwards every request to a server that ``servers`` chooses.
+
+    ``via`` is this proxy's pseudonym in Via: requests that carry it already are answered 508. ``answer_ticks`` bounds the wait for
+    the first byte of an answer and each pause within it, in ticks of the pools' wheel; None leaves it to the pools.
+    """
+
+    def __init__(self, servers: Chooser, *, via: bytes, answer_ticks: int | None = None, default_host: bytes = b"localhost") -> None:
+        self.servers = servers
+        self.via = via
+        self.answer_ticks = answer_ticks
+        self.retries = 0
+        """Attempts beyond the first, for metrics."""
+        self._default_host = default_host
+
+    def request_received(self, exchange: Exchange) -> None:
+        connection = exchange.connection
+        forwarder: RequestForwarder | None = connection.memory
+        if forwarder is None:
+            forwarder = connection.memory = RequestForwarder(
+                peer_host=exchange.peer_host, scheme=exchange.scheme, via=self.via, default_host=self._default_host
+            )
+        head = exchange.head
+        if b"max-forwards" in head.index and forwards_left(head) == 0:
+            self._answer_here(exchange)
+            return
+        try:
+            block = forwarder.forward(head)
+        except BadMessage as error:
+            exchange.fail(error)
+            return
+        Forwarding(self, exchange, block).choose()
+
+    def _answer_here(self, exchange: Exchange) -> None:
+        """Max-Forwards ends at this proxy (RFC 9110 section 7.6.2)."""
+        if exchange.head.method == b"OPTIONS":
+            exchange.answer(200, b"", b"", [(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
+        else:
+            exchange.fail(MethodNotAllowed("TRACE is not answered by this proxy."))
+
+
+class Forwarding:
+    """A request on its way: the server's Receiver on one side, the client's AnswerReceiver and ConnectReceiver on the other."""
+
+    __slots__ = (
+        "_application",
+        "_block",
+        "_body",
+        "_connection",
+        "_exchange",
+        "_framing",
+        "_opening",
+        "_replayable",
+        "_reused",
+        "_server",
+        "_slow_attempts",
+        "_tried",
+    )
+
+    def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
+        self._application = application
+        self._exchange = exchange
+        self._block = block
+        self._body = b""
+        self._connection: ClientConnection | None = None
+        self._opening: Opening | None = None
+        self._server: Server | None = None
+        self._framing = Framing.NONE
+        self._replayable = True
+        self._reused = False
+        self._slow_attempts = 0
+        self._tried: tuple[Server, ...] = ()
+        exchange.receiver = self
+        if exchange.body or (exchange.body_complete and exchange.head.chunked):
+            self._body = self._framed(exchange.body, exchange.body_complete)
+
+    def choose(self) -> None:
+        """Begin."""
+        try:
+            server = self._application.servers.choose()
+        except NoServer as error:
+            self._exchange.fail(error)
+            return
+        self._attempt(server)
+
+    def _attempt(self, server: Server, *, fresh: bool = False) -> None:
+        self._server = server
+        server.started()
+        connection = None if fresh else server.pool.take()
+        if connection is not None:
+            self._reused = True
+            self._send(connection)
+            return
+        self._reused = False
+        if not self._exchange.body_complete:
+            self._exchange.pause_body()
+        self._opening = server.pool.open(self)
+
+    def _send(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        exchange = self._exchange
+        connection.send(
+            self._block + self._body if self._body else self._block,
+            exchange.head.method,
+            self,
+            ended=exchange.body_complete,
+            answer_ticks=self._application.answer_ticks,
+        )
+
+    def _framed(self, data: bytes, ended: bool) -> bytes:
+        if not self._exchange.head.chunked:
+            return data
+        return chunk(data) + end_of_chunks(self._exchange.trailers) if ended else chunk(data)
+
+    # ConnectReceiver
+
+    def connected(self, connection: ClientConnection) -> None:
+        self._opening = None
+        self._send(connection)
+        if not self._exchange.body_complete:
+            self._exchange.resume_body()
+
+    def connect_failed(self, error: ConnectError | ConnectTimeout) -> None:
+        self._opening = None
+        self._give_up_server(error)
+        if isinstance(error, ConnectTimeout):
+            self._slow_attempts += 1
+        self._elsewhere(error)
+
+    # AnswerReceiver
+
+    def answer_interim(self, head: ResponseHead) -> None:
+        self._replayable = False
+        exchange = self._exchange
+        block = forward_response(
+            head,
+            client_minor=exchange.head.minor,
+            client_keep_alive=True,
+            request_method=exchange.head.method,
+            via=self._application.via,
+        ).head
+        if block:
+            exchange.send_interim(block)
+
+    def answer_received(self, head: ResponseHead, data: bytes, ended: bool) -> None:
+        connection = self._connection
+        server = self._server
+        assert connection is not None
+        assert server is not None
+        forwarder: ResponseForwarder | None = connection.memory
+        if forwarder is None:
+            forwarder = connection.memory = ResponseForwarder(via=self._application.via)
+        exchange = self._exchange
+        request = exchange.head
+        block, framing, keep_alive = forwarder.forward(head, request.minor, exchange.keep_alive, request.method)
+        exchange.served_by = server.name
+        if framing is Framing.CHUNKED:
+            block += chunk(data)
+            if ended:
+                block += end_of_chunks(connection.trailers)
+        elif data:
+            block += data
+        if ended:
+            self._connection = None
+            server.succeeded()
+            exchange.reply(head.status, block, keep_alive=keep_alive)
+        else:
+            self._framing = framing
+            exchange.begin(head.status, block, keep_alive=keep_alive)
+
+    def answer_data(self, data: bytes, ended: bool) -> None:
+        connection = self._connection
+        assert connection is not None
+        if self._framing is Framing.CHUNKED:
+            data = chunk(data)
+            if ended:
+                data += end_of_chunks(connection.trailers)
+        if ended:
+            assert self._server is not None
+            self._connection = None
+            self._server.succeeded()
+            self._exchange.finish(data)
+        else:
+            self._exchange.write(data)
+
+    def answer_failed(self, error: UpstreamError) -> None:
+        self._connection = None
+        server = self._server
+        self._give_up_server(error)
+        if self._exchange.begun or not isinstance(error, NoAnswer) or not self._may_replay():
+            self._exchange.fail(error)
+            return
+        self._slow_attempts += 1
+        if self._reused and server is not None:
+            # The server closed a kept-alive connection just then, most likely. Another server is asked, or if there is no other
+            # the same one on a fresh connection.
+            try:
+                server = self._application.servers.choose(self._tried)
+            except NoServer:
+                self._replayable = False
+                self._application.retries += 1
+                self._attempt(server, fresh=True)
+                return
+            self._retry(server)
+        else:
+            self._elsewhere(error)
+        self._replayable = False
+
+    def upload_paused(self) -> None:
+        self._exchange.pause_body()
+
+    def upload_resumed(self) -> None:
+        self._exchange.resume_body()
+
+    # Receiver
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        if data or ended:
+            self._replayable = False
+            connection = self._connection
+            if connection is not None:
+                connection.write_body(self._framed(data, ended), ended)
+
+    def client_lost(self, error: ScalelabError) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+        if self._server is not None:
+            self._give_up_server(error)
+
+    def client_full(self) -> None:
+        if self._connection is not None:
+            self._connection.pause()
+
+    def client_ready(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
+
+    # attempts
+
+    def _may_replay(self) -> bool:
+        return self._replayable and self._exchange.head.method in IDEMPOTENT
+
+    def _give_up_server(self, error: ScalelabError) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            self._tried = (*self._tried, server)
+            server.failed(error)
+
+    def _elsewhere(self, error: ScalelabError) -> None:
+        if self._slow_attempts >= SLOW_ATTEMPTS:
+            self._exchange.fail(error)
+            return
+        try:
+            server = self._application.servers.choose(self._tried)
+        except NoServer:
+            self._exchange.fail(error)
+            return
+        self._retry(server)
+
+    def _retry(self, server: Server) -> None:
+        self._application.retries += 1
+        self._attempt(server)
