@@ -104,7 +104,8 @@ def test_a_full_backlog_is_refused_with_retry_after(clock: ThreadedClock, store:
     assert refused.value.retry_after_s == 1
     assert store.counters.rejected == 1
     gate.open.set()
-    for answer in (first, *others):
+    clock.wait(first)
+    for answer in others:
         clock.wait(answer)
     assert store.backlog == 0
 
