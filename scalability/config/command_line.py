@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
+from twisted.logger import LoggingFile
 from twisted.python import usage
 
 from scalability.config.load import Field, Options, check_tables, dump, fields_of, load, render
@@ -18,6 +19,9 @@ T = TypeVar("T", bound=Options)
 
 def fail(who: str, message: str) -> NoReturn:
     """End the process with one line on stderr and status 1: for what a user can correct before the server runs."""
+    if isinstance(sys.stderr, LoggingFile):
+        # twistd's log has taken its place; the interpreter writes the line to whatever sys.stderr is when it ends
+        sys.stderr = sys.__stderr__
     raise SystemExit(f"{who}: {message}")
 
 
