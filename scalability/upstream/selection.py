@@ -6,7 +6,7 @@ choosing costs O(1) or O(log n) however many servers are down. Algorithms are fo
 
 from collections.abc import Container, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Weighted(Protocol):
@@ -121,5 +121,5 @@ class RoundRobin(Generic[S]):
         return chosen
 
 
-ALGORITHMS: dict[str, type[RoundRobin[Weighted]]] = {"round_robin": RoundRobin}
+ALGORITHMS: dict[str, type[RoundRobin[Any]]] = {"round_robin": RoundRobin}
 """What ``--algorithm`` may name."""

@@ -27,14 +27,14 @@ MAX_WEIGHT = 256
 
 
 class ServerSpec(NamedTuple):
-    """A server as a source names it: where it listens, and its share of the requests (1; 0: none)."""
+    """A server as a source names it: where it listens, and its share of the requests."""
 
     address: Address
     weight: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST:PORT`` or ``HOST:PORT,weight=N`` with N from 0 to 256. Raises ValueError, saying what is wrong."""
+        """Read ``HOST:PORT`` or ``HOST:PORT,weight=N`` with N from 1 to 256. Raises ValueError, saying what is wrong."""
         where, *options = text.split(",")
         address = Address.parse(where)
         if not address.port:
@@ -44,8 +44,8 @@ class ServerSpec(NamedTuple):
             key, _, value = option.partition("=")
             if key != "weight":
                 raise ValueError(f"{text!r}: after the address only ,weight=N may stand, not {option!r}")
-            if not value.isascii() or not value.isdigit() or int(value) > MAX_WEIGHT:
-                raise ValueError(f"{text!r}: the weight must be a whole number from 0 to {MAX_WEIGHT}")
+            if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MAX_WEIGHT:
+                raise ValueError(f"{text!r}: the weight must be a whole number from 1 to {MAX_WEIGHT}")
             weight = int(value)
         return cls(address, weight)
 

@@ -97,7 +97,8 @@ def test_ready_means_that_a_check_has_passed() -> None:
 
 
 def test_a_server_of_weight_0_makes_nothing_ready() -> None:
-    upstream = upstream_of(f"{A},weight=0")
+    upstream = upstream_of()
+    upstream.name_servers("configuration", [ServerSpec(Address.parse(A), 0)], trusted=True)
     upstream.judge(server_of(upstream, A), True, "200")
     assert upstream.not_ready() is not None
     with pytest.raises(NoServer):
@@ -235,11 +236,12 @@ def test_stopping_closes_every_pool() -> None:
         ("127.0.0.1:http", "not a number"),
         ("127.0.0.1:70000", "above 65535"),
         ("127.0.0.1:0", "port 0"),
-        ("127.0.0.1:80,weight=", "0 to 256"),
-        ("127.0.0.1:80,weight=-1", "0 to 256"),
-        ("127.0.0.1:80,weight=257", "0 to 256"),
-        ("127.0.0.1:80,weight=1.5", "0 to 256"),
-        ("127.0.0.1:80,weight=\u0663", "0 to 256"),
+        ("127.0.0.1:80,weight=", "1 to 256"),
+        ("127.0.0.1:80,weight=0", "1 to 256"),
+        ("127.0.0.1:80,weight=-1", "1 to 256"),
+        ("127.0.0.1:80,weight=257", "1 to 256"),
+        ("127.0.0.1:80,weight=1.5", "1 to 256"),
+        ("127.0.0.1:80,weight=\u0663", "1 to 256"),
         ("127.0.0.1:80,backup", "weight=N"),
     ],
 )
@@ -248,7 +250,7 @@ def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
         ServerSpec.parse(text)
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=0"])
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=256"])
 def test_a_server_is_written_as_it_is_read(text: str) -> None:
     assert str(ServerSpec.parse(text)) == text
 

@@ -1,0 +1,113 @@
+"""The options of scalelab-lb."""
+
+import os
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple, Self
+
+from msgspec import Meta
+
+from scalability.config import Address, Flag, ServerOptions
+from scalability.errors import ConfigError
+from scalability.upstream.discovery import Backend
+from scalability.upstream.selection import ALGORITHMS
+
+
+class Algorithm(NamedTuple):
+    """The name of a selection algorithm that there is."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name. Raises ValueError, saying which there are."""
+        if text not in ALGORITHMS:
+            raise ValueError(f"there is no algorithm {text!r}; there is {', '.join(sorted(ALGORITHMS))}")
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PathOfURL(NamedTuple):
+    """A path that a request line can name."""
+
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``/path``, with a query or without. Raises ValueError, saying what is wrong."""
+        if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text or "#" in text:
+            raise ValueError(f"{text!r} is not a path that begins with / and has neither spaces nor # in it")
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``twistd scalelab-lb --help`` lists."""
+
+    component: ClassVar[str] = "lb"
+
+    listen: Annotated[Address, Flag("HOST:PORT to accept requests on.", "HOST:PORT")] = Address("127.0.0.1", 8000)
+    backend: Annotated[
+        tuple[Backend, ...],
+        Flag(
+            "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name, asked for again every 2 seconds; "
+            "either with ,weight=N (1 to 256) for its share of the requests.",
+            "HOST:PORT",
+        ),
+    ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))
+    algorithm: Annotated[Algorithm, Flag("How the next server is chosen: round_robin.", "NAME")] = Algorithm("round_robin")
+    health_path: Annotated[
+        PathOfURL, Flag("Path that a healthy server answers with a status from 200 to 399 when it is asked with GET.", "PATH")
+    ] = PathOfURL("/health")
+    health_interval_s: Annotated[
+        float,
+        Meta(ge=0.05, le=3600),
+        Flag(
+            "Seconds between two checks of a server, and the time it has to answer one; 3 failed ones take it out, 2 passed ones back.", "S"
+        ),
+    ] = 2.0
+    access_log: Annotated[
+        Path | None, Flag("File that gets one JSON line for each request, appended in batches of up to a second.", "FILE")
+    ] = None
+    resolver: Annotated[
+        Address | None,
+        Flag("IP:PORT of the name server to ask for dns: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.", "IP:PORT"),
+    ] = None
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600), Flag("Seconds that a connection to a server may take; then another server is tried.", "S")
+    ] = 3.0
+    answer_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=86400),
+        Flag("Seconds to the first byte of a server's answer, and between two pieces of it; then the client is answered 504.", "S"),
+    ] = 60.0
+    grace_s: Annotated[
+        float, Meta(ge=0, le=3600), Flag("Seconds that requests in flight have to finish after SIGTERM, before they are cut.", "S")
+    ] = 30.0
+    max_connections: Annotated[
+        int, Meta(ge=1, le=1_000_000), Flag("Clients that may be connected at once; further ones wait to be accepted.", "N")
+    ] = 10_000
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[Address, bool]] = set()
+        for backend in self.backend:
+            key = (backend.spec.address, backend.dns)
+            if key in seen:
+                raise ValueError(f"backend: {backend.spec.address} is named twice; give it a weight instead")
+            seen.add(key)
+
+    def check_files(self) -> None:
+        """Raise ConfigError when the access log could not be written."""
+        file = self.access_log
+        if file is None:
+            return
+        folder = file.absolute().parent
+        if file.is_dir():
+            raise ConfigError("--access-log", f"{file} is a folder")
+        if not folder.is_dir():
+            raise ConfigError("--access-log", f"there is no folder {folder}")
+        if not os.access(file if file.exists() else folder, os.W_OK):
+            raise ConfigError("--access-log", f"{file} cannot be written")

@@ -1,0 +1,46 @@
+"""What the balancer answers itself: ``GET /health``. Everything else it forwards."""
+
+from typing import Any
+
+import msgspec
+
+from scalability.http1.head import RequestHead
+from scalability.net.http_server import Application, Exchange
+from scalability.upstream.servers import Server, Upstream
+
+HEALTH = b"/health"
+
+
+def is_health(head: RequestHead) -> bool:
+    """Whether a request asks for the balancer's own liveness, with a query or without."""
+    return head.target.startswith(HEALTH) and head.target.partition(b"?")[0] == HEALTH and head.method in (b"GET", b"HEAD")
+
+
+class Front:
+    """The application on the balancer's port: its own liveness, and in front of all else the proxy."""
+
+    def __init__(self, proxy: Application, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._forward = proxy.request_received
+
+    def request_received(self, exchange: Exchange) -> None:
+        if is_health(exchange.head):
+            exchange.answer(200, msgspec.json.encode(self.health()), fields=((b"Cache-Control", b"no-store"),))
+        else:
+            self._forward(exchange)
+
+    def health(self) -> dict[str, Any]:
+        """The balancer's own state is ok whenever it can say so; its servers' states stand beside it."""
+        return {"status": "ok", "servers": [describe(server) for server in (*self._upstream, *self._upstream.leaving)]}
+
+
+def describe(server: Server) -> dict[str, Any]:
+    """One server for people to read."""
+    return {
+        "name": server.name,
+        "state": "leaving" if server.removed else server.health.state.value,
+        "weight": server.weight,
+        "active": server.active,
+        "requests": server.counts.requests,
+        "last_check": server.last_check,
+    }

@@ -1,0 +1,142 @@
+"""What the balancer tells Prometheus: its clients' side, and each server behind it. Read at scrape time from plain integers."""
+
+from collections.abc import Iterator
+
+from scalability.balancer.front import is_health
+from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.proxy.forwarding import ProxyApplication
+from scalability.telemetry import Histogram, Kind, MetricSet
+from scalability.telemetry.http_metrics import KNOWN_METHODS, OTHER_METHOD
+from scalability.upstream.health import State
+from scalability.upstream.servers import Server, Upstream
+
+CLIENT_GONE = 499
+"""The status under which a request is counted whose client did not wait for the answer's head, as in nginx's logs."""
+
+
+class Requests:
+    """Counts each exchange once, when it is over, under OpenTelemetry's names."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        self._durations = metrics.histograms(
+            "http_server_request_duration_seconds",
+            "Time from a request's complete head to the last byte of its answer, by method, route and status.",
+            ("http_request_method", "http_route", "http_response_status_code"),
+        )
+        self._known: dict[tuple[bytes, int, bool], Histogram] = {}
+
+    def ended(self, exchange: Exchange, seconds: float) -> None:
+        """``HTTPServerFactory`` calls this. Paths are never labels: whatever is forwarded has one route."""
+        head = exchange.head
+        own = not exchange.served_by and is_health(head)
+        key = (head.method, exchange.status, own)
+        histogram = self._known.get(key)
+        if histogram is None:
+            method = KNOWN_METHODS.get(head.method, OTHER_METHOD)
+            histogram = self._durations.labelled(method, "/health" if own else "*", str(exchange.status or CLIENT_GONE))
+            if method is not OTHER_METHOD and len(self._known) < 1000:
+                self._known[key] = histogram
+        histogram.record(seconds)
+
+
+def add_clients(metrics: MetricSet, factory: HTTPServerFactory) -> None:
+    """Connections and bytes of the clients' side."""
+    counts = factory.counts
+    metrics.gauge_from("http_server_active_requests", "Requests that are being answered now.", lambda: counts.active)
+    metrics.gauge_from("scalelab_lb_open_connections", "Clients that are connected now.", lambda: counts.open)
+    metrics.counter_from("scalelab_lb_accepted_total", "Connections of clients that were accepted.", lambda: counts.accepted)
+    metrics.counter_from(
+        "scalelab_lb_aborted_total",
+        "Requests whose answer was not sent completely: the client or the server broke off.",
+        lambda: counts.aborted,
+    )
+    metrics.counter_from(
+        "scalelab_lb_refused_total",
+        "Connections that ended with a message that is not proper HTTP, or came too late.",
+        lambda: counts.refused,
+    )
+    metrics.counter_from("scalelab_lb_sent_bytes_total", "Bytes of answers sent to clients.", lambda: counts.sent_bytes)
+
+
+def add_upstream(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication) -> None:
+    """One time series a server and metric. A server that is gone for good takes its series along."""
+
+    def servers() -> Iterator[Server]:
+        yield from upstream
+        yield from upstream.leaving
+
+    metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries)
+    metrics.gauge_from("scalelab_upstream_healthy", "Servers that take traffic.", lambda: sum(s.health.state.usable for s in upstream))
+    metrics.readings_from(
+        "scalelab_upstream_requests_total",
+        "Attempts sent to each server.",
+        Kind.COUNTER,
+        ("server",),
+        lambda: (((s.name,), s.counts.requests) for s in servers()),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_failures_total",
+        "Attempts that failed, by the error's code.",
+        Kind.COUNTER,
+        ("server", "reason"),
+        lambda: (((s.name, code), count) for s in servers() for code, count in s.failures.items()),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_active", "Requests in flight.", Kind.GAUGE, ("server",), lambda: (((s.name,), s.active) for s in servers())
+    )
+    metrics.readings_from(
+        "scalelab_upstream_weight", "Each server's share.", Kind.GAUGE, ("server",), lambda: (((s.name,), s.weight) for s in servers())
+    )
+    metrics.readings_from(
+        "scalelab_upstream_up",
+        "1 for a server that takes traffic, else 0.",
+        Kind.GAUGE,
+        ("server",),
+        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in servers()),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_state",
+        "1 for the state that the server's health is in, 0 for the others.",
+        Kind.GAUGE,
+        ("server", "state"),
+        lambda: (((s.name, state.value), int(s.health.state is state)) for s in servers() for state in State),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_checks_total",
+        "Health checks by their result.",
+        Kind.COUNTER,
+        ("server", "result"),
+        lambda: (
+            ((s.name, result), count)
+            for s in servers()
+            for result, count in (("passed", s.counts.checks_passed), ("failed", s.counts.checks_failed))
+        ),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_went_down_total",
+        "How often a server was taken out of traffic.",
+        Kind.COUNTER,
+        ("server",),
+        lambda: (((s.name,), s.counts.went_down) for s in servers()),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_connects_total",
+        "Connections that were opened for requests.",
+        Kind.COUNTER,
+        ("server",),
+        lambda: (((s.name,), s.pool.connects) for s in servers()),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_connections",
+        "Open connections for requests, by what they do.",
+        Kind.GAUGE,
+        ("server", "state"),
+        lambda: (
+            ((s.name, state), count)
+            for s in servers()
+            for state, count in (
+                ("idle", s.pool.idle_connections),
+                ("busy", s.pool.open_connections - s.pool.idle_connections),
+            )
+        ),
+    )

@@ -1,0 +1,61 @@
+"""scalelab-lb, composed bottom-up: deadlines, servers, their checks, discovery, then the listeners."""
+
+import secrets
+from typing import Any
+
+from twisted.application.service import IService
+
+from scalability.api.component import component_service
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.front import Front
+from scalability.balancer.metrics import Requests, add_clients, add_upstream
+from scalability.config import Address
+from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.net.http_client import ConnectionPool
+from scalability.net.http_server import HTTPServerFactory
+from scalability.net.service_client import ServiceClient
+from scalability.proxy.forwarding import ProxyApplication
+from scalability.telemetry import MetricSet
+from scalability.upstream.discovery import DNSDiscovery, name_static
+from scalability.upstream.probe import HealthChecks
+from scalability.upstream.resolver import NameResolver
+from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import Upstream
+
+
+def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
+    """The service that twistd runs."""
+    wheel = DeadlineWheel(reactor)
+
+    def pool(address: Address) -> ConnectionPool:
+        return ConnectionPool(reactor, address, wheel, connect_timeout_s=options.connect_timeout_s, answer_s=options.answer_timeout_s)
+
+    def client(address: Address) -> ServiceClient:
+        return ServiceClient(reactor, address, wheel, timeout_s=2 * options.health_interval_s, max_in_flight=4)
+
+    upstream = Upstream(ALGORITHMS[options.algorithm.name](), pool)
+    checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)
+    name_static(upstream, options.backend)
+    resolver = NameResolver(reactor, server=options.resolver)
+    discoveries = [DNSDiscovery(reactor, backend, resolver.resolve, upstream) for backend in options.backend if backend.dns]
+    # the pseudonym is this process's own: requests may pass several balancers, and only one that returns is a loop
+    proxy = ProxyApplication(upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
+
+    metrics = MetricSet()
+    requests = Requests(metrics)
+    factory = HTTPServerFactory(
+        Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=options.max_connections, ended=requests.ended
+    )
+    add_clients(metrics, factory)
+    add_upstream(metrics, upstream, proxy)
+    parts: list[IService] = [wheel, upstream, checks, *discoveries]
+    return component_service(
+        reactor,
+        options,
+        who="scalelab-lb",
+        factory=factory,
+        parts=parts,
+        collectors=[metrics],
+        ready=upstream.not_ready,
+        grace_s=options.grace_s,
+    )
