@@ -31,7 +31,7 @@ def answer_failure(*args: Any) -> bytes:
     request, failure = args[-2:]  # Klein passes the instance first where the app is bound to one
     if request.startedWriting:
         log.failure("a route failed in the middle of its answer", failure)
-        request.transport.abortConnection()
+        getattr(request, "abort", request.transport.abortConnection)()
         return b""
     return error_answer(request, _known(failure))
 

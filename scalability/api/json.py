@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 from twisted.web.iweb import IRequest
 
-from scalability.errors import BadJSON, MethodNotAllowed, ScalelabError, UnsupportedContentType
+from scalability.errors import BadJSON, ScalelabError, UnsupportedContentType
+from scalability.net.failures import error_body, error_fields
 
 T = TypeVar("T")
 
@@ -81,11 +82,7 @@ def error_answer(request: IRequest, error: ScalelabError) -> bytes:
 
     With Retry-After, Allow (RFC 9110 section 15.5.6) and WWW-Authenticate (section 15.5.2; whoever raises may set a better one before).
     """
-    fields = []
-    if error.retry_after_s is not None:
-        fields.append((b"retry-after", b"%d" % error.retry_after_s))
-    if isinstance(error, MethodNotAllowed):
-        fields.append((b"allow", ", ".join(error.allow).encode()))
+    fields = error_fields(error)
     if error.status == 401 and not request.responseHeaders.hasHeader(b"www-authenticate"):
-        fields.append((b"www-authenticate", b"Bearer"))
-    return json_answer(request, {"error": error.code, "message": str(error)}, status=error.status, fields=fields)
+        fields.append((b"WWW-Authenticate", b"Bearer"))
+    return encoded_answer(request, error_body(error), status=error.status, fields=fields)

@@ -13,7 +13,7 @@ from twisted.web import server
 from twisted.web.resource import IResource
 
 from scalability.api.json import error_answer
-from scalability.errors import ClientError, ClientGone, ScalelabError
+from scalability.errors import BrokenAnswer, ClientError, ClientGone, ScalelabError
 from scalability.telemetry.http_metrics import HTTPServerMetrics
 
 
@@ -77,6 +77,7 @@ class APIRequest(server.Request):
 
     def abort(self) -> None:
         """Close the connection at once, so that the client sees a broken answer and never a complete one."""
+        self._count(BrokenAnswer.status)
         if self.channel is not None:
             self.channel.transport.abortConnection()
 

@@ -20,6 +20,11 @@ from scalability.testing.client import Answer
 CLIENT = IPv4Address("TCP", "192.0.2.1", 40000)
 
 
+class _Transport(StringTransport):
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 - Twisted's name
+        """There is no kernel that could delay anything."""
+
+
 class _Received:
     """What ``http.client`` takes for a socket."""
 
@@ -85,7 +90,7 @@ class Asking:
         head = b"%b %b HTTP/1.1\r\n" % (method.encode(), path) + b"".join(f"{k}: {v}\r\n".encode() for k, v in fields.items())
         protocol = self._factory.buildProtocol(CLIENT)
         assert protocol is not None
-        transport = StringTransport(peerAddress=CLIENT)
+        transport = _Transport(peerAddress=CLIENT)
         protocol.makeConnection(transport)
         protocol.dataReceived(head + b"\r\n" + (body or b""))
         return Exchange(protocol, transport, method)

@@ -1,0 +1,341 @@
+"""Klein on net's server: each exchange gives ``twisted.web.server.Request`` the channel that it needs, as Twisted's own HTTP/2 stream does.
+
+So strict heads, limits, deadlines, pipelining and draining are those of every other listener of the suite, and twisted.web's
+channel, which accepts malformed heads and costs more than Klein itself, is not involved.
+
+An exchange is in one of these states:
+
+    reading    its body is still arriving; at most ``max_body_bytes`` of it are kept
+    answering  the request is with its route
+    over       answered, refused, or the client is gone
+"""
+
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any, AnyStr
+from urllib.parse import parse_qs
+
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
+from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource
+
+from scalability.api.request import APIRequest
+from scalability.errors import BodyTooLarge, BrokenAnswer, ScalelabError
+from scalability.http1.answer import REASONS
+from scalability.http1.head import RequestHead
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+from scalability.telemetry import MetricSet
+from scalability.telemetry.http_metrics import HTTPServerMetrics
+
+
+class APIFactory(HTTPServerFactory):
+    """Serves a resource. Its wheel turns while it listens or has connections, so that nobody else need start it.
+
+    A client's FIN is its end: a handler that works for nobody is cancelled (where the balancer, which cannot know, waits).
+    ``metrics`` is what it counted.
+    """
+
+    def __init__(self, resource: IResource, clock: IReactorTime, max_body_bytes: int) -> None:
+        super().__init__(self, clock=clock, wheel=DeadlineWheel(clock), abort_on_close=True)
+        self.resource = resource
+        self.max_body_bytes = max_body_bytes
+        self.metrics = MetricSet()
+        self.http = HTTPServerMetrics(self.metrics)
+        counts = self.counts
+        self.metrics.gauge_from("scalelab_http_connections_open", "Client connections, now.", lambda: counts.open)
+        self.metrics.counter_from("scalelab_http_connections_total", "Client connections, ever.", lambda: counts.accepted)
+        self.metrics.counter_from(
+            "scalelab_http_refused_total",
+            "Connections that ended with a message that is no HTTP, or came too late.",
+            lambda: counts.refused,
+        )
+        self._listening = False
+        self._date_s = -1
+        self._date = b""
+
+    def startFactory(self) -> None:  # noqa: N802 - Twisted's name
+        self._listening = True
+        self.wheel.startService()
+
+    def stopFactory(self) -> None:  # noqa: N802 - Twisted's name
+        self._listening = False
+        self._rest()
+
+    def connection_closed(self, connection: ServerConnection) -> None:
+        super().connection_closed(connection)
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._listening and not self.counts.open and self.wheel.running:
+            self.wheel.stopService()
+
+    def request_received(self, exchange: Exchange) -> None:
+        """net's server has a request."""
+        head = exchange.head
+        if (head.content_length or 0) > self.max_body_bytes or len(exchange.body) > self.max_body_bytes:
+            self.refuse_body(exchange)
+        else:
+            channel = exchange.receiver = _Channel(self, exchange)
+            if exchange.body_complete:
+                channel.start()
+            else:
+                exchange.send_continue()
+
+    def refuse_body(self, exchange: Exchange) -> None:
+        """Answer 413 now, and read on only as long as the client needs to see it."""
+        self.http.record(exchange.head.method, "", BodyTooLarge.status, self.clock.seconds() - exchange.began_s)
+        exchange.fail(BodyTooLarge(f"the body is larger than {self.max_body_bytes} bytes"))
+
+    def date(self) -> bytes:
+        """The Date field's value (RFC 9110 section 6.6.1), made once a second."""
+        now = int(self.clock.seconds())
+        if now != self._date_s:
+            self._date_s = now
+            self._date = datetimeToString(now)
+        return self._date
+
+
+class AdaptedRequest(APIRequest):
+    """A request made from a head that is parsed already. Fields become twisted.web's ``Headers`` only when somebody asks for them so."""
+
+    def __init__(self, channel: "_Channel", head: RequestHead) -> None:
+        self._head = head
+        self._headers: Headers | None = None
+        super().__init__(channel, parsePOSTFormSubmission=False)
+
+    def received(self, body: bytes) -> None:
+        """All of it is here: what ``requestReceived`` of twisted.web does, without reading the head again."""
+        head = self._head
+        self.content = BytesIO(body)
+        self.method = head.method
+        self.uri = head.target
+        self.clientproto = b"HTTP/1.1" if head.minor else b"HTTP/1.0"
+        self.path, question, query = head.target.partition(b"?")
+        self.args = parse_qs(query, keep_blank_values=True) if question else {}
+        if head.get(b"cookie") is not None:
+            self.parseCookies()
+        self.process()
+
+    @property
+    def requestHeaders(self) -> Headers:  # noqa: N802 - Twisted's name
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers()
+            for name, value in self._head.fields:
+                headers.addRawHeader(name, value)
+        return headers
+
+    @requestHeaders.setter
+    def requestHeaders(self, headers: Headers) -> None:  # noqa: N802 - Twisted's name
+        """Ignored: ``Request.__init__`` assigns an empty one."""
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:  # noqa: N802 - Twisted's name
+        """The last value of the field ``key``, as text when ``key`` is text, or None."""
+        if isinstance(key, str):
+            value = self._last(key.lower().encode("latin-1", "replace"))
+            return None if value is None else value.decode("utf-8", "surrogateescape")
+        return self._last(key.lower())
+
+    def _last(self, name: bytes) -> bytes | None:
+        head = self._head
+        return head.get(name) if head.repeats is None else next(iter(head.get_all(name)[-1:]), None)
+
+
+class _Channel:
+    """What a Request takes for its channel and its transport, and what the exchange takes for its receiver."""
+
+    __slots__ = (
+        "_body",
+        "_expected_bytes",
+        "_full",
+        "_head",
+        "_keep_alive",
+        "_producer",
+        "_request",
+        "_sent_bytes",
+        "_status",
+        "exchange",
+        "site",
+    )
+
+    log = Logger()
+    factory = None  # twisted.web would have it write an access log
+
+    def __init__(self, site: APIFactory, exchange: Exchange) -> None:
+        self.site = site
+        self.exchange = exchange
+        self._body = bytearray(exchange.body)
+        self._request: AdaptedRequest | None = None
+        self._head: bytes | None = None
+        self._status = 0
+        self._keep_alive = False
+        self._expected_bytes: int | None = None
+        self._sent_bytes = 0
+        self._producer: Any = None
+        self._full = False
+
+    @property
+    def transport(self) -> "_Channel":
+        return self
+
+    def start(self) -> None:
+        """All of the body is here."""
+        self._request = request = AdaptedRequest(self, self.exchange.head)
+        request.received(bytes(self._body))
+
+    # the exchange's receiver
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        self._body += data
+        if len(self._body) > self.site.max_body_bytes:
+            self.site.refuse_body(self.exchange)
+        elif ended:
+            self.start()
+
+    def client_lost(self, error: ScalelabError) -> None:
+        request, self._request = self._request, None
+        if request is not None:
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                producer.stopProducing()
+            request.connectionLost(Failure(error))
+
+    def client_full(self) -> None:
+        self._full = True
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def client_ready(self) -> None:
+        self._full = False
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    # the request's channel
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Make the head. It goes out together with the first bytes of the body, or with the end of the answer."""
+        exchange = self.exchange
+        status = int(code)
+        bodiless = status == 204 or status == 304 or exchange.head.method == b"HEAD"
+        keep_alive = exchange.keep_alive
+        framed = bodiless
+        parts = [b"HTTP/1.1 %d %s\r\nDate: %s\r\n" % (status, REASONS.get(status, b"Unknown"), self.site.date())]
+        for name, values in headers.getAllRawHeaders():
+            if name == b"Connection":
+                keep_alive = keep_alive and b"close" not in values
+                continue
+            if name == b"Content-Length":
+                if status == 204:
+                    continue  # RFC 9110 section 8.6
+                framed = True
+                if not bodiless:
+                    self._expected_bytes = int(values[-1])
+            elif name == b"Transfer-Encoding":
+                framed = True
+            parts += [b"%s: %s\r\n" % (name, value) for value in values]
+        if not framed:
+            keep_alive = False  # to an HTTP/1.0 client only the end of the connection can say where the body ends
+        if not keep_alive:
+            parts.append(b"Connection: close\r\n")
+        elif not exchange.head.minor:
+            parts.append(b"Connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        self._status = status
+        self._keep_alive = keep_alive
+        self._head = b"".join(parts)
+
+    def write(self, data: bytes) -> None:
+        self._sent_bytes += len(data)
+        head, self._head = self._head, None
+        if head is None:
+            self.exchange.write(data)
+        else:
+            self.exchange.begin(self._status, head + data, keep_alive=self._keep_alive)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def requestDone(self, request: AdaptedRequest) -> None:
+        self._request = None
+        if self._expected_bytes is not None and self._expected_bytes != self._sent_bytes:
+            # Whatever came next on this connection would be read as part of this answer, or the other way round.
+            self.log.error(
+                "{uri}: the answer has {sent} bytes and said {expected}",
+                uri=request.path,
+                sent=self._sent_bytes,
+                expected=self._expected_bytes,
+            )
+            self.exchange.abort()
+            return
+        head, self._head = self._head, None
+        if head is None:
+            self.exchange.finish()
+        else:
+            self.exchange.reply(self._status, head, keep_alive=self._keep_alive)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._producer = producer if streaming else _Pulled(producer, self.site.clock)
+        if self._full:
+            self._producer.pauseProducing()
+        elif not streaming:
+            self._producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        producer, self._producer = self._producer, None
+        if isinstance(producer, _Pulled):
+            producer.pauseProducing()
+
+    def abortConnection(self) -> None:
+        """Reset the connection; the request hears of it as if the client had gone."""
+        self.exchange.abort()
+        self.client_lost(BrokenAnswer("This answer was broken off."))
+
+    loseConnection = abortConnection  # only the end of the answer ends a connection properly
+
+    def getPeer(self) -> IAddress:
+        return self._addresses()[0]
+
+    def getHost(self) -> IAddress:
+        return self._addresses()[1]
+
+    def isSecure(self) -> bool:
+        return self.exchange.scheme == b"https"
+
+    def _addresses(self) -> tuple[IAddress, IAddress]:
+        connection = self.exchange.connection
+        addresses: tuple[IAddress, IAddress] | None = connection.memory
+        if addresses is None:
+            transport = connection.transport
+            addresses = connection.memory = (transport.getPeer(), transport.getHost())
+        return addresses
+
+
+class _Pulled:
+    """Turns a pull producer into a push producer: it is asked once a turn of the reactor, as long as the client keeps up."""
+
+    def __init__(self, producer: Any, clock: IReactorTime) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._next: IDelayedCall | None = None
+
+    def resumeProducing(self) -> None:
+        if self._next is None:
+            self._next = self._clock.callLater(0, self._pull)
+
+    def _pull(self) -> None:
+        self._next = None
+        self.resumeProducing()
+        self._producer.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def stopProducing(self) -> None:
+        self.pauseProducing()
+        self._producer.stopProducing()
