@@ -309,8 +309,6 @@ class ServerConnection(TwistedProtocol):
         elif self._reader is not None or self.factory.abort_on_close:
             self._lose(exchange, ClientGone())
             self._close(reset=True)
-        else:
-            self._close_after = True
 
     def writeConnectionLost(self) -> None:
         """Our own half-close has been sent."""

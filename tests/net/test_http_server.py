@@ -1,0 +1,577 @@
+"""The HTTP server, on transports in memory and a clock of the test's own."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalability.errors import NoServer, ScalelabError
+from scalability.http1.limits import Limits
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_server import CONTINUE, Exchange, HTTPServerFactory
+from scalability.testing.memory import MemoryNetwork, MemoryTransport
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Recorder:
+    """An application that remembers its exchanges and answers when it is told to."""
+
+    def __init__(self, answer: Callable[[Exchange], None] | None = None) -> None:
+        self.exchanges: list[Exchange] = []
+        self.events: list[tuple[Any, ...]] = []
+        self._answer = answer
+
+    def request_received(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        exchange.receiver = self
+        if self._answer is not None:
+            self._answer(exchange)
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        self.events.append(("body", data, ended))
+
+    def client_lost(self, error: ScalelabError) -> None:
+        self.events.append(("lost", error.code))
+
+    def client_full(self) -> None:
+        self.events.append(("full",))
+
+    def client_ready(self) -> None:
+        self.events.append(("ready",))
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(event[1] for event in self.events if event[0] == "body")
+
+
+def hello(exchange: Exchange) -> None:
+    exchange.answer(200, exchange.head.target, b"text/plain")
+
+
+class Server:
+    """A server in memory, a client connected to it, and time."""
+
+    def __init__(self, answer: Callable[[Exchange], None] | None = None, **more: Any) -> None:
+        self.network = MemoryNetwork()
+        self.wheel = DeadlineWheel(self.network)
+        self.wheel.startService()
+        self.application = Recorder(answer)
+        self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, **more)
+        self.client = self.connect()
+
+    def connect(self) -> MemoryTransport:
+        return self.network.connect_to(self.factory)
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(int(seconds / 0.25)):
+            self.network.advance(0.25)
+
+
+def statuses(sent: bytes) -> list[int]:
+    return [int(part[:3]) for part in sent.split(b"HTTP/1.1 ")[1:]]
+
+
+def error_of(sent: bytes) -> tuple[int, str]:
+    head, _, body = sent.partition(b"\r\n\r\n")
+    return int(head[9:12]), json.loads(body)["error"]
+
+
+def test_a_request_is_answered_in_one_write_and_the_connection_goes_on() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    assert server.client.taken() == b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n/a"
+    assert server.client.writes == 1
+    server.client.deliver(GET.replace(b"/a", b"/bc"))
+    assert server.client.taken().endswith(b"\r\n\r\n/bc")
+    assert not server.client.ended
+
+
+@given(st.lists(st.integers(1, 180), max_size=8))
+def test_a_request_may_come_in_any_pieces(cuts: list[int]) -> None:
+    server = Server()
+    request = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n" + GET
+    start = 0
+    for cut in [*sorted(set(cuts)), len(request)]:
+        server.client.deliver(request[start:cut])
+        start = cut
+    first = server.application.exchanges[0]
+    assert first.body + server.application.body == b"hello!"
+    assert first.body_complete
+    first.answer(200, b"")
+    assert len(server.application.exchanges) == 2
+
+
+def test_pipelined_requests_are_served_one_by_one_and_answered_in_order() -> None:
+    server = Server()
+    server.client.deliver(GET + GET.replace(b"/a", b"/b") + GET.replace(b"/a", b"/c"))
+    assert [e.head.target for e in server.application.exchanges] == [b"/a"]
+    hello(server.application.exchanges[0])
+    assert [e.head.target for e in server.application.exchanges] == [b"/a", b"/b"]
+    hello(server.application.exchanges[1])
+    hello(server.application.exchanges[2])
+    assert [part[-2:] for part in server.client.taken().split(b"HTTP/1.1 ")[1:]] == [b"/a", b"/b", b"/c"]
+
+
+def test_thousands_of_pipelined_requests_do_not_nest() -> None:
+    server = Server(hello)
+    server.client.deliver(GET * 2000)
+    assert server.client.taken().count(b"HTTP/1.1 200") == 2000
+
+
+def test_pipelined_bytes_are_bounded_while_an_answer_is_awaited() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.client.deliver(GET * 3000)
+    assert not server.client.reading
+    hello(server.application.exchanges[0])
+    while len(server.application.exchanges) < 3001:
+        hello(server.application.exchanges[-1])
+    hello(server.application.exchanges[-1])
+    assert server.client.reading
+
+
+def test_no_further_request_is_taken_up_while_a_client_does_not_read_its_answers() -> None:
+    server = Server(lambda exchange: exchange.answer(200, bytes(70_000)))
+    server.client.stop_taking()
+    server.client.deliver(GET * 5)
+    assert len(server.application.exchanges) == 1
+    server.client.take_all()
+    assert len(server.application.exchanges) == 5
+    assert len(server.client.taken()) > 350_000
+
+
+def test_a_refused_message_ends_the_pipeline() -> None:
+    server = Server(hello)
+    server.client.deliver(GET + b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + GET)
+    sent = server.client.taken()
+    assert statuses(sent) == [200, 400]
+    assert b"Connection: close" in sent
+    assert len(server.application.exchanges) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"G(T / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505, "version_not_supported"),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
+        (b"GET /" + b"a" * 9000, 414, "target_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 40000, 431, "head_too_large"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417, "expectation_failed"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n", 413, "body_too_large"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
+    ],
+)
+def test_what_is_no_proper_request_is_refused_as_json(request_: bytes, status: int, code: str) -> None:
+    server = Server(hello, limits=Limits(max_body_bytes=1000))
+    server.client.deliver(request_)
+    assert error_of(server.client.taken()) == (status, code)
+    assert server.client.half_closed
+    assert server.factory.counts.refused == 1
+    assert server.factory.counts.active == 0
+
+
+def test_after_a_refusal_the_client_may_finish_sending_and_then_reads_the_answer() -> None:
+    server = Server(hello, limits=Limits(max_body_bytes=1000))
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+    for _ in range(20):
+        server.client.deliver(bytes(10_000))
+    assert not server.client.ended
+    server.client.finish()
+    assert server.client.ended == "closed"
+
+
+def test_a_client_that_goes_on_sending_after_a_refusal_is_cut_off_in_the_end() -> None:
+    server = Server(hello, limits=Limits(max_body_bytes=1000), linger_bytes=100_000)
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
+    server.client.deliver(bytes(100_001))
+    assert server.client.ended == "reset"
+    other = server.connect()
+    other.deliver(b"bad\r\n\r\n")
+    server.pass_time(6)
+    assert other.ended == "reset"
+
+
+def test_a_head_that_does_not_arrive_in_time_is_answered_408_however_it_trickles() -> None:
+    server = Server(hello)
+    for octet in GET[:20]:
+        server.client.deliver(bytes([octet]))
+        server.pass_time(0.5)
+    server.pass_time(1)
+    assert error_of(server.client.taken()) == (408, "request_timeout")
+
+
+def test_a_new_connection_that_says_nothing_is_closed_without_a_word_after_the_head_deadline() -> None:
+    server = Server(hello)
+    server.pass_time(11)
+    assert server.client.ended == "closed"
+    assert server.client.taken() == b""
+
+
+def test_an_idle_connection_is_closed_after_75_seconds() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    server.pass_time(74)
+    assert not server.client.ended
+    server.pass_time(2)
+    assert server.client.ended == "closed"
+
+
+def test_a_body_that_stops_coming_is_answered_408_and_the_application_is_told() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
+    server.pass_time(20)
+    server.client.deliver(b"2")
+    server.pass_time(29)
+    assert server.application.events == [("body", b"2", False)]
+    server.pass_time(2)
+    assert server.application.events[-1] == ("lost", "request_timeout")
+    assert error_of(server.client.taken()) == (408, "request_timeout")
+    assert server.factory.counts.active == 0
+
+
+def test_the_time_in_which_the_application_works_has_no_deadline_here() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.pass_time(200)
+    hello(server.application.exchanges[0])
+    assert statuses(server.client.taken()) == [200]
+
+
+def test_the_body_is_given_out_as_it_comes() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123")
+    exchange = server.application.exchanges[0]
+    assert (exchange.body, exchange.body_complete) == (b"123", False)
+    server.client.deliver(b"4567")
+    server.client.deliver(b"890" + GET)
+    assert server.application.events == [("body", b"4567", False), ("body", b"890", True)]
+    assert exchange.body_complete
+    hello(exchange)
+    assert len(server.application.exchanges) == 2
+
+
+def test_trailers_are_there_when_the_body_has_ended() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    server.client.deliver(b"0\r\nSum: 7\r\n\r\n")
+    assert server.application.exchanges[0].trailers == ((b"Sum", b"7"),)
+
+
+def test_a_paused_body_waits_at_the_client_and_no_deadline_runs() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1")
+    exchange = server.application.exchanges[0]
+    exchange.pause_body()
+    assert not server.client.reading
+    server.client.deliver(b"234")
+    server.pass_time(100)
+    assert server.application.events == []
+    exchange.resume_body()
+    server.network.advance(0)
+    assert server.application.events == [("body", b"234", True)]
+
+
+def test_bytes_that_a_transport_delivers_in_spite_of_a_pause_are_kept() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1")
+    exchange = server.application.exchanges[0]
+    exchange.pause_body()
+    server.client.protocol.dataReceived(b"23")
+    server.client.protocol.dataReceived(b"4" + GET)
+    assert server.application.events == []
+    exchange.resume_body()
+    assert server.application.events == [("body", b"234", True)]
+    hello(exchange)
+    assert len(server.application.exchanges) == 2
+
+
+def test_a_client_that_waits_for_100_continue_gets_it_when_the_application_wants_the_body() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    assert server.client.taken() == b""
+    exchange = server.application.exchanges[0]
+    exchange.send_continue()
+    assert server.client.taken() == CONTINUE
+    server.client.deliver(b"1234")
+    hello(exchange)
+    assert b"Connection: close" not in server.client.taken()
+
+
+def test_an_answer_before_the_end_of_the_body_ends_the_connection_and_reads_on_for_a_while() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+    server.application.exchanges[0].answer(403, b"{}")
+    sent = server.client.taken()
+    assert statuses(sent) == [403]
+    assert b"Connection: close" in sent
+    assert server.client.half_closed
+    server.client.deliver(b"1234")
+    assert server.application.events == []
+    server.client.finish()
+    assert server.client.ended == "closed"
+
+
+def test_an_answer_may_be_written_in_pieces() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    exchange = server.application.exchanges[0]
+    exchange.begin(200, b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", keep_alive=True)
+    exchange.write(b"cd")
+    exchange.finish(b"ef")
+    assert server.client.taken() == b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef"
+    assert server.factory.counts.answers == {200: 1}
+    assert server.factory.counts.sent_bytes == 44
+    server.client.deliver(GET)
+    assert len(server.application.exchanges) == 2
+
+
+def test_an_exchange_cannot_be_answered_twice() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    with pytest.raises(RuntimeError):
+        hello(server.application.exchanges[0])
+
+
+def test_a_slow_reader_stops_the_writer_at_64_kib_and_starts_it_again() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.client.stop_taking()
+    exchange = server.application.exchanges[0]
+    exchange.begin(200, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", keep_alive=True)
+    exchange.write(bytes(60_000))
+    assert server.application.events == []
+    exchange.write(bytes(10_000))
+    assert server.application.events == [("full",)]
+    server.client.take_all()
+    assert server.application.events == [("full",), ("ready",)]
+
+
+def test_a_reader_that_takes_nothing_for_30_seconds_is_cut_off() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.client.stop_taking()
+    exchange = server.application.exchanges[0]
+    exchange.begin(200, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", keep_alive=True)
+    exchange.write(bytes(70_000))
+    server.pass_time(31)
+    assert server.application.events == [("full",), ("lost", "client_gone")]
+    assert server.client.ended == "reset"
+
+
+def test_a_half_close_after_a_complete_request_still_gets_its_answer() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.client.finish()
+    assert server.application.events == []
+    hello(server.application.exchanges[0])
+    assert statuses(server.client.taken()) == [200]
+    assert server.client.ended == "closed"
+
+
+def test_a_half_close_after_pipelined_requests_gets_all_answers() -> None:
+    server = Server()
+    server.client.deliver(GET + GET)
+    server.client.finish()
+    hello(server.application.exchanges[0])
+    assert not server.client.ended
+    hello(server.application.exchanges[1])
+    assert statuses(server.client.taken()) == [200, 200]
+    assert server.client.ended == "closed"
+
+
+def test_with_abort_on_close_a_fin_cancels() -> None:
+    server = Server(abort_on_close=True)
+    server.client.deliver(GET)
+    server.client.finish()
+    assert server.application.events == [("lost", "client_gone")]
+
+
+def test_a_fin_within_a_body_cancels() -> None:
+    server = Server()
+    server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1")
+    server.client.finish()
+    assert server.application.events == [("lost", "client_gone")]
+    assert server.client.ended == "reset"
+    assert server.factory.counts.aborted == 1
+
+
+def test_a_reset_cancels_and_what_is_written_afterwards_is_dropped() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    server.client.reset()
+    assert server.application.events == [("lost", "client_gone")]
+    hello(server.application.exchanges[0])
+    assert server.factory.counts.answers == {}
+    assert server.factory.counts.open == 0
+
+
+def test_a_fin_on_an_idle_connection_or_within_a_head_closes_it() -> None:
+    server = Server(hello)
+    server.client.finish()
+    assert server.client.ended == "closed"
+    other = server.connect()
+    other.deliver(GET[:9])
+    other.finish()
+    assert other.ended == "closed"
+    assert server.application.exchanges == []
+
+
+def test_http_1_0_is_answered_and_closed_unless_it_asks_to_be_kept_alive() -> None:
+    server = Server(hello)
+    server.client.deliver(b"GET /a HTTP/1.0\r\n\r\n")
+    assert b"Connection: close\r\n" in server.client.taken()
+    assert server.client.ended == "closed"
+    other = server.connect()
+    other.deliver(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert b"Connection: keep-alive\r\n" in other.taken()
+    assert not other.ended
+
+
+def test_a_client_that_says_close_is_closed_after_its_answer() -> None:
+    server = Server(hello)
+    server.client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"Connection: close\r\n" in server.client.taken()
+    assert server.client.ended == "closed"
+
+
+def test_head_gets_the_fields_and_no_body() -> None:
+    server = Server(hello)
+    server.client.deliver(b"HEAD /abc HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert server.client.taken().endswith(b"Content-Length: 4\r\n\r\n")
+
+
+def test_an_error_becomes_json_with_its_status_and_retry_after() -> None:
+    server = Server(lambda exchange: exchange.fail(NoServer()))
+    server.client.deliver(GET)
+    sent = server.client.taken()
+    assert error_of(sent) == (503, "no_server")
+    assert b"Retry-After: 1\r\n" in sent
+    assert not server.client.ended
+    assert server.application.exchanges[0].trouble == "no_server"
+
+
+def test_an_error_in_the_middle_of_an_answer_resets_the_connection() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    exchange = server.application.exchanges[0]
+    exchange.begin(200, b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", keep_alive=True)
+    exchange.fail(NoServer())
+    assert server.client.ended == "reset"
+    assert server.factory.counts.aborted == 1
+    assert server.factory.counts.answers == {}
+
+
+def test_a_mistake_in_the_application_is_logged_and_answered_without_its_traceback(logged_failures: Any) -> None:
+    def fail(exchange: Exchange) -> None:
+        raise ZeroDivisionError("secret")
+
+    server = Server(fail)
+    server.client.deliver(GET)
+    sent = server.client.taken()
+    assert error_of(sent) == (500, "internal_error")
+    assert b"secret" not in sent
+    assert logged_failures.flush(ZeroDivisionError)
+
+
+def test_who_keeps_the_log_hears_of_each_exchange_once() -> None:
+    ended: list[tuple[int, str, float]] = []
+    server = Server(ended=lambda exchange, seconds: ended.append((exchange.status, exchange.trouble, seconds)))
+    server.client.deliver(GET)
+    server.pass_time(1.5)
+    hello(server.application.exchanges[0])
+    server.client.deliver(GET)
+    server.client.reset()
+    assert ended == [(200, "", 1.5), (0, "client_gone", 0.0)]
+    assert server.factory.counts.duration.count == 1
+
+
+def test_draining_lets_requests_in_flight_finish_and_says_close() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    drained = server.factory.drain(30.0)
+    done: list[None] = []
+    drained.addCallback(done.append)
+    server.pass_time(10)
+    assert not done
+    hello(server.application.exchanges[0])
+    assert b"Connection: close\r\n" in server.client.taken()
+    server.network.advance(0)
+    assert done == [None]
+
+
+def test_draining_lets_an_idle_connection_send_the_request_that_is_on_its_way() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    server.client.taken()
+    done: list[None] = []
+    server.factory.drain(30.0).addCallback(done.append)
+    server.client.deliver(GET)
+    assert b"Connection: close\r\n" in server.client.taken()
+    quiet = server.connect()
+    quiet.deliver(GET[:-2])
+    server.pass_time(1)
+    quiet.deliver(GET[-2:])
+    assert b"Connection: close\r\n" in quiet.taken()
+    server.network.advance(0)
+    assert done == [None]
+
+
+def test_draining_closes_idle_connections_soon() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    done: list[None] = []
+    server.factory.drain(30.0).addCallback(done.append)
+    server.pass_time(1.5)
+    assert server.client.ended == "closed"
+    assert done == [None]
+
+
+def test_draining_resets_what_is_left_after_the_grace() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    done: list[None] = []
+    server.factory.drain(2.0).addCallback(done.append)
+    server.pass_time(3)
+    assert server.client.ended == "reset"
+    assert server.application.events == [("lost", "client_gone")]
+    assert done == [None]
+
+
+def test_draining_without_connections_is_done_at_once() -> None:
+    server = Server()
+    server.client.reset()
+    assert server.factory.drain(2.0).called
+
+
+def test_at_the_cap_there_is_no_room_until_a_connection_ends() -> None:
+    server = Server(max_connections=2)
+    assert server.factory.room() == 1
+    server.connect()
+    accepted: list[bool] = []
+    assert server.factory.room() == 0
+    assert server.factory.buildProtocol(None) is None
+    server.factory.when_room(lambda: accepted.append(True))
+    assert accepted == []
+    server.client.reset()
+    assert accepted == [True]
+    assert server.factory.room() == 1
+    server.connect().reset()
+    assert accepted == [True]
+
+
+def test_the_peer_and_its_scheme_are_known_to_the_application() -> None:
+    server = Server()
+    server.client.deliver(GET)
+    exchange = server.application.exchanges[0]
+    assert (exchange.peer_host, exchange.scheme) == (b"192.0.2.1", b"http")
+    exchange.connection.memory = "kept"
+    hello(exchange)
+    server.client.deliver(GET)
+    assert server.application.exchanges[1].connection.memory == "kept"
