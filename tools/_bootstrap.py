@@ -155,7 +155,7 @@ class Environment:
             create = [sys.executable, "-m", "venv", "--without-pip", str(self.path)]
             if not _run(create):
                 _fail("python3 cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv")
-        pip = _pip(self.python)
+        pip = pip_for(self.python)
         if pip is None:
             _fail("pip is missing; on Debian and Ubuntu: apt-get install python3-venv")
         options = ["install", "-qq", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
@@ -203,7 +203,7 @@ def _version() -> str:
 _TELL_VERSION = "import os, sys; print(sys.implementation.name, '{}.{}.{}'.format(*sys.version_info[:3]), sys.platform, os.uname().machine)"
 
 
-def _pip(python: Path) -> list[str] | None:
+def pip_for(python: Path) -> list[str] | None:
     """A command that runs pip for ``python``: its own, from ensurepip's wheel, from Debian's, or this interpreter's."""
     if _quiet([str(python), "-m", "pip", "--version"]):
         return [str(python), "-m", "pip"]

@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(root: Path) -> None:
 
 
 def test_no_pip_anywhere_is_one_line_that_names_the_package(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bootstrap, "_pip", lambda _: None)
+    monkeypatch.setattr(_bootstrap, "pip_for", lambda _: None)
     monkeypatch.setattr(_bootstrap, "_run", lambda _: True)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SystemExit, match=r"^scalelab: pip is missing; .*apt-get install python3-venv$"):
@@ -215,7 +215,7 @@ def test_a_uv_that_fails_is_followed_by_pip(root: Path, monkeypatch: pytest.Monk
         return Path(command[0]).name != "uv"
 
     monkeypatch.setattr(_bootstrap, "_run", run)
-    monkeypatch.setattr(_bootstrap, "_pip", lambda python: [str(python), "-m", "pip"])
+    monkeypatch.setattr(_bootstrap, "pip_for", lambda python: [str(python), "-m", "pip"])
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/uv")
     Environment(root)._install("test", True)
     assert [command[0:3] for command in ran] == [
@@ -229,7 +229,7 @@ def test_a_uv_that_fails_is_followed_by_pip(root: Path, monkeypatch: pytest.Monk
 def test_pip_is_found_in_ensurepips_wheel_when_the_environment_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("ensurepip")
     monkeypatch.setattr(_bootstrap, "_quiet", lambda _: False)
-    found = _bootstrap._pip(tmp_path / "python")
+    found = _bootstrap.pip_for(tmp_path / "python")
     assert found is not None
     assert found[0] == str(tmp_path / "python")
     assert Path(found[1]).parent.suffix == ".whl"
@@ -239,7 +239,7 @@ def test_the_interpreters_own_pip_is_the_last_resort(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     monkeypatch.setattr(_bootstrap, "_quiet", lambda command: command[0] == sys.executable)
-    assert _bootstrap._pip(tmp_path / "python") == [sys.executable, "-m", "pip", "--python", str(tmp_path / "python")]
+    assert _bootstrap.pip_for(tmp_path / "python") == [sys.executable, "-m", "pip", "--python", str(tmp_path / "python")]
 
 
 @pytest.mark.parametrize("tool", sorted(path.name for path in (CHECKOUT / "tools").glob("*.py")))
