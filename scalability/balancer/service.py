@@ -1,26 +1,43 @@
 """scalelab-lb, composed bottom-up: deadlines, servers, their checks, discovery, then the listeners."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService
 
 from scalability.api.component import component_service
+from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_clients, add_upstream
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.http_client import ConnectionPool
-from scalability.net.http_server import HTTPServerFactory
+from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.service_client import ServiceClient
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import MetricSet
+from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.discovery import DNSDiscovery, name_static
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
+
+WHO = "scalelab-lb"
+
+Ended = Callable[[Exchange, float], None]
+
+
+def both(first: Ended, second: Ended) -> Ended:
+    """Call one after the other."""
+
+    def ended(exchange: Exchange, seconds: float) -> None:
+        first(exchange, seconds)
+        second(exchange, seconds)
+
+    return ended
 
 
 def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
@@ -41,18 +58,20 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     # the pseudonym is this process's own: requests may pass several balancers, and only one that returns is a loop
     proxy = ProxyApplication(upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
 
+    parts: list[IService] = [wheel, upstream, checks, *discoveries]
     metrics = MetricSet()
-    requests = Requests(metrics)
-    factory = HTTPServerFactory(
-        Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=options.max_connections, ended=requests.ended
-    )
+    ended: Ended = Requests(metrics).ended
+    if options.access_log is not None:
+        log = AccessLog(reactor, options.access_log, who=WHO, metrics=metrics)
+        parts.append(log)
+        ended = both(ended, Access(log).ended)
+    factory = HTTPServerFactory(Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=options.max_connections, ended=ended)
     add_clients(metrics, factory)
     add_upstream(metrics, upstream, proxy)
-    parts: list[IService] = [wheel, upstream, checks, *discoveries]
     return component_service(
         reactor,
         options,
-        who="scalelab-lb",
+        who=WHO,
         factory=factory,
         parts=parts,
         collectors=[metrics],
