@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 from werkzeug.routing import PathConverter
 
-from scalability.api.failures import json_errors
 from scalability.api.json import json_answer, read_json
 from scalability.cache.config import MAX_TTL_S, CacheOptions
 from scalability.errors import BodyTooLarge, ClientError, Conflict
@@ -38,7 +37,7 @@ class _Key(PathConverter):
 
 def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: CacheOptions) -> Klein:
     """The Klein app in front of ``cache``, whose keys and values are bytes of UTF-8. ``clock`` tells unix seconds."""
-    app = json_errors(Klein())
+    app = Klein()
     app.url_map.merge_slashes = False
     app.url_map.converters["key"] = _Key
     now = clock.seconds

@@ -1,0 +1,102 @@
+"""The options of ``scalelab-gateway``."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple, Self
+
+from msgspec import Meta
+
+from scalability.config import Address, Flag, ServerOptions, ServiceURL
+from scalability.errors import ConfigError
+
+
+class CacheURL(NamedTuple):
+    """Where the look-aside cache is: ``http://HOST:PORT``, shared with other gateways, or ``memory:``, this process's own."""
+
+    service: ServiceURL | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the URL. Raises ValueError, saying what is wrong."""
+        if text == "memory:":
+            return cls(None)
+        if not text.startswith("http://"):
+            raise ValueError(f"{text!r} is neither http://HOST:PORT nor memory:")
+        return cls(ServiceURL.parse(text))
+
+    def __str__(self) -> str:
+        return "memory:" if self.service is None else str(self.service)
+
+
+class RequiredClaim(NamedTuple):
+    """A claim that every token must carry."""
+
+    claim: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``CLAIM=VALUE``. Raises ValueError, saying what is wrong."""
+        claim, equals, value = text.partition("=")
+        if not claim or not equals:
+            raise ValueError(f"{text!r} is not CLAIM=VALUE")
+        return cls(claim, value)
+
+    def __str__(self) -> str:
+        return f"{self.claim}={self.value}"
+
+
+class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API gateway."""
+
+    component: ClassVar[str] = "gateway"
+
+    listen: Annotated[Address, Flag("HOST:PORT to accept requests on.", "HOST:PORT")] = Address("127.0.0.1", 5000)
+    cache: Annotated[
+        CacheURL,
+        Flag("Where /data is looked up first: http://HOST:PORT, shared by all gateways, or memory:, this process's own.", "URL"),
+    ] = CacheURL(ServiceURL(Address("127.0.0.1", 5004)))
+    database: Annotated[ServiceURL, Flag("http://HOST:PORT of the database service.", "URL")] = ServiceURL(Address("127.0.0.1", 5002))
+    microservice: Annotated[ServiceURL, Flag("http://HOST:PORT of the service behind /process.", "URL")] = ServiceURL(
+        Address("127.0.0.1", 5001)
+    )
+    worker: Annotated[ServiceURL, Flag("http://HOST:PORT of the worker behind /longtask and /tasks/<id>.", "URL")] = ServiceURL(
+        Address("127.0.0.1", 5005)
+    )
+    ttl_s: Annotated[float, Meta(gt=0, le=315_360_000), Flag("Seconds that a value from the database stays in the cache.", "S")] = 30.0
+    stale_ttl_s: Annotated[
+        float,
+        Meta(ge=0, le=315_360_000),
+        Flag("Seconds that the last good /data value may be served while the database does not answer; 0 means not at all.", "S"),
+    ] = 300.0
+    cache_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600), Flag("Seconds after which a cache that does not answer is passed over.", "S")
+    ] = 0.5
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=3600), Flag("Seconds that the database, the microservice and the worker have for an answer.", "S")
+    ] = 5.0
+    health_interval_s: Annotated[
+        float, Meta(gt=0, le=3600), Flag("Seconds between two looks at every dependency's /health; /health tells the result.", "S")
+    ] = 5.0
+    jwt_secret_file: Annotated[
+        str | None,
+        Flag("File with the HS256 secret; with it /data and /longtask ask for a JSON Web Token signed by that.", "FILE"),
+    ] = None
+    jwt_require: Annotated[
+        tuple[RequiredClaim, ...],
+        Flag("A claim that a token must carry, else 403; needs --jwt-secret-file.", "CLAIM=VALUE"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        if self.jwt_require and self.jwt_secret_file is None:
+            raise ValueError("jwt-require: there are no tokens without --jwt-secret-file")
+
+
+def read_secret(file: str) -> bytes:
+    """The secret in ``file``, without a line end at its end. Raises ConfigError when there is none."""
+    try:
+        secret = Path(file).read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigError("--jwt-secret-file", f"cannot read {file}: {error.strerror}") from error
+    if not secret:
+        raise ConfigError("--jwt-secret-file", f"{file} is empty")
+    return secret

@@ -1,0 +1,204 @@
+"""The gateway's routes: ``/data``, ``/longtask``, ``/tasks/<id>``, ``/process``, ``/health``, ``/metrics``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from klein import Klein
+from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+
+from scalability.api.json import json_answer, read_json
+from scalability.errors import BadAnswer, DependencyDown, Forbidden, NotFound, ScalelabError, Unauthorized, UpstreamError
+from scalability.gateway.cache_clients import JSON_FIELDS
+from scalability.gateway.dependencies import Dependencies, Dependency
+from scalability.gateway.look_aside import Found, LookAside, Origin
+from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.tokens import Tokens, challenge
+from scalability.net.service_client import Answer
+from scalability.telemetry.exposition import asks_for_prometheus, exposition
+
+DATA_KEY = "data"
+"""The key of ``/data`` in the look-aside cache."""
+
+MAX_TASK_ID = 128
+"""Characters; the worker's own are shorter."""
+
+RELAYED = (b"content-type", b"retry-after")
+"""Fields of a dependency's answer that its client gets too."""
+
+
+class LongTask(msgspec.Struct):
+    """The body of ``POST /longtask``. Further members are the worker's business."""
+
+    task: str
+
+
+class _Queued(msgspec.Struct):
+    task_id: str
+
+
+class _Row(msgspec.Struct):
+    message: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes stand on."""
+
+    clock: IReactorTime
+    look_aside: LookAside
+    dependencies: Dependencies
+    database: Dependency
+    microservice: Dependency
+    worker: Dependency
+    metrics: GatewayMetrics
+    exposed: Sequence[Collector]
+    """What ``/metrics`` tells a Prometheus server."""
+    tokens: Tokens | None = None
+
+
+def gateway_app(parts: Parts) -> Klein:
+    """The Klein app on ``parts``; their services must run."""
+    app = Klein()
+    _data_route(app, parts)
+    _task_routes(app, parts)
+    _plain_routes(app, parts)
+    return app
+
+
+def _data_route(app: Klein, parts: Parts) -> None:
+    # Plain callbacks: this is the route that is called ten times as often as all others together.
+    now, look_aside, metrics = parts.clock.seconds, parts.look_aside, parts.metrics
+    permit = _permission(parts)
+    decode = msgspec.json.Decoder(_Row).decode
+
+    async def load() -> bytes:
+        try:
+            answer = await parts.database.request(b"GET", b"/db")
+        except UpstreamError as error:
+            raise DependencyDown("the database does not answer; try again later") from error
+        if answer.status != 200:
+            raise DependencyDown("the database cannot answer now; try again later", retry_after_s=_retry_after_s(answer))
+        try:
+            return bytes(decode(answer.body).message)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadAnswer("the database's answer cannot be read") from error
+
+    def found(found: Found, request: Any, started: float) -> bytes:
+        metrics.latency.record(now() - started)
+        value, origin = found
+        if origin is Origin.HIT:
+            metrics.hits += 1
+            body = b'{"cached":true,"data":%b}' % value
+        elif origin is Origin.LOADED:
+            metrics.misses += 1
+            body = b'{"cached":false,"data":%b}' % value
+        else:
+            metrics.misses += 1
+            metrics.stale += 1
+            body = b'{"cached":true,"data":%b,"stale":true}' % value
+        request.setHeader(b"content-type", b"application/json")
+        request.setHeader(b"content-length", b"%d" % len(body))
+        return body
+
+    def not_found(failure: Failure, request: Any, started: float) -> Failure:
+        if failure.check(ScalelabError):
+            metrics.latency.record(now() - started)
+            metrics.misses += 1
+        return failure
+
+    @app.route("/data", methods=["GET"])
+    def data(request: IRequest) -> Deferred[bytes]:
+        permit(request)
+        looking = look_aside.get(DATA_KEY, load)
+        about = (request, now())
+        return looking.addCallbacks(found, not_found, about, errbackArgs=about)
+
+
+def _task_routes(app: Klein, parts: Parts) -> None:
+    permit = _permission(parts)
+    decode = msgspec.json.Decoder(_Queued).decode
+
+    @app.route("/longtask", methods=["POST"])
+    async def longtask(request: IRequest) -> bytes:
+        permit(request)
+        read_json(request, LongTask)
+        request.content.seek(0)
+        answer = await parts.worker.ask(b"POST", b"/task", JSON_FIELDS, request.content.read())
+        if answer.status != 202:
+            return _relay(request, answer)
+        try:
+            task_id = decode(answer.body).task_id
+        except msgspec.DecodeError as error:
+            raise BadAnswer("the worker's answer cannot be read") from error
+        location = b"/tasks/" + quote(task_id, safe="").encode()
+        return json_answer(request, {"status": "Task queued", "task_id": task_id}, status=202, fields=[(b"location", location)])
+
+    @app.route("/tasks/<string:task_id>", methods=["GET"])
+    async def task(request: IRequest, task_id: str) -> bytes:
+        if len(task_id) > MAX_TASK_ID:
+            raise NotFound("there is no such task")
+        return _relay(request, await parts.worker.ask(b"GET", b"/tasks/" + quote(task_id, safe="").encode()))
+
+
+def _plain_routes(app: Klein, parts: Parts) -> None:
+    @app.route("/process", methods=["GET"])
+    async def process(request: IRequest) -> bytes:
+        return _relay(request, await parts.microservice.ask(b"GET", b"/process"))
+
+    @app.route("/health", methods=["GET"])
+    def health(request: IRequest) -> bytes:
+        states = {one.name: {"status": _STATES[one.up], "failures": one.failures} for one in parts.dependencies}
+        return json_answer(request, {"status": "ok", "dependencies": states})
+
+    @app.route("/metrics", methods=["GET"])
+    def metrics(request: IRequest) -> bytes:
+        request.setHeader(b"vary", b"Accept")
+        accept = request.getHeader("accept") or ""
+        if not asks_for_prometheus(accept):
+            return json_answer(request, parts.metrics.as_json())
+        text = exposition(parts.exposed, accept)
+        request.setHeader(b"content-type", text.content_type.encode())
+        return text.body
+
+
+_STATES = {None: "unknown", True: "up", False: "down"}
+
+
+def _permission(parts: Parts) -> Callable[[Any], None]:
+    """What raises Unauthorized or Forbidden for a request that must not pass."""
+    tokens = parts.tokens
+    if tokens is None:
+        return lambda request: None
+
+    def permit(request: Any) -> None:
+        authorization = request.requestHeaders.getRawHeaders("authorization", [])
+        try:
+            tokens.check(authorization, parts.clock.seconds())
+        except (Unauthorized, Forbidden) as error:
+            request.setHeader(b"www-authenticate", challenge(error, given=bool(authorization)))
+            raise
+
+    return permit
+
+
+def _relay(request: Any, answer: Answer) -> bytes:
+    """A dependency's answer as ours: status, body, and what the client needs to understand them."""
+    request.setResponseCode(answer.status)
+    for name in RELAYED:
+        value = answer.get(name)
+        if value is not None:
+            request.setHeader(name, value)
+    request.setHeader(b"content-length", b"%d" % len(answer.body))
+    return answer.body
+
+
+def _retry_after_s(answer: Answer) -> int | None:
+    value = answer.get(b"retry-after") or b""
+    return min(int(value), 3600) if value.isdigit() and len(value) < 9 else None

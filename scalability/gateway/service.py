@@ -1,0 +1,85 @@
+"""The gateway, put together: connections to its dependencies, the cache, tokens, listeners."""
+
+from typing import Any
+
+from prometheus_client.registry import Collector
+from twisted.application.service import IService
+from twisted.logger import Logger
+
+from scalability.api.component import component_service
+from scalability.api.mount import mount
+from scalability.config import ServiceURL
+from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryCache
+from scalability.gateway.config import GatewayOptions, read_secret
+from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
+from scalability.gateway.http_api import Parts, gateway_app
+from scalability.gateway.look_aside import LookAside
+from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.tokens import MIN_SECRET_BYTES, Tokens
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.service_client import ServiceClient
+from scalability.telemetry import process_collectors
+from scalability.ttlcache import Sweeper, TTLCache
+
+MEMORY_BYTES = 64 << 20
+"""The bound of a ``memory:`` cache."""
+
+CACHE_RECESS_S = 1.0
+"""A cache that took long to fail is passed over for as long as this."""
+
+log = Logger()
+
+
+def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
+    """One gateway with connections of its own to every dependency."""
+    wheel = DeadlineWheel(reactor)
+
+    def dependency(name: str, url: ServiceURL, *, timeout_s: float, recess_s: float = 0.0) -> Dependency:
+        client = ServiceClient(reactor, url.address, wheel, timeout_s=timeout_s)
+        return Dependency(name, client, reactor, recess_s=recess_s)
+
+    database = dependency("database", options.database, timeout_s=options.timeout_s)
+    microservice = dependency("microservice", options.microservice, timeout_s=options.timeout_s)
+    worker = dependency("worker", options.worker, timeout_s=options.timeout_s)
+    everyone = [database, microservice, worker]
+    parts: list[IService] = [wheel]
+    cache: LookAsideCache
+    if options.cache.service is None:
+        entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
+        parts.append(Sweeper(reactor, 1.0, entries))
+        cache = MemoryCache(entries, reactor)
+    else:
+        server = dependency("cache", options.cache.service, timeout_s=options.cache_timeout_s, recess_s=CACHE_RECESS_S)
+        everyone.insert(0, server)
+        cache = HTTPCache(server)
+    dependencies = Dependencies(*everyone)
+    look_aside = LookAside(cache, reactor, ttl_s=options.ttl_s, stale_ttl_s=options.stale_ttl_s)
+    parts += [dependencies, look_aside, DependencyWatch(reactor, options.health_interval_s, everyone)]
+    metrics = GatewayMetrics(look_aside, dependencies)
+    counts = metrics.metric_set()
+    exposed: list[Collector] = [counts, *process_collectors()]
+    app = gateway_app(
+        Parts(
+            clock=reactor,
+            look_aside=look_aside,
+            dependencies=dependencies,
+            database=database,
+            microservice=microservice,
+            worker=worker,
+            metrics=metrics,
+            exposed=exposed,
+            tokens=_tokens(options),
+        )
+    )
+    factory = mount(app, reactor=reactor)
+    exposed.append(factory.metrics)
+    return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
+
+
+def _tokens(options: GatewayOptions) -> Tokens | None:
+    if options.jwt_secret_file is None:
+        return None
+    secret = read_secret(options.jwt_secret_file)
+    if len(secret) < MIN_SECRET_BYTES:
+        log.warn("the secret has {length} bytes; HS256 asks for {wanted} at least", length=len(secret), wanted=MIN_SECRET_BYTES)
+    return Tokens(secret, options.jwt_require)
