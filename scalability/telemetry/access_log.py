@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -27,6 +28,9 @@ BATCH_BYTES = 64 << 10
 """As many bytes are written without waiting longer."""
 MAX_PENDING_BYTES = 4 << 20
 """As many bytes may wait; further lines are dropped."""
+
+STOP_S = 5.0
+"""What a disk that hangs is given, in seconds, when the service stops."""
 
 
 class AccessEntry(msgspec.Struct, omit_defaults=True):
@@ -74,6 +78,7 @@ class AccessLog(Service):
         metrics: MetricSet,
         run: Callable[[Callable[[], _Written]], Deferred[_Written]] | None = None,
     ) -> None:
+        self._clock = reactor
         self._path = path
         self._who = who
         self._threads = Threads(reactor, 1, name="access log", limit=1)
@@ -111,31 +116,36 @@ class AccessLog(Service):
         self._ticker.startService()
 
     def stopService(self) -> Deferred[None]:
-        """Write what waits, as far as the disk takes it within five seconds, and close the file."""
+        """Write what waits, as far as the disk takes it within ``STOP_S``, and close the file."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         await self._ticker.stopService()
-        while self._writing is not None:
+        try:
+            # twice: what is being written now, then what has gathered meanwhile
             await self._writing_ended()
-        self._flush()
-        if self._writing is not None:
+            self._flush()
             await self._writing_ended()
+        except TookTooLong:
+            self.log.warn("the access log {path} hangs: its last lines are lost", path=self._path)
+            await self._threads.stopService()
+            return  # the thread may still be at it: the file is closed with the process
         await self._threads.stopService()
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
 
     def _writing_ended(self) -> Deferred[None]:
+        if self._writing is None:
+            return succeed(None)
         ended: Deferred[None] = Deferred()
-        assert self._writing is not None
 
         def pass_on(_: None) -> None:
             ended.callback(None)
 
         self._writing.addCallback(pass_on)
-        return ended
+        return ended.addTimeout(STOP_S, self._clock)
 
     def _open(self) -> None:
         if self._file >= 0:
@@ -159,8 +169,6 @@ class AccessLog(Service):
             self._written, self._refused, errbackArgs=(lines,)
         )
         writing.addCallback(self._over)
-        if writing.called and self._writing is writing:
-            self._writing = None
 
     def _over(self, _: None) -> None:
         self._writing = None
