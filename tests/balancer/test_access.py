@@ -1,0 +1,68 @@
+"""What the access log says of a request."""
+
+from typing import Any
+
+from scalability.balancer.access import Access, entry_of
+from scalability.errors import NoServer
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.telemetry.access_log import AccessEntry
+from scalability.testing.memory import MemoryNetwork
+
+
+class FakeLog:
+    def __init__(self) -> None:
+        self.entries: list[AccessEntry] = []
+
+    def record(self, entry: AccessEntry) -> None:
+        self.entries.append(entry)
+
+
+class Answering:
+    def request_received(self, exchange: Exchange) -> None:
+        if exchange.head.target.startswith(b"/fail"):
+            exchange.fail(NoServer())
+        else:
+            exchange.served_by = "127.0.0.1:1001"
+            exchange.answer(200, b"{}")
+
+
+def entries(*requests: bytes) -> list[AccessEntry]:
+    network = MemoryNetwork()
+    network.advance(1_800_000_000)
+    log: Any = FakeLog()
+    factory = HTTPServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=Access(log).ended)
+    client = network.connect_to(factory)
+    for request in requests:
+        client.deliver(request)
+    return list(log.entries)
+
+
+def test_a_line_says_who_asked_for_what_and_who_answered() -> None:
+    (entry,) = entries(b"GET /data?token=secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nCookie: a=secret\r\n\r\n")
+    assert (entry.client, entry.method, entry.path, entry.status) == ("192.0.2.1", "GET", "/data", 200)
+    assert (entry.time, entry.server, entry.reason) == (1_800_000_000, "127.0.0.1:1001", "")
+    assert entry.bytes > 2
+    assert "secret" not in repr(entry)
+
+
+def test_a_failure_stands_there_with_its_code() -> None:
+    (entry,) = entries(b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert (entry.status, entry.reason, entry.server) == (503, "no_server", "")
+
+
+def test_each_request_of_a_connection_has_a_line() -> None:
+    get = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert len(entries(get, get + get)) == 3
+
+
+def test_the_duration_is_what_the_server_measured() -> None:
+    seen: list[AccessEntry] = []
+
+    def ended(exchange: Exchange, seconds: float) -> None:
+        seen.append(entry_of(exchange, 1.5))
+
+    network = MemoryNetwork()
+    factory = HTTPServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=ended)
+    network.connect_to(factory).deliver(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert seen[0].duration_s == 1.5

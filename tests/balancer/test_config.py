@@ -1,0 +1,89 @@
+"""Options of the balancer: the promised defaults, and what is refused with which words."""
+
+from pathlib import Path
+
+import pytest
+
+from scalability.balancer.config import Algorithm, BalancerOptions, PathOfURL
+from scalability.config import Address, load
+from scalability.errors import ConfigError
+
+
+def test_defaults_are_the_contract_s() -> None:
+    options = BalancerOptions()
+    assert options.listen == Address("127.0.0.1", 8000)
+    assert [str(backend) for backend in options.backend] == ["127.0.0.1:5000", "127.0.0.1:5003"]
+    assert (str(options.algorithm), str(options.health_path), options.health_interval_s) == ("round_robin", "/health", 2.0)
+    assert options.access_log is None
+    assert options.admin is None
+
+
+def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text('[lb]\nbackend = ["127.0.0.1:1,weight=2"]\nhealth_interval = 0.5\n')
+    from_file = load(BalancerOptions, flags={}, environ={}, file=file)
+    assert [str(backend) for backend in from_file.backend] == ["127.0.0.1:1,weight=2"]
+    assert from_file.health_interval_s == 0.5
+    environ = {"SCALELAB_LB_BACKEND": "127.0.0.1:2,weight=3 dns:gateway:5000"}
+    from_environ = load(BalancerOptions, flags={}, environ=environ, file=file)
+    assert [str(backend) for backend in from_environ.backend] == ["127.0.0.1:2,weight=3", "dns:gateway:5000"]
+    from_flags = load(BalancerOptions, flags={"backend": ["127.0.0.1:3"]}, environ=environ, file=file)
+    assert [str(backend) for backend in from_flags.backend] == ["127.0.0.1:3"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("backend", ["127.0.0.1"], "HOST:PORT"),
+        ("backend", ["127.0.0.1:99999"], "above 65535"),
+        ("backend", ["127.0.0.1:5000,weight=0"], "from 1 to 256"),
+        ("backend", ["127.0.0.1:5000,weight=heavy"], "from 1 to 256"),
+        ("backend", ["127.0.0.1:5000", "127.0.0.1:5000,weight=2"], "named twice"),
+        ("algorithm", "maglev", "round_robin"),
+        ("health_path", "health", "begins with /"),
+        ("health_path", "/a b", "spaces"),
+        ("health_path", "/\r\nX: y", "begins with /"),
+        ("health_interval", "0", "health-interval"),
+        ("health_interval", "soon", "health-interval"),
+        ("resolver", "nowhere", "HOST:PORT"),
+        ("grace", "-1", "grace"),
+        ("max_connections", "0", "max-connections"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_reason(key: str, value: str | list[str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as error:
+        load(BalancerOptions, flags={key: value}, environ={}, file=None)
+    assert error.value.key == "--" + key.replace("_", "-")
+
+
+def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text('[lb]\nbackends = ["127.0.0.1:1"]\n')
+    with pytest.raises(ConfigError, match="is backend meant"):
+        load(BalancerOptions, flags={}, environ={}, file=file)
+
+
+def test_an_access_log_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path) -> None:
+    BalancerOptions(access_log=tmp_path / "access.log").check_files()
+    BalancerOptions().check_files()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="is a folder"):
+        BalancerOptions(access_log=tmp_path).check_files()
+    with pytest.raises(ConfigError, match="there is no folder"):
+        BalancerOptions(access_log=tmp_path / "none" / "access.log").check_files()
+
+
+def test_an_access_log_without_the_right_to_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the tests may run as root, who may write everywhere
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        BalancerOptions(access_log=tmp_path / "access.log").check_files()
+
+
+@pytest.mark.parametrize("text", ["/", "/health", "/health?deep=1", "/a%20b"])
+def test_paths_that_a_request_line_can_name_are_taken(text: str) -> None:
+    assert str(PathOfURL.parse(text)) == text
+
+
+def test_an_algorithm_is_written_as_it_is_read() -> None:
+    assert str(Algorithm.parse("round_robin")) == "round_robin"
