@@ -455,9 +455,9 @@ class Opening(ClientFactory):
         return ClientConnection(self._pool, self)
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
-        self._error = reason.value
         self._connector = None
         if self._receiver is not None:
+            self._error = reason.value
             self._next()
 
     def established(self, connection: ClientConnection) -> None:

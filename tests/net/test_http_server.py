@@ -87,7 +87,7 @@ def test_a_request_is_answered_in_one_write_and_the_connection_goes_on() -> None
     assert server.client.writes == 1
     server.client.deliver(GET.replace(b"/a", b"/bc"))
     assert server.client.taken().endswith(b"\r\n\r\n/bc")
-    assert not server.client.ended
+    assert server.client.open
 
 
 @given(st.lists(st.integers(1, 180), max_size=8))
@@ -182,7 +182,7 @@ def test_after_a_refusal_the_client_may_finish_sending_and_then_reads_the_answer
     server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
     for _ in range(20):
         server.client.deliver(bytes(10_000))
-    assert not server.client.ended
+    assert server.client.open
     server.client.finish()
     assert server.client.ended == "closed"
 
@@ -218,7 +218,7 @@ def test_an_idle_connection_is_closed_after_75_seconds() -> None:
     server = Server(hello)
     server.client.deliver(GET)
     server.pass_time(74)
-    assert not server.client.ended
+    assert server.client.open
     server.pass_time(2)
     assert server.client.ended == "closed"
 
@@ -380,7 +380,7 @@ def test_a_half_close_after_pipelined_requests_gets_all_answers() -> None:
     server.client.deliver(GET + GET)
     server.client.finish()
     hello(server.application.exchanges[0])
-    assert not server.client.ended
+    assert server.client.open
     hello(server.application.exchanges[1])
     assert statuses(server.client.taken()) == [200, 200]
     assert server.client.ended == "closed"
@@ -431,7 +431,7 @@ def test_http_1_0_is_answered_and_closed_unless_it_asks_to_be_kept_alive() -> No
     other = server.connect()
     other.deliver(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert b"Connection: keep-alive\r\n" in other.taken()
-    assert not other.ended
+    assert other.open
 
 
 def test_a_client_that_says_close_is_closed_after_its_answer() -> None:
@@ -453,7 +453,7 @@ def test_an_error_becomes_json_with_its_status_and_retry_after() -> None:
     sent = server.client.taken()
     assert error_of(sent) == (503, "no_server")
     assert b"Retry-After: 1\r\n" in sent
-    assert not server.client.ended
+    assert server.client.open
     assert server.application.exchanges[0].trouble == "no_server"
 
 
