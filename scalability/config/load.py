@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -79,27 +80,35 @@ T = TypeVar("T", bound=Options)
 
 
 def load(cls: type[T], *, flags: Mapping[str, str | Sequence[str]], environ: Mapping[str, str], file: Path | None) -> T:
-    """Build ``cls`` from ``flags`` (by key), ``environ`` and the TOML ``file``. Raises ConfigError, naming the key as its writer did."""
+    """Build ``cls`` from ``flags`` (by key), ``environ`` and the TOML ``file``. Raises ConfigError, naming the key as its writer did.
+
+    Variables of other names are passed over: Kubernetes puts ``SCALELAB_CACHE_PORT`` and the like into the environment of
+    whatever runs beside a service called scalelab-cache.
+    """
     table = _table(cls, file)
     prefix = f"SCALELAB_{cls.component.upper()}_"
     values: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for field in fields_of(cls):
         variable = prefix + field.key.upper()
         if field.key in flags:
-            name, raw = f"--{field.flag_name}", flags[field.key]
+            name, raw, text = f"--{field.flag_name}", flags[field.key], True
         elif variable in environ and field.flag.flag:
             # commas belong to ",weight=", so a space separates
-            name, raw = variable, environ[variable].split() if field.repeatable else environ[variable]
+            name, raw, text = variable, environ[variable].split() if field.repeatable else environ[variable], True
         elif field.key in table:
-            name, raw = f"{file}: [{cls.component}] {field.key}", table[field.key]
+            name, raw, text = f"{file}: [{cls.component}] {field.key}", table[field.key], False
         else:
             continue
-        values[field.attribute] = _convert(name, raw, field.type)
+        names[field.key] = name
+        values[field.attribute] = _convert(name, raw, field.type, text=text)
     try:
         return cls(**values)
     except ValueError as error:
         key, colon, why = str(error).partition(": ")
-        raise ConfigError(f"--{key}" if colon else cls.component, why or key) from error
+        if not colon:
+            raise ConfigError(cls.component, key) from error
+        raise ConfigError(names.get(key.replace("-", "_"), f"--{key.replace('_', '-')}"), why) from error
 
 
 def dump(options: Options) -> dict[str, Any]:
@@ -161,38 +170,79 @@ def _bare(annotated: Any) -> Any:
     return get_args(annotated)[0] if get_origin(annotated) is Annotated else annotated
 
 
-def _hook(wanted: type, raw: Any) -> Any:
-    parse = getattr(wanted, "parse", None)
-    if parse is None:
-        raise NotImplementedError(wanted)
-    if not isinstance(raw, str):
-        raise ValueError(f"expected text, got {raw!r}")
-    return parse(raw)
-
-
-def _convert(name: str, raw: Any, wanted: Any) -> Any:
+def _convert(name: str, raw: Any, wanted: Any, *, text: bool) -> Any:
     bare = _bare(wanted)
     try:
         if get_origin(bare) is tuple:
-            item = get_args(bare)[0]
             if isinstance(raw, str) or not isinstance(raw, Sequence):
-                raise ValueError("expected a list")
-            return tuple(_one(part, item) for part in raw)
-        return _one(raw, wanted)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigError(name, str(error).replace("`", "")) from error
+                raise ValueError(f"expected a list, got {_shown(raw)}")
+            item = get_args(bare)[0]
+            return tuple(_one(part, item, text=text) for part in raw)
+        return _one(raw, wanted, text=text)
+    except ValueError as error:
+        raise ConfigError(name, str(error)) from error
 
 
-def _one(raw: Any, wanted: Any) -> Any:
-    bare = _bare(wanted)
-    alternatives = [t for t in (get_args(bare) or (bare,)) if t is not type(None)]
-    parsed = next((t for t in alternatives if hasattr(t, "parse")), None)
-    if parsed is not None:
-        return _hook(parsed, raw)
-    value = msgspec.convert(raw, wanted, strict=not isinstance(raw, str))
+def _one(raw: Any, wanted: Any, *, text: bool) -> Any:
+    """``raw`` as ``wanted``; with ``text`` (flags, environment) numbers are read from text, else only a number is one."""
+    for kind in _alternatives(wanted):
+        parse = Path if kind is Path else getattr(kind, "parse", None)
+        if parse is not None:
+            if not isinstance(raw, str):
+                raise ValueError(f"expected text, got {_shown(raw)}")
+            if not raw:
+                raise ValueError("expected a value, got nothing")
+            return parse(raw)
+    try:
+        value = msgspec.convert(raw, wanted, strict=not text)
+    except msgspec.ValidationError as error:
+        described = _described(wanted)
+        raise ValueError(f"expected {described}, got {_shown(raw)}" if described else str(error).replace("`", "")) from error
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{raw} is not a finite number")
+        raise ValueError(f"expected {_described(wanted)}, got {_shown(raw)}")
     return value
+
+
+def _alternatives(annotated: Any) -> list[Any]:
+    """The types that a value may have, without None."""
+    bare = _bare(annotated)
+    union = get_args(bare) if get_origin(bare) not in (None, Literal, tuple, dict) else (bare,)
+    return [_bare(kind) for kind in union if kind is not NoneType]
+
+
+KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+
+
+def _described(wanted: Any) -> str:
+    """``a number above 0``: what a user is told to write. Empty for what has no short description."""
+    (kind, *more) = _alternatives(wanted)
+    if get_origin(kind) is Literal:
+        *most, last = map(str, get_args(kind))
+        return f"{', '.join(most)} or {last}" if most else last
+    if more or kind not in KINDS:
+        return ""
+    bounds = []
+    for note in _annotations(wanted):
+        if isinstance(note, msgspec.Meta):
+            if note.ge is not None and note.le is not None:
+                bounds.append(f"from {_number(note.ge)} to {_number(note.le)}")
+                continue
+            for word, bound in (("above", note.gt), ("of at least", note.ge), ("below", note.lt), ("at most", note.le)):
+                if bound is not None:
+                    bounds.append(f"{word} {_number(bound)}")
+            if note.min_length:
+                bounds.append("that is not empty" if note.min_length == 1 else f"of at least {note.min_length} characters")
+    return " ".join([KINDS[kind], " and ".join(bounds)]).rstrip()
+
+
+def _number(bound: float) -> str:
+    return str(int(bound) if bound == int(bound) else bound)
+
+
+def _shown(raw: Any) -> str:
+    """``raw`` as its writer knows it, on one line of bounded length."""
+    words = repr(raw) if isinstance(raw, str) else to_toml(raw) if isinstance(raw, bool | list | dict) else str(raw)
+    return words if len(words) <= 80 else words[:77] + "..."
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """The http:// URL of a dependency."""
 
 from typing import NamedTuple, Self
-from urllib.parse import urlsplit
 
 from scalability.config.address import Address
 
@@ -14,14 +13,16 @@ class ServiceURL(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``http://HOST[:PORT]``. Raises ValueError, saying what is wrong."""
-        parts = urlsplit(text)
-        if parts.scheme != "http":
+        scheme, slashes, rest = text.partition("://")
+        if scheme.lower() != "http" or not slashes:
             raise ValueError(f"{text!r} is not an http:// URL")
-        if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        authority = rest.removesuffix("/")
+        if not authority or any(mark in authority for mark in "/?#@"):
             raise ValueError(f"{text!r}: write http://HOST:PORT and nothing more")
-        has_port = parts.netloc.rpartition(":")[2].isdigit() or parts.netloc.endswith(":")
-        address = Address.parse(parts.netloc if has_port else f"{parts.netloc}:80")
-        if not parts.netloc or not address.port:
+        # the last colon of an IPv6 address stands inside its brackets
+        has_port = ":" in authority.rpartition("]")[2]
+        address = Address.parse(authority if has_port else f"{authority}:80")
+        if not address.port or authority.startswith(":"):
             raise ValueError(f"{text!r}: write http://HOST:PORT")
         return cls(address)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a peer may send, all inclusive, in bytes unless the name says otherwise (balancer.md, rule 27)."""
+    """Bounds on what a peer may send, all inclusive, in bytes unless the name says otherwise (docs/http_rules.md, rule 27)."""
 
     max_target_bytes: int = 8192
     """Of the request target as received; beyond: 414."""
