@@ -231,7 +231,10 @@ def _environ() -> dict[str, str]:
 
 
 def _run(command: Sequence[str]) -> bool:
-    return subprocess.run(command, check=False, env=_environ(), stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode == 0
+    # the lock file is handed down: should we be killed, an installer that works on still holds it
+    return (
+        subprocess.run(command, check=False, env=_environ(), stdin=subprocess.DEVNULL, stdout=sys.stderr, close_fds=False).returncode == 0
+    )
 
 
 def _quiet(command: Sequence[str]) -> bool:
@@ -242,6 +245,7 @@ def _quiet(command: Sequence[str]) -> bool:
 def _taking_turns(path: Path) -> Iterator[IO[bytes]]:
     """Hold the lock file at ``path``; the kernel lets go of it when the process ends, however it ends."""
     with path.open("wb") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
