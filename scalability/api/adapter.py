@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
-from twisted.web.resource import IResource
+from twisted.web.resource import Resource
 
 from scalability.api.request import APIRequest
 from scalability.errors import BodyTooLarge, BrokenAnswer, ScalelabError
@@ -39,7 +39,7 @@ class APIFactory(HTTPServerFactory):
     ``metrics`` is what it counted.
     """
 
-    def __init__(self, resource: IResource, clock: IReactorTime, max_body_bytes: int) -> None:
+    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
         super().__init__(self, clock=clock, wheel=DeadlineWheel(clock), abort_on_close=True)
         self.resource = resource
         self.max_body_bytes = max_body_bytes

@@ -2,14 +2,14 @@
 
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.resource import IResource
+from twisted.web.resource import Resource
 
 from scalability.api.adapter import APIFactory
 from scalability.api.json import MAX_BODY_BYTES
 from scalability.api.routes import routes
 
 
-def mount(app: Klein | IResource, *, reactor: IReactorTime, max_body_bytes: int = MAX_BODY_BYTES) -> APIFactory:
+def mount(app: Klein | Resource, *, reactor: IReactorTime, max_body_bytes: int = MAX_BODY_BYTES) -> APIFactory:
     """The protocol factory that serves ``app`` (a Klein app or the resource of one bound to an instance).
 
     Bodies above ``max_body_bytes`` are answered 413. Its ``metrics`` are a MetricSet: durations by method, route and status.

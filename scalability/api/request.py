@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.resource import IResource
+from twisted.web.resource import Resource
 
 from scalability.api.json import error_answer
 from scalability.errors import BrokenAnswer, ClientError, ClientGone, ScalelabError
@@ -20,7 +20,7 @@ from scalability.telemetry.http_metrics import HTTPServerMetrics
 class Mounted(Protocol):
     """What a request needs to know of where it was mounted (``channel.site`` in twisted.web's words)."""
 
-    resource: IResource
+    resource: Resource
     clock: IReactorTime
     http: HTTPServerMetrics
 

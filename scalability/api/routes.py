@@ -6,13 +6,13 @@ from klein import Klein
 from klein.resource import KleinResource
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
+from twisted.web.resource import Resource
 
 from scalability.api.failures import answer_failure
 from scalability.errors import ScalelabError
 
 
-def routes(app: Klein | IResource) -> IResource:
+def routes(app: Klein | Resource) -> Resource:
     """The resource that answers for ``app``: a Klein app, the resource of one bound to an instance, or any other resource."""
     if isinstance(app, Klein):
         bound = app
@@ -22,7 +22,7 @@ def routes(app: Klein | IResource) -> IResource:
         return app
     # "/cache/a//b" is another key than "/cache/a/b": no redirect from one to the other
     bound.url_map.merge_slashes = False
-    return cast(IResource, KleinResource(cast(Klein, _Routed(bound))))
+    return cast(Resource, KleinResource(cast(Klein, _Routed(bound))))
 
 
 class _Routed:

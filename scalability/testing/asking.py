@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.web.resource import Resource
 
 from scalability.api.mount import mount
 from scalability.testing.client import Answer
@@ -67,7 +68,7 @@ class Exchange:
 class Asking:
     """A client of ``app``, whose server runs on ``clock``."""
 
-    def __init__(self, app: Klein, clock: Clock, **more: Any) -> None:
+    def __init__(self, app: Klein | Resource, clock: Clock, **more: Any) -> None:
         self._factory = mount(app, reactor=clock, **more)
 
     def send(
