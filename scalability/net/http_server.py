@@ -36,7 +36,6 @@ from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import DeadlineWheel, MovingDeadline
 from scalability.net.failures import error_answer
 from scalability.net.transport import HIGH_WATERMARK
-from scalability.telemetry.histogram import Histogram
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -219,7 +218,7 @@ class Exchange:
 class ServerCounts:
     """What a server has done, in plain numbers, read when metrics are asked for."""
 
-    __slots__ = ("aborted", "accepted", "active", "answers", "duration", "open", "received_bytes", "refused", "sent_bytes")
+    __slots__ = ("aborted", "accepted", "active", "answers", "open", "received_bytes", "refused", "sent_bytes")
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -236,8 +235,6 @@ class ServerCounts:
         """Connections that ended with a message that is not proper HTTP, or came too late."""
         self.sent_bytes = 0
         """Of answers to requests."""
-        self.duration = Histogram()
-        """From a request's complete head to the last byte of its answer being handed to the kernel or queued."""
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -622,7 +619,8 @@ class HTTPServerFactory(Factory):
 
     ``wheel`` must be running; it drives all deadlines. Above ``max_connections`` nothing is accepted until one ends (the kernel's
     backlog waits). ``abort_on_close`` takes a client's FIN for its end, not for a half-close. ``ended(exchange, seconds)`` is called
-    after each exchange, for the access log: it must be cheap and must not fail.
+    after each exchange, with the time from its complete head to the last byte of its answer (handed to the kernel, or queued): for
+    histograms and the access log. It must be cheap and must not fail.
     """
 
     noisy = False
@@ -692,8 +690,6 @@ class HTTPServerFactory(Factory):
         """Called by a connection when an answer is complete."""
         counts = self.counts
         counts.active -= 1
-        seconds = self.clock.seconds() - exchange.began_s
-        counts.duration.record(seconds)
         counts.sent_bytes += exchange.sent_bytes
         status = exchange.status
         try:
@@ -701,7 +697,7 @@ class HTTPServerFactory(Factory):
         except KeyError:
             counts.answers[status] = 1
         if self._ended is not None:
-            self._ended(exchange, seconds)
+            self._ended(exchange, self.clock.seconds() - exchange.began_s)
 
     def count_aborted(self, exchange: Exchange) -> None:
         """Called by a connection when an exchange ends without a complete answer."""

@@ -82,6 +82,11 @@ class MemoryTransport:
             self._end("closed", error.ConnectionDone())
 
     @property
+    def open(self) -> bool:
+        """Neither side has ended it."""
+        return not self.ended and not self._lost
+
+    @property
     def queued_bytes(self) -> int:
         """What waits for the peer."""
         return len(self._queue)
