@@ -415,7 +415,7 @@ class Lab:
         with self._traffic("scaling to four gateways"):
             self.docker.compose("up", "-d", "--no-recreate", "--scale", "gateway=4", timeout_s=180)
             self.until(lambda: self.docker.healthy("gateway", 4), "four gateways are healthy")
-            self.until(lambda: len(served := self._served()) == 4 and all(served), "all four gateways get requests", timeout_s=30)
+            self.until(lambda: sum(1 for served in self._served() if served) == 4, "all four gateways get requests", timeout_s=30)
         with self._traffic("scaling back to two"):
             self.docker.compose("up", "-d", "--no-recreate", "--scale", "gateway=2", timeout_s=180)
             self.until(lambda: len(self.docker.containers("gateway")) == 2, "two gateways are left")
