@@ -294,7 +294,11 @@ class SQLiteStore(Service):
             if error is None:
                 done += 1
                 if work.committed is not None:
-                    work.committed(value)
+                    try:
+                        work.committed(value)
+                    except Exception:
+                        # what comes after it in the batch is somebody else's
+                        self.log.failure("what follows a commit failed")
             elif isinstance(error, StoreError) and error.__cause__ is not None:
                 counters.failures += 1
                 refused = error.__cause__
