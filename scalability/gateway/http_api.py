@@ -178,7 +178,8 @@ def _permission(parts: Parts) -> Callable[[Any], None]:
         return lambda request: None
 
     def permit(request: Any) -> None:
-        authorization = request.requestHeaders.getRawHeaders("authorization", [])
+        # As bytes, then Latin-1, which fits any: what is not ASCII is no token, and no error of ours either.
+        authorization = [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(b"authorization", ())]
         try:
             tokens.check(authorization, parts.clock.seconds())
         except (Unauthorized, Forbidden) as error:

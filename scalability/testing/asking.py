@@ -88,7 +88,7 @@ class Asking:
         if body is not None:
             fields["Content-Length"] = str(len(body))
         path = target.encode() if isinstance(target, str) else target
-        head = b"%b %b HTTP/1.1\r\n" % (method.encode(), path) + b"".join(f"{k}: {v}\r\n".encode() for k, v in fields.items())
+        head = b"%b %b HTTP/1.1\r\n" % (method.encode(), path) + b"".join(f"{k}: {v}\r\n".encode("latin-1") for k, v in fields.items())
         protocol = self._factory.buildProtocol(CLIENT)
         assert protocol is not None
         transport = _Transport(peerAddress=CLIENT)

@@ -304,3 +304,10 @@ def test_with_a_secret_the_rest_stays_open() -> None:
     gateway.microservice.always = gateway.worker.always = lambda asked: answer(200, {})
     for path in ("/process", "/health", "/metrics", "/tasks/1"):
         assert gateway.http.get(path).status == 200
+
+
+@pytest.mark.parametrize("value", ["\xff\xfe", "Bearer \xff.\xfe.\xfd", "Bearer ü.ü.ü", ""])
+def test_bytes_that_are_no_text_are_no_token(value: str) -> None:
+    gateway = Gateway(tokens=True)
+    refused = gateway.http.get("/data", headers={"Authorization": value})
+    assert (refused.status, refused.json()["error"]) == (401, "unauthorized")
