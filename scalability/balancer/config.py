@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from scalability.config import Address, Flag, ServerOptions
 from scalability.errors import ConfigError
-from scalability.upstream.discovery import Backend
+from scalability.upstream.discovery import INTERVAL_S, Backend
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -53,7 +53,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     backend: Annotated[
         tuple[Backend, ...],
         Flag(
-            "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name, asked for again every 2 seconds; "
+            "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name; "
             "either with ,weight=N (1 to 256) for its share of the requests.",
             "HOST:PORT",
         ),
@@ -76,6 +76,9 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Address | None,
         Flag("IP:PORT of the name server to ask for dns: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.", "IP:PORT"),
     ] = None
+    resolve_interval_s: Annotated[
+        float, Meta(ge=0.1, le=3600), Flag("Seconds between two questions for the addresses of a dns: backend.", "S")
+    ] = INTERVAL_S
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=3600), Flag("Seconds that a connection to a server may take; then another server is tried.", "S")
     ] = 3.0

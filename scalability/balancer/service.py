@@ -54,7 +54,11 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)
     name_static(upstream, options.backend)
     resolver = NameResolver(reactor, server=options.resolver)
-    discoveries = [DNSDiscovery(reactor, backend, resolver.resolve, upstream) for backend in options.backend if backend.dns]
+    discoveries = [
+        DNSDiscovery(reactor, backend, resolver.resolve, upstream, interval_s=options.resolve_interval_s)
+        for backend in options.backend
+        if backend.dns
+    ]
     # the pseudonym is this process's own: requests may pass several balancers, and only one that returns is a loop
     proxy = ProxyApplication(upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
 

@@ -46,6 +46,7 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("health_interval", "0", "health-interval"),
         ("health_interval", "soon", "health-interval"),
         ("resolver", "nowhere", "HOST:PORT"),
+        ("resolve_interval", "0", "resolve-interval"),
         ("grace", "-1", "grace"),
         ("max_connections", "0", "max-connections"),
     ],
