@@ -106,9 +106,7 @@ async def test_gateways_join_and_leave_through_dns_without_a_failed_request(star
     await deferToThread(two.wait_listening)
     async with name_server() as (zone, zone_port):
         zone.addresses = ["127.0.0.1"]
-        process = start(
-            "scalelab-lb", "--backend", f"dns:gateway:{port}", "--resolver", f"127.0.0.1:{zone_port}", "--health-interval", "0.2"
-        )
+        process = start("scalelab-lb", "--backend", f"dns:gateway:{port}", "--resolver", f"127.0.0.1:{zone_port}", *FAST)
         scene = Scene(zone, await deferToThread(process.wait_listening), http)
         await scene.until({"127.0.0.1": "up"})
         assert (await scene.get("/process")).status == 200
@@ -148,9 +146,7 @@ async def test_an_address_where_nothing_listens_gets_no_traffic(start: Start, ht
     port = await deferToThread(one.wait_listening)
     async with name_server() as (zone, zone_port):
         zone.addresses = ["127.0.0.1", "127.0.0.3"]
-        process = start(
-            "scalelab-lb", "--backend", f"dns:gateway:{port}", "--resolver", f"127.0.0.1:{zone_port}", "--health-interval", "0.2"
-        )
+        process = start("scalelab-lb", "--backend", f"dns:gateway:{port}", "--resolver", f"127.0.0.1:{zone_port}", *FAST)
         scene = Scene(zone, await deferToThread(process.wait_listening), http)
         await scene.until({"127.0.0.1": "up", "127.0.0.3": "waiting"})
         assert [(await scene.get("/process")).status for _ in range(4)] == [200] * 4
