@@ -105,6 +105,7 @@ class AdaptedRequest(APIRequest):
     def __init__(self, channel: "_Channel", head: RequestHead) -> None:
         self._head = head
         self._headers: Headers | None = None
+        self._cookies: dict[bytes, bytes] | None = None
         super().__init__(channel, parsePOSTFormSubmission=False)
 
     def received(self, body: bytes) -> None:
@@ -116,8 +117,6 @@ class AdaptedRequest(APIRequest):
         self.clientproto = b"HTTP/1.1" if head.minor else b"HTTP/1.0"
         self.path, question, query = head.target.partition(b"?")
         self.args = parse_qs(query, keep_blank_values=True) if question else {}
-        if head.get(b"cookie") is not None:
-            self.parseCookies()
         self.process()
 
     @property
@@ -132,6 +131,22 @@ class AdaptedRequest(APIRequest):
     @requestHeaders.setter
     def requestHeaders(self, headers: Headers) -> None:  # noqa: N802 - Twisted's name
         """Ignored: ``Request.__init__`` assigns an empty one."""
+
+    @property
+    def received_cookies(self) -> dict[bytes, bytes]:
+        cookies = self._cookies
+        if cookies is None:
+            cookies = self._cookies = {}
+            for field in self._head.get_all(b"cookie"):
+                for pair in field.split(b";"):
+                    name, equals, value = pair.lstrip().partition(b"=")
+                    if equals:
+                        cookies[name] = value
+        return cookies
+
+    @received_cookies.setter
+    def received_cookies(self, cookies: dict[bytes, bytes]) -> None:
+        """Ignored, likewise."""
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:  # noqa: N802 - Twisted's name
         """The last value of the field ``key``, as text when ``key`` is text, or None."""

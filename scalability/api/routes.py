@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from klein import Klein
 from klein.resource import KleinResource
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
@@ -39,10 +39,10 @@ class _Routed:
 
     def execute_endpoint(self, endpoint: str, request: Any, *args: Any, **kwargs: Any) -> Any:
         request.route = self._templates.get(endpoint, "")
-        running: Deferred[Any] = maybeDeferred(self._app.execute_endpoint, endpoint, request, *args, **kwargs)
-        if not running.called or running.paused:
-            running.addErrback(_unless_gone, request)
-        return running
+        result = self._app.execute_endpoint(endpoint, request, *args, **kwargs)
+        if isinstance(result, Deferred) and (not result.called or result.paused):
+            result.addErrback(_unless_gone, request)
+        return result
 
 
 def _unless_gone(failure: Failure, request: Any) -> Failure:
