@@ -4,7 +4,7 @@ A ``callLater`` per phase of each request costs microseconds and heap space; a w
 dictionary entry. (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -35,9 +35,9 @@ class Deadline:
 
 
 class DeadlineWheel(Ticker):
-    """Calls back late by at most one tick, never early. ``tick_s`` is the wheel's resolution.
+    """Calls back late by less than two ticks, never early. ``tick_s`` is the wheel's resolution, in seconds.
 
-    Deadlines beyond ``slots * tick_s`` seconds stay in their slot for further rounds.
+    Slots exist only for ticks that something is due at, so that a far deadline costs what a near one does.
     """
 
     def __init__(self, clock: IReactorTime, *, tick_s: float = 0.25) -> None:
@@ -51,12 +51,12 @@ class DeadlineWheel(Ticker):
         return int(seconds / self._tick_s)
 
     def after(self, delay_s: float, expired: Callable[[], None]) -> Deadline:
-        """Call ``expired`` once, ``delay_s`` seconds from now, rounded up to a tick."""
-        tick = max(self._tick_of(self._clock.seconds() + delay_s), self.turned_to) + 1
-        return self.at(tick, expired)
+        """Call ``expired`` once, ``delay_s`` seconds from now, rounded up to a tick, at the wheel's first turn after that."""
+        return self.at(self._tick_of(self._clock.seconds() + delay_s) + 1, expired)
 
     def at(self, tick: int, expired: Callable[[], None]) -> Deadline:
-        """Call ``expired`` when the wheel turns to ``tick``, which must lie ahead of ``turned_to``."""
+        """Call ``expired`` when the wheel turns to ``tick``, or at its next turn if it has passed that already."""
+        tick = max(tick, self.turned_to + 1)
         slot = self._due.get(tick)
         if slot is None:
             slot = self._due[tick] = {}
@@ -69,9 +69,14 @@ class DeadlineWheel(Ticker):
     def turn(self) -> None:
         """Call whatever is due. One callback's error is logged and hurts no other."""
         now = self._tick_of(self._clock.seconds())
-        while self.turned_to < now:
-            self.turned_to += 1
-            slot = self._due.pop(self.turned_to, None)
+        if now - self.turned_to > len(self._due):
+            # after a leap of the clock (a suspended machine, say) most ticks have nothing due
+            passed: Iterable[int] = sorted(tick for tick in self._due if tick <= now)
+        else:
+            passed = range(self.turned_to + 1, now + 1)
+        for tick in passed:
+            self.turned_to = tick
+            slot = self._due.pop(tick, None)
             while slot:
                 deadline, _ = slot.popitem()
                 deadline._detach()
@@ -79,6 +84,7 @@ class DeadlineWheel(Ticker):
                     deadline.expired()
                 except Exception:
                     self.log.failure("a deadline's callback failed")
+        self.turned_to = max(self.turned_to, now)
 
 
 NEVER = 1 << 62

@@ -17,9 +17,26 @@ class OrderedService(MultiService):
 
     log = Logger()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._stopping: list[Deferred[None]] | None = None
+
     def stopService(self) -> Deferred[None]:
+        """Fires when every child has stopped; asked again meanwhile, it waits for the same."""
+        stopped: Deferred[None] = Deferred()
+        if self._stopping is not None:
+            self._stopping.append(stopped)
+            return stopped
+        self._stopping = [stopped]
         self.running = 0
-        return Deferred.fromCoroutine(self._stop())
+        Deferred.fromCoroutine(self._stop()).addBoth(self._stopped)
+        return stopped
+
+    def _stopped(self, result: Any) -> Any:
+        waiting, self._stopping = self._stopping or [], None
+        for stopped in waiting:
+            stopped.callback(None)
+        return result
 
     async def _stop(self) -> None:
         for child in reversed(list(self)):
@@ -28,5 +45,5 @@ class OrderedService(MultiService):
             try:
                 stopping: Deferred[Any] = maybeDeferred(child.stopService)
                 await stopping
-            except Exception:
+            except Exception:  # a cancelled stop too: the others must still be stopped
                 self.log.failure("{child} failed to stop", child=child)

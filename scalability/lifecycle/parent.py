@@ -6,8 +6,10 @@ standard input. Whatever happens to the parent, the kernel closes that pipe, and
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from twisted.application.service import Service
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReadDescriptor
 from twisted.internet.main import CONNECTION_LOST
 from twisted.logger import Logger
@@ -59,7 +61,9 @@ class ParentWatch(Service):
             pass
         self.log.warn("the parent process is gone; stopping")
         self._reactor.removeReader(self)
-        self._stop.stop()
+        # the process may be stopping already: Ctrl-C reaches the parent and its children alike
+        with suppress(ReactorNotRunning):
+            self._stop.stop()
         return None
 
     def connectionLost(self, reason: Failure = Failure(CONNECTION_LOST)) -> None:  # noqa: B008 - Twisted's signature

@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -15,7 +15,8 @@ class Ticker(Service):
 
     ``run`` may be a plain function or return a Deferred or coroutine; runs never overlap (a slow one
     makes the next late). A failure is logged and the loop goes on: a bare LoopingCall stops for good
-    at the first error. Stopping waits for the run in progress, at most ``grace_s``, then cancels it.
+    at the first error. Stopping waits for the run in progress; after ``grace_s`` it cancels it, and after as long
+    again it leaves a run that does not heed that to itself.
     """
 
     log = Logger()
@@ -35,36 +36,53 @@ class Ticker(Service):
         self._now = now
         self._grace_s = grace_s
         self._loop = LoopingCall(self._once)
-        self._loop.clock = clock
         self._ended: Deferred[Any] | None = None
         self._current: Deferred[Any] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self._limit: IDelayedCall | None = None
 
     def startService(self) -> None:
         super().startService()
         if self._ended is None:
+            # a new one: the last one's run may be in progress still
+            self._loop = LoopingCall(self._once)
+            self._loop.clock = self._clock
             self._ended = self._loop.start(self._interval_s, now=self._now)
 
     def stopService(self) -> Deferred[None]:
+        """Fires when no run is in progress any more; asked again meanwhile, it waits for the same."""
         super().stopService()
         ended, self._ended = self._ended, None
-        if ended is None:
-            return succeed(None)
-        self._loop.stop()
+        if ended is not None:
+            self._loop.stop()
         if self._current is None:
             return succeed(None)
-        current = self._current
         stopped: Deferred[None] = Deferred()
-        limit = self._clock.callLater(self._grace_s, current.cancel)
-
-        def done(_: object) -> None:
-            if limit.active():
-                limit.cancel()
-            stopped.callback(None)
-
-        ended.addBoth(done)
+        self._waiting.append(stopped)
+        if self._limit is None:
+            self._limit = self._clock.callLater(self._grace_s, self._cancel, self._current)
         return stopped
 
+    def _cancel(self, run: Deferred[Any]) -> None:
+        self._limit = self._clock.callLater(self._grace_s, self._leave)
+        run.cancel()
+
+    def _leave(self) -> None:
+        self.log.warn("a periodic run goes on although it was cancelled {grace_s} s ago", grace_s=self._grace_s)
+        self._fire()
+
+    def _fire(self) -> None:
+        limit, self._limit = self._limit, None
+        if limit is not None and limit.active():
+            limit.cancel()
+        waiting, self._waiting = self._waiting, []
+        for stopped in waiting:
+            stopped.callback(None)
+
     def _once(self) -> Deferred[None] | None:
+        if self._current is not None:
+            # stopped and started again during a run: it is this loop's run too
+            return None
         run: Deferred[Any] = maybeDeferred(self._run)
         if run.called and not run.paused:
             # synchronous: nothing to wait for, nothing to remember
@@ -77,6 +95,7 @@ class Ticker(Service):
 
     def _over(self, _: object) -> None:
         self._current = None
+        self._fire()
 
     def _failed(self, failure: Any) -> None:
         if failure.check(CancelledError) and self._ended is None:
