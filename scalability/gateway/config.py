@@ -83,7 +83,7 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     jwt_require: Annotated[
         tuple[RequiredClaim, ...],
-        Flag("A claim that a token must carry, else 403; needs --jwt-secret-file.", "CLAIM=VALUE"),
+        Flag("A claim that every token must carry, else the answer is 403.", "CLAIM=VALUE"),
     ] = ()
 
     def __post_init__(self) -> None:
