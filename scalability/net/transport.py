@@ -44,7 +44,8 @@ class LeanConnection(tcp.Connection):
         except OSError:
             return main.CONNECTION_LOST
         if not data:
-            return main.CONNECTION_DONE
+            # after a failed send, which took the socket's error with it, this is a reset and not a FIN
+            return main.CONNECTION_LOST if self._broken else main.CONNECTION_DONE
         self.protocol.dataReceived(data)
         return None
 

@@ -1,0 +1,288 @@
+"""The lean transports, on real loopback sockets: what matters here is what the kernel does."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest_twisted
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from scalability.net.transport import HIGH_WATERMARK, LeanClient, LeanPort, LeanServer, connect_tcp, listen_tcp
+
+
+@implementer(IHalfCloseableProtocol)
+class Peer(Protocol):
+    """Remembers what happens to it."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.got = bytearray()
+        self.events: list[str] = []
+        self.made: Deferred[Peer] = Deferred()
+        self.lost: Deferred[str] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.made.callback(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+
+    def readConnectionLost(self) -> None:
+        self.events.append("fin")
+
+    def writeConnectionLost(self) -> None:
+        self.events.append("shut")
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self.events.append("lost")
+        self.lost.callback(type(reason.value).__name__)
+
+    def pauseProducing(self) -> None:
+        self.events.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.events.append("resume")
+
+    def stopProducing(self) -> None:
+        self.events.append("stop")
+
+
+class Listening:
+    """A lean port that remembers its protocols, and a plain socket connected to it."""
+
+    def __init__(self, reactor: Any) -> None:
+        self.peer = Peer()
+        factory = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda addr: self.peer  # type: ignore[method-assign]
+        port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+        self.port = port
+        self.client = socket.create_connection(("127.0.0.1", port.getHost().port))
+        self.client.settimeout(10)
+        self.client.setblocking(False)
+
+    async def close(self) -> None:
+        self.client.close()
+        if not self.peer.lost.called:
+            self.peer.transport.abortConnection()
+            await self.peer.lost
+        await self.port.stopListening()
+
+
+async def until(reactor: Any, condition: Callable[[], Any]) -> None:
+    while not condition():
+        await deferLater(reactor, 0.005)
+
+
+async def read(reactor: Any, client: socket.socket, count: int) -> bytes:
+    got = bytearray()
+    while len(got) < count:
+        try:
+            data = client.recv(1 << 20)
+        except BlockingIOError:
+            await deferLater(reactor, 0.001)
+            continue
+        if not data:
+            break
+        got += data
+    return bytes(got)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_write_is_with_the_kernel_at_once() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    await listening.peer.made
+    assert isinstance(listening.peer.transport, LeanServer)
+    assert isinstance(listening.port, LeanPort)
+    listening.peer.transport.write(b"now")
+    assert listening.client.recv(10) == b"now"  # not one turn of the reactor in between
+    listening.peer.transport.writeSequence([b"a", b"b"])
+    assert listening.client.recv(10) == b"ab"
+    assert listening.peer.transport not in reactor.getWriters()
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_the_kernel_refuses_waits_in_order_and_pauses_the_producer() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    peer = await listening.peer.made
+    peer.transport.registerProducer(peer, True)
+    parts = [bytes([n]) * 300_000 for n in range(40)]
+    for part in parts:
+        peer.transport.write(part)
+    assert peer.events == ["pause"]
+    assert peer.transport._queued_bytes > HIGH_WATERMARK
+    assert await read(reactor, listening.client, 12_000_000) == b"".join(parts)
+    await until(reactor, lambda: peer.events == ["pause", "resume"])
+    assert peer.transport not in reactor.getWriters()
+    peer.transport.write(b"again at once")
+    assert listening.client.recv(100) == b"again at once"
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_write_never_overtakes_what_is_queued() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    peer = await listening.peer.made
+    while not peer.transport._queue:
+        peer.transport.write(b"x" * 1_000_000)
+    peer.transport.write(b"last")
+    peer.transport.loseConnection()
+    got = await read(reactor, listening.client, 1 << 40)
+    assert got.endswith(b"xlast")
+    assert await peer.lost == "ConnectionDone"
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_lost_connection_is_told_by_the_loop_and_never_from_within_write() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    peer = await listening.peer.made
+    peer.transport.registerProducer(peer, True)
+    peer.transport.pauseProducing()
+    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+    listening.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    listening.client.close()
+    peer.transport.write(b"a")
+    peer.transport.write(b"b")
+    assert peer.events == []
+    peer.transport.write(b"dropped")
+    assert await peer.lost == "ConnectionLost"
+    assert peer.events == ["stop", "lost"]
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_fin_is_a_half_close_and_a_half_close_is_a_fin() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    peer = await listening.peer.made
+    listening.client.send(b"request")
+    listening.client.shutdown(socket.SHUT_WR)
+    await until(reactor, lambda: peer.events == ["fin"])
+    assert bytes(peer.got) == b"request"
+    peer.transport.write(b"answer")
+    peer.transport.loseWriteConnection()
+    assert await read(reactor, listening.client, 1 << 40) == b"answer"
+    assert peer.events == ["fin", "shut"]
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_half_close_waits_until_everything_is_sent() -> None:
+    from twisted.internet import reactor
+
+    listening = Listening(reactor)
+    peer = await listening.peer.made
+    peer.transport.write(b"x" * 12_000_000)
+    peer.transport.loseWriteConnection()
+    peer.transport.write(b"")
+    assert len(await read(reactor, listening.client, 1 << 40)) == 12_000_000
+    await listening.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_reads_what_was_sent_before_its_own_send_failed() -> None:
+    """An early 413 and the reset after it arrive together: the 413 must not be lost."""
+    from twisted.internet import reactor
+
+    peer = Peer()
+    factory = ClientFactory()
+    factory.noisy = False
+    factory.buildProtocol = lambda addr: peer  # type: ignore[method-assign]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect_tcp(reactor, "127.0.0.1", server.getsockname()[1], factory)
+        await peer.made
+        assert isinstance(peer.transport, LeanClient)
+        accepted, _ = server.accept()
+        peer.transport.write(b"upload")
+        peer.transport.pauseProducing()
+        await deferLater(reactor, 0.02)
+        accepted.send(b"413")
+        accepted.close()  # with unread bytes: a reset
+        await deferLater(reactor, 0.02)
+        peer.transport.write(b"more")
+        peer.transport.write(b"and more")
+        assert await peer.lost == "ConnectionLost"
+    assert bytes(peer.got) == b"413"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_port_accepts_no_more_than_its_factory_has_room_for() -> None:
+    from twisted.internet import reactor
+
+    class Small(Factory):
+        noisy = False
+
+        def __init__(self) -> None:
+            self.peers: list[Peer] = []
+            self.waiting: list[Callable[[], None]] = []
+
+        def room(self) -> int:
+            return 2 - len(self.peers)
+
+        def when_room(self, accept: Callable[[], None]) -> None:
+            self.waiting.append(accept)
+
+        def buildProtocol(self, addr: Any) -> Peer:
+            self.peers.append(Peer())
+            return self.peers[-1]
+
+    factory = Small()
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(3)]
+    await until(reactor, lambda: factory.waiting)
+    assert len(factory.peers) == 2
+    assert port not in reactor.getReaders()
+    gone = factory.peers.pop(0)
+    gone.transport.abortConnection()
+    await gone.lost
+    factory.waiting.pop()()
+    await until(reactor, lambda: len(factory.peers) == 2)
+    for peer in factory.peers:
+        peer.transport.abortConnection()
+        await peer.lost
+    for client in clients:
+        client.close()
+    await port.stopListening()
+
+
+def test_reactors_without_descriptors_use_transports_of_their_own() -> None:
+    reactor = MemoryReactorClock()
+    listen_tcp(reactor, "127.0.0.1", 80, Factory())
+    connect_tcp(reactor, "127.0.0.1", 80, ClientFactory())
+    assert reactor.tcpServers[0][0] == 80
+    assert reactor.tcpServers[0][2] == 1024
+    assert reactor.tcpClients[0][:2] == ("127.0.0.1", 80)
+
+
+def test_the_parts_of_twisted_that_this_rests_on_are_there() -> None:
+    """A change in Twisted's internals must fail here, not at a user's."""
+    from twisted.internet import tcp
+
+    assert tcp.Port.transport is tcp.Server
+    assert callable(tcp.Connector._makeTransport)
+    assert {"producerPaused", "streamingProducer", "producer"} <= set(dir(tcp.Connection))
+    for name in ("_writeDisconnected", "_writeDisconnecting", "disconnecting", "connected"):
+        assert hasattr(tcp.Connection, name)
+    assert issubclass(PosixReactorBase, object)
+    for lean, plain in ((LeanServer, tcp.Server), (LeanClient, tcp.Client)):
+        for name in ("doRead", "doWrite", "write", "writeSequence", "writeSomeData", "connectionLost", "_isSendBufferFull"):
+            assert getattr(lean, name) is not getattr(plain, name), f"{lean.__name__}.{name} must come before Twisted's"
