@@ -3,17 +3,17 @@
 It is the same whichever server carries it; ``scalability.api.mount`` says which one does.
 """
 
-from io import BytesIO
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.resource import Resource
+from twisted.web.error import UnsupportedMethod
+from twisted.web.resource import Resource, getChildForRequest
 
 from scalability.api.json import error_answer
-from scalability.errors import BrokenAnswer, ClientError, ClientGone, ScalelabError
+from scalability.errors import BrokenAnswer, ClientError, ClientGone, MethodNotAllowed, ScalelabError
 from scalability.telemetry.http_metrics import HTTPServerMetrics
 
 
@@ -35,10 +35,6 @@ class APIRequest(server.Request):
     """The template that matched, for metrics: a path would be a label that clients choose."""
     _started_s: float | None = None
 
-    def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's name
-        # twisted.web writes bodies above 100 kB to a temporary file, on the reactor's thread; ours are at most 1 MiB
-        self.content = BytesIO()
-
     def getRequestHostname(self) -> bytes:  # noqa: N802 - Twisted's name
         # Klein hands it to werkzeug, which answers a Host that is no host name with an exception outside of any handler's reach
         return b"localhost"
@@ -49,20 +45,37 @@ class APIRequest(server.Request):
         self.site = site
         self._started_s = site.clock.seconds()
         site.http.active.value += 1
+        if self.path == b"*":
+            # the server as a whole (RFC 9110 section 9.3.7): nothing here can be done with it
+            self._refuse(ClientError("* names no resource"))
+            return
+        path = unquote_to_bytes(self.path)
         try:
-            if self.path == b"*":
-                # the server as a whole (RFC 9110 section 9.3.7); only OPTIONS may ask for it
-                self._refuse(ClientError("* names no resource"))
-                return
-            path = unquote_to_bytes(self.path)
             path.decode()
-            self.prepath = []
-            self.postpath = path[1:].split(b"/")
-            self.render(site.resource)
         except UnicodeDecodeError as error:
             self._refuse(ClientError(f"the path is not UTF-8 (byte {error.start})"))
+            return
+        self.prepath = []
+        self.postpath = path[1:].split(b"/")
+        try:
+            self.render(getChildForRequest(site.resource, self))
         except Exception:
             self.processingFailed(Failure())
+
+    def render(self, resource: Any) -> None:
+        """Have ``resource`` answer; what it raises is answered as JSON."""
+        try:
+            body = resource.render(self)
+        except UnsupportedMethod as error:
+            allowed: list[bytes] = error.allowedMethods
+            self._refuse(MethodNotAllowed(allow=tuple(sorted(name.decode("latin-1") for name in allowed))))
+        except ScalelabError as error:
+            self._refuse(error)
+        else:
+            if body is not server.NOT_DONE_YET:
+                self.setHeader(b"content-length", b"%d" % len(body))
+                self.write(body)
+                self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802 - Twisted's name
         """Answer 500 without a word about ``reason``, which goes to the log. What was begun already is broken off visibly."""

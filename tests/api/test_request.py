@@ -10,6 +10,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 from scalability.api.json import json_answer
+from scalability.errors import Conflict
 from scalability.testing.asking import Asking
 
 app = Klein()
@@ -130,3 +131,21 @@ def test_a_resource_that_fails_is_answered_500_without_a_traceback(clock: Clock,
     assert (answer.status, answer.json()["error"]) == (500, "internal_error")
     assert b"inside" not in answer.body
     assert len(logged_failures.flush(ZeroDivisionError)) == 1
+
+
+def test_an_ordinary_resource_is_served_too_and_errs_in_json(clock: Clock) -> None:
+    class Leaf(Resource):
+        def render_GET(self, request: Any) -> bytes:  # noqa: N802 - Twisted's name
+            return b"leaf"
+
+        def render_POST(self, request: Any) -> bytes:  # noqa: N802 - Twisted's name
+            raise Conflict("there is one already")
+
+    root = Resource()
+    root.putChild(b"leaf", Leaf())
+    asking = Asking(root, clock)
+    answer = asking.get("/leaf")
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"leaf", "4")
+    assert (asking.ask("HEAD", "/leaf").status, asking.ask("HEAD", "/leaf").body) == (200, b"")
+    assert asking.post("/leaf").json()["error"] == "conflict"
+    assert (asking.delete("/leaf").status, asking.delete("/leaf").headers["allow"]) == (405, "GET, HEAD, POST")
