@@ -59,12 +59,17 @@ class ParentWatch(Service):
             return None
         except OSError:
             pass
+        self._parent_gone()
+        return None
+
+    def connectionLost(self, reason: Failure = Failure(CONNECTION_LOST)) -> None:  # noqa: B008 - Twisted's signature
+        """Called instead of ``doRead`` when the writing end is closed and nothing is left to read: epoll calls that a hang-up."""
+        if self.running:
+            self._parent_gone()
+
+    def _parent_gone(self) -> None:
         self.log.warn("the parent process is gone; stopping")
         self._reactor.removeReader(self)
         # the process may be stopping already: Ctrl-C reaches the parent and its children alike
         with suppress(ReactorNotRunning):
             self._stop.stop()
-        return None
-
-    def connectionLost(self, reason: Failure = Failure(CONNECTION_LOST)) -> None:  # noqa: B008 - Twisted's signature
-        """The reactor drops a descriptor that failed; nothing is left to release."""

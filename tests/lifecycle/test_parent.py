@@ -1,6 +1,8 @@
 """A child that ends when its parent does."""
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 from twisted.internet.error import ReactorNotRunning
@@ -73,6 +75,13 @@ class ParentWatchTests(SynchronousTestCase):
         assert self.reactor.getReaders() == []
         self.watch.stopService()
 
+    def test_a_hang_up_stops_the_reactor_too(self) -> None:
+        # what epoll reports when the writing end was closed and nothing is left to read: doRead is never called then
+        self.watch.startService()
+        self.watch.connectionLost()
+        assert self.reactor.stops == 1
+        assert self.reactor.getReaders() == []
+
     def test_a_descriptor_that_fails_counts_as_its_end(self) -> None:
         self.watch.startService()
         os.close(self.reading)
@@ -86,6 +95,19 @@ class ParentWatchTests(SynchronousTestCase):
         self.watch.doRead()
         assert self.reactor.stops == 2
         assert self.reactor.getReaders() == []
+
+
+def test_a_real_process_ends_when_the_pipe_is_closed() -> None:
+    program = (
+        "from twisted.internet import reactor; from scalability.lifecycle import ParentWatch; "
+        "ParentWatch(reactor, reactor).startService(); reactor.callWhenRunning(print, 'runs', flush=True); reactor.run()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"runs\n"
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 def test_only_a_parent_that_asks_for_it_is_watched() -> None:
