@@ -140,7 +140,10 @@ def logged_failures(request: pytest.FixtureRequest) -> Iterator[LoggedFailures]:
 def _no_settings_of_the_user() -> Iterator[None]:
     """A ``SCALELAB_`` variable of whoever runs the tests must not change them."""
     taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SCALELAB_")}
+    # a script of tools/ that a test starts uses the environment that the test runs in
+    os.environ["SCALELAB_VENV"] = sys.prefix
     yield
+    del os.environ["SCALELAB_VENV"]
     os.environ.update(taken)
 
 

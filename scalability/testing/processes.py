@@ -36,10 +36,13 @@ def twistd() -> str:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a child: ours, without any ``SCALELAB_`` value, able to find the plugins, plus ``extra``."""
+    """The environment of a child: ours, without any ``SCALELAB_`` value, able to find the plugins, plus ``extra``.
+
+    A script of tools/ that a test starts uses the virtual environment of the test, and sets no other one up.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SCALELAB_")}
     paths = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
-    environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONUNBUFFERED="1")
+    environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONUNBUFFERED="1", SCALELAB_VENV=sys.prefix)
     environ.update(extra or {})
     return environ
 

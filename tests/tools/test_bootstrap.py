@@ -327,7 +327,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_environ() -> dict[str, str]:
     """What somebody has who never heard of this project: no PYTHONPATH, no uv."""
     environ = environment()
-    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "SCALELAB_VENV"):
         environ.pop(name, None)
     own = str(Path(sys.prefix) / "bin")
     environ["PATH"] = os.pathsep.join(part for part in environ["PATH"].split(os.pathsep) if part != own)
