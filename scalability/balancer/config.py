@@ -1,6 +1,7 @@
 """The options of scalelab-lb."""
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self
 
@@ -95,6 +96,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     ] = 10_000
 
     def __post_init__(self) -> None:
+        if self.resolver is not None:
+            try:
+                ip_address(self.resolver.host)
+            except ValueError:
+                raise ValueError(f"resolver: {self.resolver.host!r} is not an IP address") from None
+            if not self.resolver.port:
+                raise ValueError("resolver: no name server listens on port 0")
         seen: set[tuple[Address, bool]] = set()
         for backend in self.backend:
             key = (backend.spec.address, backend.dns)

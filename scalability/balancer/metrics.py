@@ -76,7 +76,7 @@ def add_upstream(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication
     )
     metrics.readings_from(
         "scalelab_upstream_failures_total",
-        "Attempts that failed, by the error's code.",
+        "Attempts that ended without a complete answer, by the error's code; client_gone is no fault of the server.",
         Kind.COUNTER,
         ("server", "reason"),
         lambda: (((s.name, code), count) for s in servers() for code, count in s.failures.items()),

@@ -72,6 +72,10 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     factory = HTTPServerFactory(Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=options.max_connections, ended=ended)
     add_clients(metrics, factory)
     add_upstream(metrics, upstream, proxy)
+
+    def not_ready() -> str | None:
+        return "it is stopping" if factory.draining else upstream.not_ready()
+
     return component_service(
         reactor,
         options,
@@ -79,6 +83,6 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         factory=factory,
         parts=parts,
         collectors=[metrics],
-        ready=upstream.not_ready,
+        ready=not_ready,
         grace_s=options.grace_s,
     )

@@ -9,10 +9,12 @@ time and says so; at the end of its input, which the kernel closes when the serv
 import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,7 +22,9 @@ from twisted.python.failure import Failure
 from scalability.errors import Overloaded
 
 PROGRAM = """\
-import sys, time
+import signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
 for line in sys.stdin:
     end = time.process_time() + float(line)
     while time.process_time() < end:
@@ -28,7 +32,9 @@ for line in sys.stdin:
     print("done", flush=True)
 """
 COMMAND = (sys.executable, "-I", "-S", "-c", PROGRAM)
-"""Isolated and without site packages: it starts in 15 ms and needs 8 MB."""
+"""Ctrl-C goes to the whole process group, and the work in progress is to be finished: the end of its input ends a burner.
+
+Isolated and without site packages: it starts in 15 ms and needs 8 MB."""
 
 
 class Job:
@@ -76,9 +82,8 @@ class Burners(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: IReactorProcess, clock: IReactorTime, size: int, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, reactor: IReactorProcess, size: int, *, command: Sequence[str] = COMMAND) -> None:
         self._reactor = reactor
-        self._clock = clock
         self._size = size
         self._command = command
         self._waiting: deque[Job] = deque()
@@ -125,7 +130,8 @@ class Burners(Service):
         gone: Deferred[None] = Deferred()
         self._gone = gone
         for burner in self._all:
-            burner.transport.signalProcess("KILL")
+            with suppress(ProcessExitedAlready):
+                burner.transport.signalProcess("KILL")
         return gone
 
     def _next(self) -> None:

@@ -70,11 +70,6 @@ class Health:
         self._run = 0
         self.state = state
 
-    @property
-    def run(self) -> int:
-        """How many results like the last one came in a row, in the present phase."""
-        return self._run
-
     def checked(self, passed: bool) -> State:
         """Take in one result and return the state that follows."""
         before = self.state

@@ -46,7 +46,7 @@ class Prober(Ticker):
             # the client's own deadline must not be the first to end the check
             asking = self._client.request(b"GET", self._path, FIELDS, timeout_s=2 * self._interval_s)
         except ScalelabError as error:
-            self._check_failed(str(error))
+            self._check_failed(f"the check failed: {error.code}")
             return
         check: Deferred[None] = asking.addCallbacks(self._answered, self._errored)
         check.addErrback(self._broken)
@@ -76,10 +76,11 @@ class Prober(Ticker):
             # given up by us; whoever did it has said what it means
             return
         self._check = None
-        error = failure.check(ScalelabError)
-        if error is None:
+        if isinstance(failure.value, ScalelabError):
+            self._check_failed(f"the check failed: {failure.value.code}")
+        else:
             self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
-        self._check_failed(failure.getErrorMessage())
+            self._check_failed("the check failed in an unexpected way; the log says more")
 
     def _broken(self, failure: Failure) -> None:
         self.log.failure("the result of a check of {server} could not be taken in", failure, server=self._server.name)

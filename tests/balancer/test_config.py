@@ -46,6 +46,8 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("health_interval", "0", "health-interval"),
         ("health_interval", "soon", "health-interval"),
         ("resolver", "nowhere", "HOST:PORT"),
+        ("resolver", "ns.example:53", "not an IP address"),
+        ("resolver", "127.0.0.1:0", "port 0"),
         ("resolve_interval", "0", "resolve-interval"),
         ("grace", "-1", "grace"),
         ("max_connections", "0", "max-connections"),

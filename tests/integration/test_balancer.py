@@ -220,7 +220,7 @@ def test_sigterm_under_load_cuts_no_request(start: Start, http: HTTPClient) -> N
 
 def test_a_request_in_flight_is_finished_after_sigterm_and_new_clients_are_refused(start: Start, http: HTTPClient) -> None:
     _, one = backend(start, "--service-time", "1.5")
-    process, front, _ = balancer(start, [one])
+    process, front, admin = balancer(start, [one])
     asking, outcome = in_background(lambda: http.get(front, "/process"))
     until(lambda: http.get(front, "/health").json()["servers"][0]["active"] == 1)
     process.kill(signal.SIGTERM)
@@ -233,6 +233,8 @@ def test_a_request_in_flight_is_finished_after_sigterm_and_new_clients_are_refus
         return False
 
     until(refused, timeout_s=1)
+    unready = http.get(admin, "/readyz")
+    assert (unready.status, unready.json()["reason"]) == (503, "it is stopping")
     asking.join(10)
     assert outcome[0].status == 200
     assert outcome[0].headers["connection"] == "close"

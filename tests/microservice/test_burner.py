@@ -1,12 +1,12 @@
 """Burners: a bounded number of processes, jobs in order, nothing lost when a process dies."""
 
+import signal
 import subprocess
 import time
 from typing import Any
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ProcessDone, ProcessTerminated
-from twisted.internet.task import Clock
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,6 +17,7 @@ from scalability.microservice.burner import COMMAND, Burner, Burners
 class FakeProcess:
     def __init__(self, burner: Burner) -> None:
         self.burner = burner
+        self.gone = False
         self.written: list[bytes] = []
         self.signals: list[str] = []
 
@@ -25,6 +26,8 @@ class FakeProcess:
         self.written.append(data)
 
     def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
+        if self.gone:
+            raise ProcessExitedAlready
         self.signals.append(name)
 
 
@@ -44,7 +47,7 @@ class FakeReactor:
 class BurnersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        self.burners = Burners(self.reactor, Clock(), 2)  # type: ignore[arg-type]  # narrower than the interface
+        self.burners = Burners(self.reactor, 2)  # type: ignore[arg-type]  # narrower than the interface
         self.burners.startService()
 
     def test_no_process_is_started_before_it_is_needed(self) -> None:
@@ -83,7 +86,7 @@ class BurnersTests(SynchronousTestCase):
         assert self.reactor.processes[0].written[1:] == [b"8.000000\n"]
 
     def test_who_leaves_while_it_burns_leaves_the_process_busy_until_it_is_done(self) -> None:
-        burners = Burners(self.reactor, Clock(), 1)  # type: ignore[arg-type]  # narrower than the interface
+        burners = Burners(self.reactor, 1)  # type: ignore[arg-type]  # narrower than the interface
         burners.startService()
         leaving = burners.burn(1.0)
         burners.burn(2.0)
@@ -112,6 +115,15 @@ class BurnersTests(SynchronousTestCase):
         for job in jobs[:2]:
             self.failureResultOf(job, Overloaded)
 
+    def test_a_process_that_has_just_ended_by_itself_does_not_disturb_the_stop(self) -> None:
+        interrupted = self.burners.burn(1.0)
+        (process,) = self.reactor.processes
+        process.gone = True
+        stopping = self.burners.stopService()
+        process.burner.processEnded(Failure(ProcessDone(0)))
+        self.successResultOf(stopping)
+        self.failureResultOf(interrupted, Overloaded)
+
     def test_a_stopped_pool_takes_no_jobs_and_stops_twice(self) -> None:
         self.successResultOf(self.burners.stopService())
         self.failureResultOf(self.burners.burn(1.0), Overloaded)
@@ -123,3 +135,18 @@ def test_the_program_burns_what_it_is_told_and_ends_with_its_input() -> None:
     done = subprocess.run(COMMAND, input=b"0.05\n0.05\n", capture_output=True, timeout=20, check=True)
     assert done.stdout == b"done\ndone\n"
     assert time.monotonic() - before >= 0.1
+
+
+def test_the_program_finishes_its_job_when_the_terminal_sends_ctrl_c() -> None:
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"0.0\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"done\n"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+        process.stdin.write(b"0.01\n")
+        process.stdin.close()
+        assert process.stdout.readline() == b"done\n"
+        assert process.wait(20) == 0

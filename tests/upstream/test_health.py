@@ -1,7 +1,7 @@
 """The table of health.py, row by row."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalability.upstream.health import TRANSITIONS, Health, State
@@ -52,6 +52,7 @@ def test_rise_and_fall_below_1_are_refused(rise: int, fall: int) -> None:
         Health(rise=rise, fall=fall)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.lists(st.booleans(), max_size=60))
 def test_going_out_takes_fall_failures_in_a_row_and_coming_back_rise_passes(rise: int, fall: int, results: list[bool]) -> None:
     health = Health(rise=rise, fall=fall)

@@ -93,7 +93,7 @@ def test_names_of_algorithms_lead_to_their_classes() -> None:
 
 
 @given(st.lists(st.integers(0, 256), min_size=1, max_size=12), st.integers(1, 3))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_each_server_gets_its_weight_in_turns(weights: list[int], rounds: int) -> None:
     selection = of(*(Fake(chr(97 + i), weight) for i, weight in enumerate(weights)))
     taken = Counter(picks(selection, rounds * sum(weights)))
@@ -101,7 +101,7 @@ def test_each_server_gets_its_weight_in_turns(weights: list[int], rounds: int) -
 
 
 @given(st.lists(st.integers(1, 256), min_size=2, max_size=8), st.integers(1, 600))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_server_is_ever_further_than_one_turn_from_its_share(weights: list[int], count: int) -> None:
     selection = of(*(Fake(chr(97 + i), weight) for i, weight in enumerate(weights)))
     taken = Counter(picks(selection, count))
@@ -111,7 +111,7 @@ def test_no_server_is_ever_further_than_one_turn_from_its_share(weights: list[in
 
 
 @given(st.lists(st.sets(st.integers(0, 9), min_size=1), min_size=1, max_size=20), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_only_servers_of_the_present_set_are_chosen_and_each_within_one_round(sets: list[set[int]], weighted: bool) -> None:
     servers = [Fake(str(i), 1 + i % 3 if weighted else 1) for i in range(10)]
     selection = of()
