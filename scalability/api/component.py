@@ -53,6 +53,6 @@ def component_service(
             *process_collectors(),
         ]
         admin_factory = mount(admin_app(shown, ready, admin), reactor=reactor)
-        Listener(reactor, options.admin, admin_factory, who=f"{who} admin", grace_s=1.0).setServiceParent(root)
+        Listener(reactor, options.admin, admin_factory, who=f"{who} admin", flag="--admin", grace_s=1.0).setServiceParent(root)
     Listener(reactor, options.listen, factory, who=who, grace_s=grace_s).setServiceParent(root)
     return root

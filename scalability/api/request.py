@@ -67,7 +67,7 @@ class APIRequest(server.Request):
         try:
             body = resource.render(self)
         except UnsupportedMethod as error:
-            allowed: list[bytes] = error.allowedMethods
+            allowed: Any = error.allowedMethods
             self._refuse(MethodNotAllowed(allow=tuple(sorted(name.decode("latin-1") for name in allowed))))
         except ScalelabError as error:
             self._refuse(error)
