@@ -196,5 +196,5 @@ def lab_service(reactor: Any, plan: LabPlan) -> Lab:
         from scalability.net.listen import Listener
 
         factory = mount(admin_app([LabCollector(lab.supervisor)], lab.why_not_ready), reactor=reactor)
-        Listener(reactor, plan.options.admin, factory, who="scalelab admin", grace_s=1.0).setServiceParent(lab)
+        Listener(reactor, plan.options.admin, factory, who="scalelab admin", flag="--admin", grace_s=1.0).setServiceParent(lab)
     return lab

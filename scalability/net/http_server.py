@@ -561,7 +561,8 @@ class ServerConnection(TwistedProtocol):
         self._held = b""
         transport = self.transport
         transport.unregisterProducer()
-        if self._half_closed or not hasattr(transport, "loseWriteConnection"):
+        if self._half_closed or self.scheme == b"https":
+            # TLS ends both directions at once, and reads on by itself until the client has agreed
             self._deadline.move(self.factory.body_ticks)
             transport.loseConnection()
             return

@@ -1,5 +1,6 @@
 """A listening socket as a service: loud when it cannot listen, and drained before it is gone."""
 
+import errno
 from typing import Any, Protocol, runtime_checkable
 
 from twisted.application.service import Service
@@ -23,17 +24,21 @@ class Drains(Protocol):
 class Listener(Service):
     """Accepts connections on ``address`` for ``factory``; ``who`` names the plugin in messages.
 
-    Binds in ``privilegedStartService``, before the process gives up rights. A taken port ends the
-    process with one line. Stopping closes the socket and then drains the factory, if it can.
+    Binds in ``privilegedStartService``, before the process gives up rights. An address that cannot be listened on ends the
+    process with one line that names ``flag``, the way to choose another. Port 0 takes any free one: ``address`` tells which.
+    Stopping closes the socket and then drains the factory, if it can, for at most ``grace_s`` seconds.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, address: Address, factory: IProtocolFactory, *, who: str, grace_s: float = 30.0) -> None:
+    def __init__(
+        self, reactor: Any, address: Address, factory: IProtocolFactory, *, who: str, flag: str = "--listen", grace_s: float = 30.0
+    ) -> None:
         self._reactor = reactor
         self.address = address
         self._factory = factory
         self._who = who
+        self._flag = flag
         self._grace_s = grace_s
         self._port: IListeningPort | None = None
 
@@ -56,8 +61,7 @@ class Listener(Service):
         try:
             self._port = listen_tcp(self._reactor, self.address.host, self.address.port, self._factory)
         except CannotListenError as error:
-            why = getattr(error.socketError, "strerror", None) or str(error.socketError)
-            fail(self._who, f"cannot listen on {self.address}: {why}; is it running already? --listen names another address")
+            fail(self._who, f"cannot listen on {self.address}: {_why(error)}; {self._flag} names another address")
         host: Any = self._port.getHost()
         self.address = Address(self.address.host, host.port)
 
@@ -67,3 +71,17 @@ class Listener(Service):
             await maybeDeferred(port.stopListening)
         if isinstance(self._factory, Drains):
             await self._factory.drain(self._grace_s)
+
+
+_HINTS = {
+    errno.EADDRINUSE: "is it running already?",
+    errno.EACCES: "ports below 1024 need a privilege",
+    errno.EADDRNOTAVAIL: "no interface of this machine has it",
+}
+
+
+def _why(error: CannotListenError) -> str:
+    cause = error.socketError
+    why = getattr(cause, "strerror", None) or str(cause)
+    hint = _HINTS.get(getattr(cause, "errno", 0))
+    return f"{why}; {hint}" if hint else why

@@ -264,6 +264,30 @@ async def test_a_port_accepts_no_more_than_its_factory_has_room_for() -> None:
     await port.stopListening()
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_port_that_stops_first_accepts_who_is_connected_already() -> None:
+    from twisted.internet import reactor
+
+    accepted: list[Peer] = []
+
+    def build(addr: Any) -> Peer:
+        accepted.append(Peer())
+        return accepted[-1]
+
+    factory = Factory()
+    factory.noisy = False
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    clients = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(150)]
+    await port.stopListening()
+    assert len(accepted) == 150
+    for peer in accepted:
+        peer.transport.abortConnection()
+        await peer.lost
+    for client in clients:
+        client.close()
+
+
 def test_reactors_without_descriptors_use_transports_of_their_own() -> None:
     reactor = MemoryReactorClock()
     listen_tcp(reactor, "127.0.0.1", 80, Factory())
