@@ -83,6 +83,8 @@ class InlineStore(Service):
     def startService(self) -> None:
         super().startService()
         self._connection = open_writer(self._path, self._schema)
+        # what outlives a process need not outlive a power loss here
+        self._connection.execute("PRAGMA synchronous = OFF")
 
     def stopService(self) -> None:
         super().stopService()

@@ -371,11 +371,13 @@ def test_poison_is_dead_after_three_crashes_and_takes_no_bystander_with_it(bench
 
 def test_pruning_goes_in_steps(bench: Bench) -> None:
     rows = [(f"{n}", State.SUCCEEDED) for n in range(BATCH * 3 // 2)]
+    bench.store.connection.execute("BEGIN")
     bench.store.connection.executemany(
         "INSERT INTO task (uid, kind, payload, state, attempts, max_attempts, crashes, claim_no, created_at, run_at, finished_at)"
         " VALUES (?, 'kind', '', ?, 1, 1, 0, 1, 0, 0, 0)",
         rows,
     )
+    bench.store.connection.execute("COMMIT")
     bench.crash()
     assert fired(bench.queue.prune(State.SUCCEEDED, 10.0)) == BATCH
     assert fired(bench.queue.prune(State.SUCCEEDED, 10.0)) == BATCH // 2
