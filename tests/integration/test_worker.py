@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,10 @@ def test_the_lab_s_task_takes_its_time_and_its_start_and_completion_stand_in_the
         assert task["finished_at"] - task["started_at"] >= 0.29
 
 
+def has_lines(file: Path, number: int) -> bool:
+    return file.exists() and file.read_text().count("\n") > number
+
+
 def test_every_accepted_task_finishes_although_the_worker_is_killed_again_and_again(tmp_path: Path) -> None:
     done = tmp_path / "done"
     uids: list[str] = []
@@ -112,8 +117,7 @@ def test_every_accepted_task_finishes_although_the_worker_is_killed_again_and_ag
         with start(tmp_path, tasks=True) as worker:
             port = worker.wait_listening()
             uids += [post(port, "note", file=str(done), line=str(len(uids) + n), seconds=0.02) for n in range(100)]
-            enough = len(uids) // 3
-            wait_until(lambda enough=enough: done.exists() and done.read_text().count("\n") > enough)
+            wait_until(partial(has_lines, done, len(uids) // 3))
             worker.kill(signal.SIGKILL)
             worker.wait()
     with start(tmp_path, tasks=True) as worker:
