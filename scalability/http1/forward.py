@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from scalability.errors import BadMessage
 from scalability.http1.answer import REASONS
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.head import MEMO_BYTES, Field, RequestHead, ResponseHead
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """Ends a chunked body that has no trailers."""
@@ -272,7 +272,7 @@ def end_of_chunks(trailers: tuple[Field, ...]) -> bytes:
 class RequestForwarder:
     """Forwards the requests of one client connection, remembering the field lines made for the last one.
 
-    Holds one forwarded block. Answers exactly what ``forward_request`` does; the memory applies when the head's
+    Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when the head's
     ``fields`` are the very object of the last head, as ``RequestHeadMemo`` hands them out.
     """
 
@@ -304,7 +304,8 @@ class RequestForwarder:
         if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
             return b"%b %b HTTP/1.1\r\n%b" % (head.method, head.target, self._forwarded)
         forwarded = _request_fields(head, self._peer_host, self._scheme, self._via, self._trusted, self._default_host, self._without, ())
-        if b"max-forwards" not in head.index:  # the only field whose value depends on the method
+        # Max-Forwards is the only field whose value depends on the method
+        if b"max-forwards" not in head.index and len(forwarded) <= MEMO_BYTES:
             self._fields = head.fields
             self._host = head.host
             self._minor = head.minor
@@ -315,7 +316,7 @@ class RequestForwarder:
 class ResponseForwarder:
     """Forwards the answers of one upstream connection, remembering the last: heads repeat within a second of Date.
 
-    Holds one forwarded head. Answers exactly what ``forward_response`` does.
+    Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does.
     """
 
     __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_via")
@@ -336,9 +337,10 @@ class ResponseForwarder:
         forwarded = forward_response(
             head, client_minor=client_minor, client_keep_alive=client_keep_alive, request_method=request_method, via=self._via
         )
-        self._head = head
-        self._minor = client_minor
-        self._keep_alive = client_keep_alive
-        self._head_only = head_only
-        self._forwarded = forwarded
+        if len(forwarded.head) <= MEMO_BYTES:
+            self._head = head
+            self._minor = client_minor
+            self._keep_alive = client_keep_alive
+            self._head_only = head_only
+            self._forwarded = forwarded
         return forwarded

@@ -27,6 +27,8 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]*+|\[[0-9A-Fa-f:.]{2,
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*+)(.*)", re.IGNORECASE)
 _LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Octets of a field value or start line: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""
+MEMO_BYTES: Final = 4096
+"""Larger heads are not remembered: with ten thousand connections they would hold hundreds of megabytes."""
 _MAX_METHOD_BYTES: Final = 32
 _LINE_OVERHEAD_BYTES: Final = _MAX_METHOD_BYTES + len(b"  HTTP/1.1\r\n")
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
@@ -418,7 +420,7 @@ def _chunked(fields: _Fields) -> bool:
 class RequestHeadMemo:
     """Parses the heads of one connection, remembering the last: keep-alive clients repeat their field lines.
 
-    Holds at most one head (``max_head_bytes``). Answers exactly what ``parse_request_head`` does, by
+    Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time. Answers exactly what ``parse_request_head`` does, by
     handing out the previous head again when all its bytes are the same, or its parsed fields when only the
     request line differs.
     """
@@ -433,15 +435,13 @@ class RequestHeadMemo:
         self._head: RequestHead | None = None
         self._shared: _RequestFields | None = None
 
-    def again(self, data: bytes) -> RequestHead | None:
-        """The last head, if ``data`` is exactly its bytes once more: spares a keep-alive connection the search for the head's end."""
-        return self._head if data == self._block else None
-
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
         head = self._head
         if head is not None and block == self._block:
             return head
+        if len(block) > MEMO_BYTES:
+            return parse_request_head(block, self._limits)
         method, target, minor, fields_block = _request_line(block, self._limits)
         shared = self._shared
         if shared is None or minor != self._minor or fields_block != self._fields_block:
@@ -456,7 +456,10 @@ class RequestHeadMemo:
 
 
 class ResponseHeadMemo:
-    """Parses the heads of one upstream connection; an answer head equal to the last (within one second of Date) costs a comparison."""
+    """Parses the heads of one upstream connection; an answer head equal to the last (within one second of Date) costs a comparison.
+
+    Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time.
+    """
 
     __slots__ = ("_block", "_head", "_limits")
 
@@ -470,6 +473,7 @@ class ResponseHeadMemo:
         head = self._head
         if head is None or block != self._block:
             head = parse_response_head(block, self._limits)
-            self._block = block
-            self._head = head
+            if len(block) <= MEMO_BYTES:
+                self._block = block
+                self._head = head
         return head

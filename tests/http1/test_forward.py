@@ -19,7 +19,15 @@ from scalability.http1.forward import (
     forward_response,
     forwards_left,
 )
-from scalability.http1.head import RequestHead, RequestHeadMemo, ResponseHead, ResponseHeadMemo, parse_request_head, parse_response_head
+from scalability.http1.head import (
+    MEMO_BYTES,
+    RequestHead,
+    RequestHeadMemo,
+    ResponseHead,
+    ResponseHeadMemo,
+    parse_request_head,
+    parse_response_head,
+)
 from scalability.http1.limits import Limits
 
 LIMITS = Limits()
@@ -424,3 +432,14 @@ def test_an_answer_forwarder_answers_what_forwarding_anew_does(answers: list[tup
             return forwarder.forward(memo.parse(data), minor, keep_alive, method)
 
         assert memo_or_error(remembered, block) == memo_or_error(anew, block)
+
+
+def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
+    long = b"X: " + b"y" * MEMO_BYTES
+    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab")
+    assert forwarder.forward(request(long)) == forwarder.forward(request(long)) == sent(request(long))
+    assert len(forwarder._forwarded) == 0
+    answers = ResponseForwarder(via=b"lab")
+    head = response(long)
+    assert answers.forward(head, 1, True, b"GET") == answers.forward(head, 1, True, b"GET") == answered(head)
+    assert len(answers._forwarded.head) == 0
