@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
@@ -28,6 +29,12 @@ DEADLINE_S = 60.0
 
 OWN_SELECTABLES = ("_SIGCHLDWaker", "_UnixWaker", "_SocketWaker", "_FDWaker")
 """The reactor's own; the first appears with the first child process."""
+
+
+# The same examples in every run, and no time limit for one: what fails, fails everywhere. --hypothesis-profile=explore looks further.
+hypothesis.settings.register_profile("scalelab", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("explore", derandomize=False, deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("scalelab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
