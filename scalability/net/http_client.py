@@ -37,6 +37,9 @@ from scalability.net.transport import connect_tcp
 PEEK_AFTER_IDLE_TICKS = 4
 """A connection that lay idle this long (about a second) is looked at before it is used again: its FIN may not have been read yet."""
 
+SURPLUS_S = 1.0
+"""How long idle connections beyond ``max_idle`` are kept, in seconds."""
+
 
 class AnswerReceiver(Protocol):
     """Whoever sent a request. The calls come in this order, and none after one with ``ended`` true or ``answer_failed``."""
@@ -301,9 +304,10 @@ class ClientConnection(TwistedProtocol):
 class ConnectionPool:
     """Connections to one server: idle ones to reuse, last in first out, so that a quiet time closes those that are too many.
 
-    ``idle_s`` stays below the five seconds after which many servers (Node's) close theirs. A connection is closed after
-    ``max_requests``. ``answer_s`` is the wait for an answer's first byte, and for each next one, unless a request says otherwise.
-    Host names are resolved anew for each connection. ``wheel`` must be running: it is the only clock of all deadlines here.
+    ``idle_s`` stays below the five seconds after which many servers (Node's) close theirs; beyond ``max_idle`` connections are kept
+    for a second only. A connection is closed after ``max_requests``. ``answer_s`` is the wait for an answer's first byte, and for
+    each next one, unless a request says otherwise. Host names are resolved anew for each connection. ``wheel`` must be
+    running: it is the only clock of all deadlines here.
     """
 
     def __init__(
@@ -325,6 +329,7 @@ class ConnectionPool:
         self.connect_timeout_s = connect_timeout_s
         self.answer_ticks = wheel.ticks(answer_s)
         self._idle_ticks = wheel.ticks(idle_s)
+        self._surplus_ticks = wheel.ticks(min(SURPLUS_S, idle_s))
         self._reactor = reactor
         self._max_idle = max_idle
         self._max_requests = max_requests
@@ -369,10 +374,9 @@ class ConnectionPool:
         if self.closed or connection.requests >= self._max_requests:
             connection.close()
             return
-        if len(self._idle) >= self._max_idle:
-            self._idle.popleft().close()
         connection.idle_since_tick = self.wheel.turned_to
-        deadline.move(self._idle_ticks)
+        # Turns on many servers are uneven from moment to moment: closing the surplus at once would mean to open it again at once
+        deadline.move(self._idle_ticks if len(self._idle) < self._max_idle else self._surplus_ticks)
         self._idle.append(connection)
 
     def forget(self, connection: ClientConnection) -> None:

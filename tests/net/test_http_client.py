@@ -261,15 +261,24 @@ def test_a_connection_that_lay_idle_for_a_second_is_looked_at_before_it_is_used(
     assert transport.ended == "closed"
 
 
-def test_the_connection_used_last_is_reused_first_and_at_most_max_idle_are_kept() -> None:
-    client = Client(max_idle=2)
+def test_the_connection_used_last_is_reused_first() -> None:
+    client = Client()
     asked = [client.ask() for _ in range(3)]
     for _, transport in asked:
         transport.deliver(OK)
-    assert client.pool.idle_connections == 2
-    assert asked[0][1].ended == "closed"
     assert client.pool.take() is asked[2][0].connection
     assert client.pool.take() is asked[1][0].connection
+
+
+def test_more_than_max_idle_connections_are_kept_for_a_second_only() -> None:
+    client = Client(max_idle=2)
+    for _, transport in [client.ask() for _ in range(5)]:
+        transport.deliver(OK)
+    assert client.pool.idle_connections == 5
+    client.pass_time(1.5)
+    assert client.pool.idle_connections == 2
+    client.pass_time(4)
+    assert client.pool.idle_connections == 0
 
 
 def test_a_connection_is_closed_after_max_requests() -> None:
