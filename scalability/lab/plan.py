@@ -90,13 +90,19 @@ class LabPlan:
 
 
 class Planner:
-    """Reads the tables of ``file`` and the environment, and works out who listens where. Raises ConfigError."""
+    """Reads the tables of ``file`` and the environment, and works out who listens where. Raises ConfigError.
 
-    def __init__(self, options: LabOptions, *, environ: Mapping[str, str], file: Path | None) -> None:
+    ``check_only``: nothing will be started, so that the servers' own checks may do what a start leaves to the children
+    (import a user's task modules).
+    """
+
+    def __init__(self, options: LabOptions, *, environ: Mapping[str, str], file: Path | None, check_only: bool = False) -> None:
+        self._check_only = check_only
         self._options = options
         self._environ = environ
         self._file = file.absolute() if file is not None else None
-        self._tables: dict[str, Any] = tomllib.loads(file.read_text()) if file is not None else {}
+        tables = tomllib.loads(file.read_text()) if file is not None else {}
+        self._tables = {name: table for name, table in tables.items() if isinstance(table, dict)}  # load says what is wrong with others
 
     def plan(self) -> LabPlan:
         """The whole lab, checked: no two listeners on one address, every table sound."""
@@ -132,6 +138,7 @@ class Planner:
             admin = _moved(Address("127.0.0.1", options.listen.port), ADMIN_OFFSET, component, "admin")
             flags = {**flags, "admin": str(admin)}
             options = self._load(line.options_class, flags)
+        line["check-config"] = self._check_only
         line.check(options)
         listed = [(key.replace("_", "-"), str(v)) for key, value in flags.items() for v in (value if isinstance(value, list) else [value])]
         return ChildPlan(name, component, line.plugin, options, tuple(listed), self._file)

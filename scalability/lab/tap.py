@@ -22,7 +22,7 @@ class Options(_CommandLine):
     def check(self, config: LabOptions) -> None:
         """Work out the whole lab, so that a mistake in any table is found before anything starts."""
         file = Path(self["config"]) if self["config"] else None
-        self.plan = Planner(config, environ=os.environ, file=file).plan()
+        self.plan = Planner(config, environ=os.environ, file=file, check_only=bool(self["check-config"])).plan()
 
     def print_config(self) -> None:
         sys.stdout.write(self.plan.render() + "\n")
