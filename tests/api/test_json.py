@@ -92,11 +92,11 @@ def test_any_json_value_comes_back_as_it_was(asking: Asking, value: Any) -> None
         (b'{"task": "\xff"}', "not UTF-8 (byte 10)"),
         (b'\xff\xfe{\x00"\x00', "not UTF-8 (byte 0)"),
         (b'{"task": "\xed\xa0\x80"}', "not UTF-8 (byte 10)"),
-        (b'{"task": ' + b"[" * 100_000, "Expected str, got array"),
         (b'{"task": 5}', "Expected str, got int - at $.task"),
         (b"{}", "missing required field task"),
         (b'{"task": "a", "tsak": 1}', "unknown field tsak"),
         (b"[]", "Expected object, got array"),
+        (b'{"task": [1]}', "Expected str, got array"),
     ],
 )
 def test_a_body_that_is_not_what_is_wanted_is_400_and_says_where(asking: Asking, body: bytes, why: str) -> None:
