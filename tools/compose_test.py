@@ -39,11 +39,11 @@ SERVICES = {"lb": 8000, "gateway": 5000, "microservice": 5001, "database": 5002,
 T = TypeVar("T")
 
 
-class NotHere(Exception):  # noqa: N818 - no error: a fact about the machine
+class NotHere(Exception):
     """Docker cannot run on this machine; the text says why."""
 
 
-class Broken(Exception):  # noqa: N818
+class Broken(Exception):
     """Something of the lab does not hold."""
 
 
