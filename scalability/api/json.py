@@ -41,15 +41,32 @@ def read_json(request: IRequest, wanted: type[T]) -> T:
         return msgspec.json.decode(body, type=wanted)
     except UnicodeDecodeError as error:
         raise BadJSON(f"the body is not UTF-8 (byte {error.start})") from error
-    except msgspec.ValidationError as error:
-        raise BadJSON(f"the body is JSON, but not what is wanted here: {error}".replace("`", "")) from error
     except msgspec.DecodeError as error:
-        why = str(error).removeprefix("JSON is malformed: ")
-        if "(byte " not in why:
-            why = f"it ends too early (byte {len(body)})"
-        raise BadJSON(f"the body is not JSON: {why}") from error
+        raise BadJSON(_why(body, error)) from error
     except RecursionError as error:
         raise BadJSON("the body is JSON nested too deeply") from error
+
+
+def _why(body: bytes, error: msgspec.DecodeError) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        syntax = _syntax_error(body)
+        if syntax is None:
+            return f"the body is JSON, but not what is wanted here: {error}".replace("`", "")
+        error = syntax  # behind the wrong member, but the one to mend first
+    why = str(error).removeprefix("JSON is malformed: ")
+    if "(byte " not in why:
+        why = f"it ends too early (byte {len(body)})"
+    return f"the body is not JSON: {why}"
+
+
+def _syntax_error(body: bytes) -> msgspec.DecodeError | None:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return error
+    except RecursionError:
+        pass
+    return None
 
 
 def json_answer(request: IRequest, body: Any, *, status: int = 200, fields: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
