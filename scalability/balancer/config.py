@@ -67,7 +67,9 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         float,
         Meta(ge=0.05, le=3600),
         Flag(
-            "Seconds between two checks of a server, and the time it has to answer one; 3 failed ones take it out, 2 passed ones back.", "S"
+            "Seconds between two checks of a healthy server, and the time it has to answer one; a quarter of it between two of one that is "
+            "not healthy. 3 failed checks take a server out, 2 passed ones back.",
+            "S",
         ),
     ] = 2.0
     access_log: Annotated[

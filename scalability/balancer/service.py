@@ -50,7 +50,7 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     def client(address: Address) -> ServiceClient:
         return ServiceClient(reactor, address, wheel, timeout_s=2 * options.health_interval_s, max_in_flight=4)
 
-    upstream = Upstream(ALGORITHMS[options.algorithm.name](), pool)
+    upstream = Upstream(ALGORITHMS[options.algorithm.name], pool)
     checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)
     name_static(upstream, options.backend)
     resolver = NameResolver(reactor, server=options.resolver)

@@ -6,7 +6,7 @@ WAITING     UP                       WAITING                    no
 UP          UP                       FALLING (fall 1: DOWN)     yes
 FALLING     UP                       FALLING, the fall-th: DOWN yes
 DOWN        RISING (rise 1: UP)      DOWN                       no
-RISING      RISING, the rise-th: UP  DOWN                       no
+RISING      RISING, the rise-th: UP  DOWN                       while there is no other
 
 A configured server starts as UNCHECKED, so that a balancer that has just started serves at once; like HAProxy's, it
 is one failed check away from being out. A server that discovery adds later starts as WAITING. Either has never been

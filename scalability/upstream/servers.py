@@ -125,13 +125,14 @@ class Upstream(Service):
 
     def __init__(
         self,
-        selection: Selection[Server],
+        selection: Callable[[], Selection[Server]],
         pool: Callable[[Address], ConnectionPool],
         *,
         rise: int = 2,
         fall: int = 3,
     ) -> None:
-        self._selection = selection
+        self._selection = selection()
+        self._rising = selection()
         self._make_pool = pool
         self._rise = rise
         self._fall = fall
@@ -153,8 +154,11 @@ class Upstream(Service):
         return self._leaving.values()
 
     def choose(self, tried: Container[Server] = ()) -> Server:
-        """The server for the next request, none of ``tried``. Raises NoServer when none is left that takes traffic."""
-        server = self._selection.choose(tried)
+        """The server for the next request, none of ``tried``. Raises NoServer when none is left that takes traffic.
+
+        While there is no other, that is also one on its way up: its last check passed, which is more than can be said of the rest.
+        """
+        server = self._selection.choose(tried) or self._rising.choose(tried)
         if server is None:
             raise NoServer
         return server
@@ -206,7 +210,7 @@ class Upstream(Service):
         elif before.usable and not after.usable:
             server.counts.went_down += 1
             self.log.warn("server {server} is down: {why}", server=server.name, why=why)
-        if before.usable is not after.usable:
+        if before.usable is not after.usable or State.RISING in (before, after):
             self._refresh()
 
     def settled(self, server: Server) -> None:
@@ -246,3 +250,4 @@ class Upstream(Service):
 
     def _refresh(self) -> None:
         self._selection.replace([server for server in self if server.health.state.usable])
+        self._rising.replace([server for server in self if server.health.state is State.RISING])

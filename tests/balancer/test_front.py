@@ -31,7 +31,7 @@ class Forwarded:
 
 class Asked:
     def __init__(self, *servers: str) -> None:
-        self.upstream = Upstream(RoundRobin(), lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("configuration", [ServerSpec.parse(text) for text in servers], trusted=True)
         self.proxy = Forwarded()
         network = MemoryNetwork()

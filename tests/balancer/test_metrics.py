@@ -39,7 +39,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 class Scene:
     def __init__(self) -> None:
         self.metrics = MetricSet()
-        self.upstream = Upstream(RoundRobin(), lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("c", [ServerSpec.parse("127.0.0.1:1001,weight=3")], trusted=True)
         self.proxy = Held()
         self.network = MemoryNetwork()

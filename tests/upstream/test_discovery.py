@@ -19,7 +19,7 @@ class FakePool:
 
 
 def new_upstream() -> Upstream:
-    return Upstream(RoundRobin(), lambda _: cast(ConnectionPool, FakePool()))
+    return Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
 
 
 Result = tuple[str, ...] | Exception | None

@@ -60,7 +60,7 @@ class HealthChecksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clients: dict[Address, FakeClient] = {}
-        self.upstream = Upstream(RoundRobin(), lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("configuration", [ServerSpec.parse("127.0.0.1:1001")], trusted=True)
         self.checks = HealthChecks(self.clock, self.upstream, self.client, interval_s=2.0, path="/health")
         self.checks.startService()
@@ -81,10 +81,45 @@ class HealthChecksTests(SynchronousTestCase):
     def test_the_first_check_is_made_at_once_and_the_next_each_interval(self) -> None:
         assert self.first.asked == [(b"GET", b"/health", FIELDS)]
         self.first.answer(200)
-        self.clock.advance(1.9)
-        assert len(self.first.asked) == 1
-        self.clock.advance(0.1)
+        for _ in range(3):
+            self.clock.advance(0.5)
+            assert len(self.first.asked) == 1
+        self.clock.advance(0.5)
         assert len(self.first.asked) == 2
+
+    def test_a_server_that_is_not_up_is_checked_four_times_as_often(self) -> None:
+        self.first.answer(500)
+        for count in range(2, 6):
+            self.clock.advance(0.5)
+            assert len(self.first.asked) == count
+            self.first.answer(500)
+        self.clock.advance(0.5)
+        self.first.answer(200)
+        for _ in range(3):
+            self.clock.advance(0.5)
+        assert len(self.first.asked) == 6, "it is up now"
+        self.clock.advance(0.5)
+        assert len(self.first.asked) == 7
+        self.first.answer(500)
+        self.clock.advance(0.5)
+        assert len(self.first.asked) == 8, "its last check failed"
+
+    def test_a_slow_answer_has_the_whole_interval_even_when_checks_come_faster(self) -> None:
+        self.first.answer(500)
+        self.clock.advance(0.5)
+        for _ in range(3):
+            self.clock.advance(0.5)
+        assert len(self.first.asked) == 2
+        self.first.answer(200)
+        assert self.server.health.state is State.UP
+
+    def test_ticks_that_come_late_leave_no_check_out(self) -> None:
+        self.first.answer(200)
+        for _ in range(40):
+            self.clock.advance(0.51)
+            if not self.first.waiting.called:
+                self.first.answer(200)
+        assert 10 <= len(self.first.asked) <= 12
 
     def test_statuses_from_200_to_399_pass(self) -> None:
         for status in (200, 204, 302, 399):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.names import dns
 from twisted.names.error import DomainError
 from twisted.names.server import DNSServerFactory
@@ -52,6 +53,16 @@ class Server(DNSServerFactory):
         self.sendReply(protocol, self._responseFromMessage(message=message, rCode=self.zone.code), address)
 
 
+async def listening(reactor: Any, protocol: dns.DNSDatagramProtocol, factory: Server) -> tuple[Any, Any]:
+    """A port that is free for UDP and for TCP."""
+    while True:
+        udp = reactor.listenUDP(0, protocol, interface="127.0.0.1")
+        try:
+            return udp, reactor.listenTCP(udp.getHost().port, factory, interface="127.0.0.1")
+        except CannotListenError:
+            await maybeDeferred(udp.stopListening)
+
+
 @asynccontextmanager
 async def name_server(zone: Zone) -> AsyncIterator[NameResolver]:
     from twisted.internet import reactor
@@ -59,9 +70,8 @@ async def name_server(zone: Zone) -> AsyncIterator[NameResolver]:
     factory = Server(zone)
     protocol = dns.DNSDatagramProtocol(factory)
     protocol.noisy = False
-    udp = reactor.listenUDP(0, protocol, interface="127.0.0.1")  # type: ignore[attr-defined]
+    udp, tcp = await listening(reactor, protocol, factory)
     port = udp.getHost().port
-    tcp = reactor.listenTCP(port, factory, interface="127.0.0.1")
     try:
         yield NameResolver(reactor, server=Address("127.0.0.1", port))
     finally:

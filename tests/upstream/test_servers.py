@@ -37,7 +37,7 @@ def specs(*texts: str) -> list[ServerSpec]:
 
 
 def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
-    upstream = Upstream(RoundRobin(), lambda address: cast(ConnectionPool, FakePool(address)))
+    upstream = Upstream(RoundRobin, lambda address: cast(ConnectionPool, FakePool(address)))
     upstream.name_servers("configuration", specs(*texts), trusted=trusted)
     return upstream
 
@@ -84,6 +84,28 @@ def test_a_server_that_is_down_is_not_chosen_and_is_again_when_it_is_up() -> Non
     assert a.counts.went_down == 1
     upstream.judge(a, True, "200")
     assert set(chosen(upstream, 2)) == {A, B}
+
+
+def test_a_server_on_its_way_up_takes_traffic_while_there_is_no_other() -> None:
+    upstream = upstream_of(A, B)
+    a, b = upstream
+    for server in (a, b):
+        upstream.judge(server, True, "200")
+        for _ in range(3):
+            upstream.judge(server, False, "500")
+    with pytest.raises(NoServer):
+        upstream.choose()
+    upstream.judge(a, True, "200")
+    assert a.health.state is State.RISING
+    assert chosen(upstream, 2) == [A, A]
+    assert upstream.not_ready() is not None
+    upstream.judge(b, True, "200")
+    upstream.judge(b, True, "200")
+    assert chosen(upstream, 2) == [B, B]
+    assert upstream.choose({b}) is a
+    upstream.judge(a, False, "500")
+    with pytest.raises(NoServer):
+        upstream.choose({b})
 
 
 def test_ready_means_that_a_check_has_passed() -> None:
