@@ -95,6 +95,7 @@ def test_any_json_value_comes_back_as_it_was(asking: Asking, value: Any) -> None
         (b'{"task": 5}', "Expected str, got int - at $.task"),
         (b"{}", "missing required field task"),
         (b'{"task": "a", "tsak": 1}', "unknown field tsak"),
+        (b'{"task": "a", "tsak": 1', "it ends too early (byte 23)"),
         (b"[]", "Expected object, got array"),
         (b'{"task": [1]}', "Expected str, got array"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, capturedLogs
 
 from scalability.errors import ConfigError
 from scalability.gateway.config import CacheURL, GatewayOptions
@@ -38,3 +39,11 @@ def test_a_cache_in_memory_is_no_dependency_and_is_swept() -> None:
 def test_a_secret_that_is_gone_since_the_check_is_an_error_that_names_the_flag(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--jwt-secret-file"):
         parts(GatewayOptions(jwt_secret_file=str(tmp_path / "none")))
+
+
+def test_a_short_secret_is_taken_with_a_warning(tmp_path: Path) -> None:
+    (file := tmp_path / "secret").write_text("secret")
+    with capturedLogs() as events:
+        parts(GatewayOptions(jwt_secret_file=str(file)))
+    (event,) = [event for event in events if event.get("wanted") == 32]
+    assert (event["length"], event["log_level"]) == (6, LogLevel.warn)
