@@ -82,8 +82,8 @@ def command_line(plugin: str, options_class: type[T], summary: str) -> type[Comm
         "options_class": options_class,
         "longdesc": f"{summary} Every value can also stand in a TOML file, table [{options_class.component}], or in the environment "
         f"as SCALELAB_{options_class.component.upper()}_<NAME>; a flag wins over the environment, that over the file.",
-        "optParameters": [["config", None, None, "TOML file to read; a table per component"]],
-        "optFlags": [["check-config", None, "print the effective configuration and exit"]],
+        "optParameters": [["config", None, None, "TOML file to read, with a table for each component."]],
+        "optFlags": [["check-config", None, "Print the effective configuration and exit: 0, or 1 with one line that names the bad key."]],
     }
     for field in fields_of(options_class):
         if field.flag.flag:
@@ -111,11 +111,17 @@ def _option(field: Field) -> Callable[..., None]:
 
 
 def _default(field: Field) -> str:
+    """``(S, default 2.0)``: the form of the value, and what holds without the flag."""
     value = field.default
+    words = [field.flag.metavar] if field.flag.metavar else []
     if field.repeatable:
-        shown = " ".join(str(v) for v in value) if isinstance(value, tuple) else ""
-        return f"(repeatable; default {shown})" if shown else "(repeatable)"
-    return "(default off)" if value is None else f"(default {value})"
+        words.append("repeatable")
+        value = " ".join(map(str, value))
+    if value is None:
+        value = "off"
+    if value != "" or not field.repeatable:
+        words.append(f"default {value}")
+    return f"({', '.join(words)})"
 
 
 __all__ = ["COMPONENTS", "CommandLine", "command_line", "dump", "fail"]

@@ -33,7 +33,7 @@ class WorkerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fie
     simulate_time_s: Annotated[
         float,
         Meta(ge=0, le=3600),
-        Flag("Seconds that a simulated task takes, where no --tasks is given.", "S"),
+        Flag("Seconds that a simulated task takes, where there is no module of tasks.", "S"),
     ] = 5.0
     timeout_s: Annotated[
         float,

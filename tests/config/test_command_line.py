@@ -132,10 +132,11 @@ def test_help_explains_every_flag_with_its_default() -> None:
     for flag in ("--listen=", "--admin=", "--ttl=", "--max-bytes=", "--peer=", "--tag=", "--verbose", "--config=", "--check-config"):
         assert flag in words
     assert "--hidden" not in words
-    assert "Seconds that an entry lives. (default 30.0)" in words
-    assert "Another server. (repeatable; default a:1 b:2)" in words
-    assert "A word. (repeatable)" in words
-    assert "this component's admin calls. (default off)" in words
+    assert "Seconds that an entry lives. (S, default 30.0)" in words
+    assert "Another server. (HOST:PORT, repeatable, default a:1 b:2)" in words
+    assert "Bytes in all. (N, default 10)" in words
+    assert "A word. (WORD, repeatable)" in words
+    assert "this component's admin calls. (HOST:PORT, default off)" in words
     assert "Example server: an example." in words
     assert "SCALELAB_CACHE_<NAME>" in words
 
