@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from scalability.config import fail
 from scalability.errors import StoreError
-from scalability.lifecycle import Deadline, DeadlineWheel
+from scalability.lifecycle import Deadline, DeadlineWheel, Ticker
 from scalability.lifecycle.threads import Threads
 from scalability.sql.group import Outcome, commit_group, converted
 from scalability.sql.schema import Schema, migrate
@@ -38,6 +38,8 @@ GROUP = 1_000
 READERS = 2
 DEADLINE_S = 10.0
 """How long an operation or a query may take, waiting included, before its caller is told that the store does not answer."""
+PROBE_S = 1.0
+"""How often a store that refuses is tried again when nobody else tries it: else it would never be found to work again."""
 JOURNAL_BYTES = 64 << 20
 """What the WAL file is cut back to after a burst."""
 
@@ -135,6 +137,7 @@ class SQLiteStore(Service):
         self._group = group
         self._deadline_s = deadline_s
         self._wheel = DeadlineWheel(reactor, tick_s=0.5)
+        self._prober = Ticker(reactor, PROBE_S, self._probe, now=False)
         self._readers = Threads(reactor, readers, name=f"{schema.name} reader", limit=backlog)
         self._spare: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._open_readers: list[sqlite3.Connection] = []
@@ -166,6 +169,7 @@ class SQLiteStore(Service):
         super().startService()
         self._wheel.startService()
         self._readers.startService()
+        self._prober.startService()
         self._closing = False
         Thread(target=self._write_loop, args=(self._connection,), name=f"{self._schema.name} writer", daemon=True).start()
 
@@ -174,6 +178,13 @@ class SQLiteStore(Service):
             return defer.succeed(None)
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
+
+    def _probe(self) -> Deferred[object] | None:
+        """Write something, when the store has refused what was written last."""
+        if self.failing is None:
+            return None
+        rewrite = f"PRAGMA user_version = {self._schema.version:d}"
+        return self.write(lambda session: session.execute(rewrite).rowcount).addErrback(lambda failure: failure.trap(StoreError))
 
     def write(self, operation: Callable[[Session], T], *, committed: Callable[[T], None] | None = None) -> Deferred[T]:
         if not self.running:
@@ -255,6 +266,7 @@ class SQLiteStore(Service):
             self._lock = -1
 
     async def _stop(self) -> None:
+        await self._prober.stopService()
         await self._readers.stopService()
         closed: Deferred[None] = Deferred()
         self._closed = closed

@@ -1,7 +1,9 @@
 """The database service as a real process."""
 
+import resource
 import signal
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,6 +61,25 @@ def test_a_key_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         answer = http.get(port, "/db/%FF")
         assert (answer.status, answer.json()["error"]) == (400, "bad_request")
         assert "Traceback" not in database.output
+
+
+def test_a_full_disk_is_503_for_writers_and_heals_by_itself(tmp_path: Path) -> None:
+    with start(tmp_path, "--admin", "127.0.0.1:0") as database:
+        port, admin = database.wait_listening(), database.wait_admin()
+        assert http.put(port, "/db/k", json=1).status == 201
+        _, hard = resource.prlimit(database.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(database.pid, resource.RLIMIT_FSIZE, (4096, hard))
+        answer = http.put(port, "/db/k", json=2)
+        assert (answer.status, answer.json()["error"], answer.headers["retry-after"]) == (503, "store_unavailable", "1")
+        assert http.get(port, "/db/k").json() == 1
+        assert http.get(admin, "/readyz").status == 503
+        resource.prlimit(database.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        # nobody writes meanwhile
+        deadline = time.monotonic() + 10
+        while http.get(admin, "/readyz").status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert http.put(port, "/db/k", json=2).status == 200
 
 
 def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_nothing(tmp_path: Path) -> None:

@@ -178,6 +178,20 @@ def test_a_full_disk_is_a_store_error_and_the_store_recovers(clock: ThreadedCloc
     clock.wait(store.write(insert("x" * 1_000_000)))
 
 
+def test_a_store_that_refuses_is_tried_again_until_it_works(clock: ThreadedClock, store: SQLiteStore) -> None:
+    clock.wait(store.write(lambda session: session.execute("PRAGMA max_page_count = 1").fetchall()))
+    with pytest.raises(StoreError):
+        clock.wait(store.write(insert("x" * 1_000_000)))
+    assert store.failing is not None
+    clock.advance(1.0)  # the probe needs no further page
+    clock.run_handed()
+    assert store.failing is None
+    commits = store.counters.commits
+    clock.advance(5.0)
+    assert store.backlog == 0
+    assert store.counters.commits == commits
+
+
 def test_a_commit_survives_a_power_loss(store: SQLiteStore, clock: ThreadedClock) -> None:
     pragmas = clock.wait(
         store.write(
