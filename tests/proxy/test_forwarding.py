@@ -26,7 +26,7 @@ class Proxy:
         self.network = MemoryNetwork()
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin(), self.pool, fall=1000)
+        self.upstream = Upstream(RoundRobin, self.pool, fall=1000)
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
         self.application = ProxyApplication(self.upstream, via=b"lb", **more)
         self.ended: list[tuple[int, str, str]] = []
