@@ -73,8 +73,8 @@ def test_a_long_task_is_queued_and_followed_to_its_end(lab: Lab, http: HTTPClien
     seen = http.get(lab.port("lb"), location)
     assert seen.status == 200
     deadline = time.monotonic() + 15
-    while (state := http.get(lab.port("lb"), location).json()["state"]) != "succeeded":
-        assert state in ("available", "leased"), state
+    while (state := http.get(lab.port("lb"), location).json()["status"]) != "succeeded":
+        assert state in ("queued", "running"), state
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(re.findall(rf"worker.*{queued.json()['task_id']}", lab.process.output)) >= 2, "start and completion stand in the log"
