@@ -13,6 +13,7 @@ from scalability.api.admin import Readiness, admin_app
 from scalability.api.mount import mount
 from scalability.config import ServerOptions
 from scalability.lifecycle import OrderedService, ParentWatch
+from scalability.lifecycle.open_files import raise_open_files
 from scalability.lifecycle.parent import wanted
 from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet, process_collectors
@@ -37,6 +38,7 @@ def component_service(
     ``options.admin`` where that is set. ``/metrics`` shows ``collectors``, what ``mount`` counted for ``factory``, and
     the process. ``who`` is the plugin's name, for messages. ``grace_s`` is how long requests in flight may take at the end.
     """
+    raise_open_files()
     root = OrderedService()
     if wanted(os.environ):
         ParentWatch(reactor, reactor).setServiceParent(root)

@@ -18,11 +18,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scalability.config import Address
-from scalability.errors import ScalelabError
+from scalability.errors import ConnectError, ScalelabError
 from scalability.lifecycle import Ticker
 from scalability.net.service_client import Answer, ServiceClient
 from scalability.upstream.health import State
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.servers import Server, Upstream, is_ours
 
 HASTE = 4
 FIELDS = ((b"user-agent", b"scalelab-health-check"), (b"connection", b"close"))
@@ -93,7 +93,9 @@ class Prober(Ticker):
             # given up by us; whoever did it has said what it means
             return
         self._check = None
-        if isinstance(failure.value, ScalelabError):
+        if isinstance(failure.value, ConnectError) and is_ours(failure.value):
+            self.log.warn("the check of {server} could not be made: {why}", server=self._server.name, why=str(failure.value.__cause__))
+        elif isinstance(failure.value, ScalelabError):
             self._check_failed(f"the check failed: {failure.value.code}")
         else:
             self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)

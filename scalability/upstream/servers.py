@@ -6,15 +6,18 @@ with the last of them.
 
 **A connection that cannot be made counts as one failed check** (HAProxy's ``observe layer4`` with ``on-error fail-check``
 and ``error-limit 1``): nothing listens there, the request goes to another server at once, and after ``fall`` such
-failures in a row the dead server costs no further attempt, long before the next checks are due. Requests that
+failures in a row the dead server costs no further attempt, long before the next checks are due. What fails for want of our own
+means (open files, local ports) says nothing about the server and counts for nothing, in a check neither. Requests that
 fail later (no answer, a broken one, a slow one) are counted and leave health alone: checks decide there.
 """
 
+import errno
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 from twisted.application.service import Service
+from twisted.internet.error import ConnectBindError
 from twisted.logger import Logger
 
 from scalability.config import Address
@@ -64,6 +67,15 @@ class Counts:
     went_down: int = 0
 
 
+OWN_MEANS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE))
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether a connection could not be made for want of our own means: files, memory, local ports."""
+    cause = error.__cause__
+    return isinstance(cause, ConnectBindError) or getattr(cause, "osError", None) in OWN_MEANS
+
+
 class Server:
     """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
 
@@ -104,7 +116,7 @@ class Server:
         """That request ended otherwise. A connection that could not be made counts as a failed check."""
         self.active -= 1
         self.failures[error.code] = self.failures.get(error.code, 0) + 1
-        if isinstance(error, ConnectError | ConnectTimeout):
+        if isinstance(error, ConnectError | ConnectTimeout) and not is_ours(error):
             self._upstream.judge(self, False, "a request could not connect")
         if self.removed:
             self._upstream.settled(self)

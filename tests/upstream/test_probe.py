@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectBindError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -166,6 +167,15 @@ class HealthChecksTests(SynchronousTestCase):
         self.clock.advance(2)
         self.first.answer(200)
         assert self.server.counts.checks_passed == 1
+
+    def test_a_check_that_could_not_be_made_for_want_of_files_is_no_result(self) -> None:
+        error = ConnectError()
+        error.__cause__ = ConnectBindError(24, "Too many open files")
+        self.first.waiting.errback(error)
+        assert (self.server.counts.checks_failed, self.server.health.state) == (0, State.UNCHECKED)
+        self.clock.advance(2)
+        self.first.answer(200)
+        assert self.server.health.state is State.UP
 
     def test_an_error_of_ours_is_logged_counts_as_failed_and_does_not_end_the_loop(self) -> None:
         self.first.waiting.errback(ZeroDivisionError())

@@ -1,8 +1,11 @@
 """Servers come, go, are judged and chosen."""
 
+import errno
 from typing import Any, cast
 
 import pytest
+from twisted.internet.error import ConnectBindError
+from twisted.internet.error import ConnectError as TwistedConnectError
 
 from scalability.config import Address
 from scalability.errors import ClientGone, ConnectError, ConnectTimeout, NoAnswer, NoServer, ScalelabError
@@ -148,6 +151,19 @@ def test_connections_that_cannot_be_made_count_as_failed_checks(error: ScalelabE
         assert a.failures == {error.code: failures}
     assert a.health.state is State.DOWN
     assert chosen(upstream, 2) == [B, B]
+
+
+@pytest.mark.parametrize("cause", [ConnectBindError(24, "Too many open files"), TwistedConnectError(errno.EADDRNOTAVAIL, "x")])
+def test_running_out_of_our_own_files_or_ports_says_nothing_about_a_server(cause: Exception) -> None:
+    upstream = upstream_of(A)
+    a = server_of(upstream, A)
+    for _ in range(5):
+        error = ConnectError()
+        error.__cause__ = cause
+        a.started()
+        a.failed(error)
+    assert a.health.state is State.UNCHECKED
+    assert a.failures == {"connect_failed": 5}
 
 
 @pytest.mark.parametrize("error", [NoAnswer(), ClientGone()])
