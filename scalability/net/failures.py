@@ -2,7 +2,7 @@
 
 import msgspec
 
-from scalability.errors import MethodNotAllowed, ScalelabError
+from scalability.errors import ScalelabError
 from scalability.http1.answer import simple_answer
 from scalability.http1.head import Field
 
@@ -19,7 +19,7 @@ def error_fields(error: ScalelabError) -> list[Field]:
     fields = [(b"Cache-Control", b"no-store")]
     if error.retry_after_s is not None:
         fields.append((b"Retry-After", b"%d" % error.retry_after_s))
-    if isinstance(error, MethodNotAllowed) and error.allow:
+    if error.allow:
         fields.append((b"Allow", ", ".join(error.allow).encode()))
     return fields
 

@@ -86,43 +86,34 @@ class Exchange:
     When the client is lost, what is still written is dropped.
     """
 
-    __slots__ = (
-        "_connection",
-        "began_s",
-        "begun",
-        "body",
-        "body_complete",
-        "head",
-        "peer_host",
-        "receiver",
-        "sent_bytes",
-        "served_by",
-        "status",
-        "trailers",
-        "trouble",
-    )
+    # Defaults stand in the class: an instance sets what differs, which is three attributes for most requests.
+    body = b""
+    """The part of the request's body that came along with the head; the rest goes to ``receiver``."""
+    body_complete = True
+    """Whether all of the body has arrived (been given out)."""
+    trailers: tuple[Field, ...] = ()
+    """The trailer section of a chunked body, once complete."""
+    receiver: Receiver | None = None
+    begun = False
+    """Whether the answer has."""
+    status = 0
+    """Of the answer, once begun."""
+    sent_bytes = 0
+    """Of the answer, head and framing included."""
+    served_by = ""
+    """The name of the server behind us that answered, for the access log."""
+    trouble = ""
+    """The code of the error that this exchange ended with, for the access log."""
 
     def __init__(self, connection: "ServerConnection", head: RequestHead, began_s: float) -> None:
         self._connection = connection
         self.head = head
-        self.peer_host = connection.peer_host
-        self.body = b""
-        """The part of the request's body that came along with the head; the rest goes to ``receiver``."""
-        self.body_complete = True
-        """Whether all of the body has arrived (been given out)."""
-        self.trailers: tuple[Field, ...] = ()
-        """The trailer section of a chunked body, once complete."""
-        self.receiver: Receiver | None = None
-        self.begun = False
-        self.status = 0
-        """Of the answer, once begun."""
         self.began_s = began_s
-        self.sent_bytes = 0
-        """Of the answer, head and framing included."""
-        self.served_by = ""
-        """The name of the server behind us that answered, for the access log."""
-        self.trouble = ""
-        """The code of the error that this exchange ended with, for the access log."""
+
+    @property
+    def peer_host(self) -> bytes:
+        """The client's address, as text."""
+        return self._connection.peer_host
 
     @property
     def scheme(self) -> bytes:
@@ -169,10 +160,16 @@ class Exchange:
 
     def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
         """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer."""
-        self._start(status, keep_alive)
+        if self.begun:
+            raise RuntimeError("this exchange is answered already")
+        self.begun = True
+        self.status = status
         self.sent_bytes = len(block)
-        self._connection.send(self, block)
-        self._connection.exchange_ended(self)
+        connection = self._connection
+        if not keep_alive:
+            connection.close_after_answer()
+        connection.send(self, block)
+        connection.exchange_ended(self)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
@@ -411,12 +408,11 @@ class ServerConnection(TwistedProtocol):
                         exchange.body_complete = False
                         self._reader = reader
                         self._deadline.move(factory.body_ticks)
-                    else:
+                    elif reader.trailers:
                         exchange.trailers = reader.trailers
-                        self._deadline.stop()
                 else:
                     data = data[end:]
-                    self._deadline.stop()
+                # without a body to come no deadline is needed, and none is stopped: _expired knows
                 self._held = data
                 self._exchange = exchange
                 factory.counts.active += 1
@@ -501,6 +497,7 @@ class ServerConnection(TwistedProtocol):
             self._deadline.stop()
 
     def _expired(self) -> None:
+        """A deadline has passed: which, the state says. That of an idle time may end within an exchange; ``_next`` sets it anew."""
         exchange = self._exchange
         if self._closing:
             self._close(reset=True)
@@ -513,7 +510,7 @@ class ServerConnection(TwistedProtocol):
                 self._refuse(RequestTimeout())
             else:
                 self._close()
-        else:
+        elif self._reader is not None and not self._body_paused:
             timeout = RequestTimeout()
             begun = exchange.begun
             self._lose(exchange, timeout)

@@ -90,34 +90,21 @@ class ProxyApplication:
 class Forwarding:
     """A request on its way: the server's Receiver on one side, the client's AnswerReceiver and ConnectReceiver on the other."""
 
-    __slots__ = (
-        "_application",
-        "_block",
-        "_body",
-        "_connection",
-        "_exchange",
-        "_framing",
-        "_opening",
-        "_replayable",
-        "_reused",
-        "_server",
-        "_slow_attempts",
-        "_tried",
-    )
+    # Defaults stand in the class: an instance sets what differs.
+    _body = b""
+    _connection: ClientConnection | None = None
+    _opening: Opening | None = None
+    _server: Server | None = None
+    _framing = Framing.NONE
+    _replayable = True
+    _reused = False
+    _slow_attempts = 0
+    _tried: tuple[Server, ...] = ()
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         self._application = application
         self._exchange = exchange
         self._block = block
-        self._body = b""
-        self._connection: ClientConnection | None = None
-        self._opening: Opening | None = None
-        self._server: Server | None = None
-        self._framing = Framing.NONE
-        self._replayable = True
-        self._reused = False
-        self._slow_attempts = 0
-        self._tried: tuple[Server, ...] = ()
         exchange.receiver = self
         if exchange.body or (exchange.body_complete and exchange.head.chunked):
             self._body = self._framed(exchange.body, exchange.body_complete)
@@ -128,8 +115,8 @@ class Forwarding:
             server = self._application.servers.choose()
         except NoServer as error:
             self._exchange.fail(error)
-            return
-        self._attempt(server)
+        else:
+            self._attempt(server)
 
     def _attempt(self, server: Server, *, fresh: bool = False) -> None:
         self._server = server
