@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
 from scalability.errors import StoreError
 from scalability.sql import Schema, Session, SQLiteStore, Store
@@ -210,6 +211,31 @@ def test_stopping_runs_what_waits_and_leaves_no_wal(clock: ThreadedClock, tmp_pa
     assert sorted(os.listdir(tmp_path)) == ["store", "store-lock"]
     assert clock.wait(store.stopService()) is None
     assert clock.getDelayedCalls() == []
+
+
+def test_an_error_in_what_follows_a_commit_is_logged_and_hurts_nobody(clock: ThreadedClock, store: SQLiteStore) -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError
+
+    with capturedLogs() as events:
+        assert clock.wait(store.write(insert("a"), committed=broken)) == "a"
+    assert [event["log_failure"].type for event in events] == [ZeroDivisionError]
+    assert clock.wait(store.write(insert("b"))) == "b"
+
+
+def test_stopping_leaves_a_hung_writer_behind_after_the_deadline(clock: ThreadedClock, tmp_path: Path) -> None:
+    store = SQLiteStore(clock, tmp_path / "store", NOTES, who="test")
+    store.startService()
+    gate = Gate()
+    answer = store.write(gate)
+    assert gate.entered.wait(10)
+    stopping = store.stopService()
+    clock.pump([1.0] * 12)
+    with pytest.raises(StoreError, match="in time"):
+        clock.wait(answer)
+    clock.wait(stopping)
+    assert clock.getDelayedCalls() == []
+    gate.open.set()
 
 
 # what cannot start
