@@ -38,6 +38,8 @@ class ScalelabError(Exception):
     """A fixed word for logs, metrics and the ``error`` member of a JSON answer."""
     retry_after_s: int | None = None
     """Whole seconds for ``Retry-After``, or None for no such field."""
+    allow: tuple[str, ...] = ()
+    """Methods for ``Allow``; every 405 names them."""
 
     def __init__(self, message: str = "", *, retry_after_s: int | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
@@ -77,10 +79,11 @@ class BadMessage(ClientError):
     ``BadAnswer`` by whoever reads an upstream, for answers.
     """
 
-    def __init__(self, message: str, *, status: int = 400, code: str = "bad_request") -> None:
+    def __init__(self, message: str, *, status: int = 400, code: str = "bad_request", allow: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.allow = allow
 
 
 class BadJSON(ClientError):

@@ -89,7 +89,7 @@ class LengthBody:
 
     def eof(self) -> None:
         if self.remaining_bytes:
-            raise BadMessage(f"the connection ended {self.remaining_bytes} bytes before the body did")
+            raise BadMessage(f"The connection ended {self.remaining_bytes} bytes before the body did.")
 
 
 class CloseBody:
@@ -167,7 +167,7 @@ class ChunkedBody:
                     if b"\r\n".startswith(after):
                         self._held = after
                         break
-                    raise BadMessage("chunk data without CR LF after it")
+                    raise BadMessage("Chunk data is not followed by CR LF.")
                 at += 2
                 self._crlf = False
             if self._in_trailers:
@@ -185,14 +185,14 @@ class ChunkedBody:
 
     def _begin_chunk(self, length: int, line_bytes: int) -> None:
         if line_bytes > self._limits.max_chunk_line_bytes:
-            raise BadMessage("a chunk-size line is too long")
+            raise BadMessage("A chunk-size line is too long.")
         # The allowance is net/http's of Go, after CVE-2023-39326: 16 bytes and twice the chunk are free.
         self._overhead_bytes = max(0, self._overhead_bytes + line_bytes - 16 - 2 * length)
         if self._overhead_bytes > _MAX_OVERHEAD_BYTES:
-            raise BadMessage("far more chunk extensions than chunk data")
+            raise BadMessage("There are far more chunk extensions than chunk data.")
         self._total_bytes += length
         if self._max_body_bytes is not None and self._total_bytes > self._max_body_bytes:
-            raise BadMessage(f"the body is larger than {self._max_body_bytes} bytes", status=413, code="body_too_large")
+            raise BadMessage(f"The body is larger than {self._max_body_bytes} bytes.", status=413, code="body_too_large")
         if length:
             self._left = length
             self._crlf = True
@@ -201,9 +201,9 @@ class ChunkedBody:
 
     def _hold_size_line(self, line: bytes) -> None:
         if _SIZE_LINE_SO_FAR.fullmatch(line) is None:
-            raise BadMessage("a chunk size is malformed")
+            raise BadMessage("A chunk size is malformed.")
         if len(line) >= self._limits.max_chunk_line_bytes:
-            raise BadMessage("a chunk-size line is too long")
+            raise BadMessage("A chunk-size line is too long.")
         self._held = line
 
     def _trailer_section(self, section: bytes) -> bytes:
@@ -215,20 +215,20 @@ class ChunkedBody:
             end = section.find(b"\r\n\r\n") + 4
             if end == 3:
                 if len(section) >= limits.max_trailer_bytes:
-                    raise BadMessage("the trailer section is too large", status=431, code="head_too_large")
+                    raise BadMessage("The trailer section is too large.", status=431, code="head_too_large")
                 if section.count(b"\n") != section.count(b"\r\n"):
-                    raise BadMessage("a trailer line ends without CR LF")
+                    raise BadMessage("A trailer line ends without CR LF.")
                 self._held = section
                 return b""
             if end > limits.max_trailer_bytes:
-                raise BadMessage("the trailer section is too large", status=431, code="head_too_large")
+                raise BadMessage("The trailer section is too large.", status=431, code="head_too_large")
             self.trailers = parse_trailer_fields(section[: end - 2], limits)
         self.complete = True
         return section[end:]
 
     def eof(self) -> None:
         if not self.complete:
-            raise BadMessage("the connection ended before the last chunk")
+            raise BadMessage("The connection ended before the last chunk.")
 
 
 _NO_BODY: Final = NoBody()
@@ -242,7 +242,7 @@ def request_body(head: RequestHead, limits: Limits) -> BodyReader:
     if not length:
         return _NO_BODY
     if length > limits.max_body_bytes:
-        raise BadMessage(f"the body is larger than {limits.max_body_bytes} bytes", status=413, code="body_too_large")
+        raise BadMessage(f"The body is larger than {limits.max_body_bytes} bytes.", status=413, code="body_too_large")
     return LengthBody(length)
 
 

@@ -126,7 +126,7 @@ def _request_fields(
 ) -> bytes:
     index = head.index
     if b"via" in index and _names_us(head.get_all(b"via"), via):
-        raise BadMessage("this request has come through here before", status=508, code="loop_detected")
+        raise BadMessage("This request has come through here before.", status=508, code="loop_detected")
     dropped = _REGENERATED | without
     if head.connection_options:
         dropped |= head.connection_options - _RELIED_UPON
@@ -209,7 +209,7 @@ def forward_response(
     keep_alive = client_keep_alive
     if status < 200:
         if status == 101:
-            raise BadMessage("an upgrade that was not asked for")
+            raise BadMessage("The answer switches protocols without being asked.")
         if not client_minor:
             return ForwardedResponse(b"", Framing.NONE, keep_alive)
     framing, framing_line = _framing(head, client_minor, request_method)

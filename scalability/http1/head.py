@@ -27,6 +27,8 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]*+|\[[0-9A-Fa-f:.]{2,
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*+)(.*)", re.IGNORECASE)
 _LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Octets of a field value or start line: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""What a refusal of CONNECT offers instead (RFC 9110 section 15.5.6 demands it)."""
 MEMO_BYTES: Final = 4096
 """Larger heads are not remembered: with ten thousand connections they would hold hundreds of megabytes."""
 _MAX_METHOD_BYTES: Final = 32
@@ -151,19 +153,19 @@ def find_head_end(buffer: bytes | bytearray, start: int, limits: Limits, *, scan
     if end >= 0:
         end += 4
         if buffer[start] == 13 and buffer.startswith(b"\r\n\r\n", start):
-            raise BadMessage("more than one empty line before the request")
+            raise BadMessage("There is more than one empty line before the request.")
         if end - start > limits.max_head_bytes:
             raise _too_large(buffer, start, limits)
         return end
     size = len(buffer) - start
     if size > 0 and not 32 < buffer[start] < 127 and buffer[start] != 13:
-        raise BadMessage("this is not HTTP")  # a TLS greeting, say: it may never send a line end
+        raise BadMessage("This is not HTTP.")  # a TLS greeting, say: it may never send a line end
     line_feeds = buffer.count(b"\n", start)
     if buffer.count(b"\r\n", start) != line_feeds:
-        raise BadMessage("a line ends without CR LF")
+        raise BadMessage("A line ends without CR LF.")
     returns = buffer.count(b"\r", start)
     if returns != line_feeds and (returns != line_feeds + 1 or buffer[-1] != 13):
-        raise BadMessage("a CR without LF")
+        raise BadMessage("There is a CR without LF in the head.")
     if size > limits.max_head_bytes or (not line_feeds and size > limits.max_target_bytes + _LINE_OVERHEAD_BYTES):
         raise _too_large(buffer, start, limits)
     return -1
@@ -173,8 +175,8 @@ def _too_large(buffer: bytes | bytearray, start: int, limits: Limits) -> BadMess
     begin = start + 2 if buffer.startswith(b"\r\n", start) else start
     line_end = buffer.find(b"\r\n", begin)
     if (line_end if line_end >= 0 else len(buffer)) - begin > limits.max_target_bytes + _LINE_OVERHEAD_BYTES:
-        return BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
-    return BadMessage(f"the head is larger than {limits.max_head_bytes} bytes", status=431, code="head_too_large")
+        return BadMessage(f"The request target is longer than {limits.max_target_bytes} bytes.", status=414, code="target_too_long")
+    return BadMessage(f"The head is larger than {limits.max_head_bytes} bytes.", status=431, code="head_too_large")
 
 
 def parse_request_head(block: bytes, limits: Limits) -> RequestHead:
@@ -192,10 +194,10 @@ def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
         raise _too_large(block, 0, limits)
     match = _STATUS_LINE.match(block)
     if match is None or not block.endswith(b"\r\n"):
-        raise BadMessage("the status line is malformed")
+        raise BadMessage("The status line is malformed.")
     major, low, code, reason = match.groups()
     if major != b"1":
-        raise BadMessage("the answer's HTTP version is not supported", status=505, code="version_not_supported")
+        raise BadMessage("The answer's HTTP version is not supported.", status=505, code="version_not_supported")
     status = int(code)
     minor = 0 if low == b"0" else 1
     fields = _parse_fields(block[match.end() : -2], limits, request=False)
@@ -206,7 +208,7 @@ def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if b"transfer-encoding" in index:
         if not minor:
-            raise BadMessage("Transfer-Encoding in an HTTP/1.0 answer")
+            raise BadMessage("An HTTP/1.0 answer has Transfer-Encoding.")
         chunked = _chunked(fields)
         if length is not None:
             # Rule 16: what another reader would take for the next answer may be smuggled in, so the connection ends.
@@ -238,49 +240,49 @@ def _request_line(block: bytes, limits: Limits) -> tuple[bytes, bytes, int, byte
             return _request_line(block[2:], limits)
         raise _bad_request_line(block, limits)
     if not block.endswith(b"\r\n"):
-        raise BadMessage("the head does not end")
+        raise BadMessage("The head does not end.")
     method, target, major, low = match.groups()
     if major != b"1":
-        raise BadMessage("only HTTP/1.0 and HTTP/1.1 are spoken here", status=505, code="version_not_supported")
+        raise BadMessage("Only HTTP/1.0 and HTTP/1.1 are spoken here.", status=505, code="version_not_supported")
     if len(target) > limits.max_target_bytes:
-        raise BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
+        raise BadMessage(f"The request target is longer than {limits.max_target_bytes} bytes.", status=414, code="target_too_long")
     if len(method) > _MAX_METHOD_BYTES:
-        raise BadMessage("the method is not known", status=501, code="not_implemented")
+        raise BadMessage("The method is not known.", status=501, code="not_implemented")
     return method, target, 0 if low == b"0" else 1, block[match.end() : -2]
 
 
 def _bad_request_line(block: bytes, limits: Limits) -> BadMessage:
     words = block.partition(b"\r\n")[0].split(b" ")
     if len(words) > 1 and len(words[1]) > limits.max_target_bytes:
-        return BadMessage(f"the request target is longer than {limits.max_target_bytes} bytes", status=414, code="target_too_long")
+        return BadMessage(f"The request target is longer than {limits.max_target_bytes} bytes.", status=414, code="target_too_long")
     if len(words) != 3:
-        return BadMessage("the request line is not METHOD TARGET VERSION")
+        return BadMessage("The request line is not METHOD TARGET VERSION.")
     method, target, _version = words
     if _NAME.fullmatch(method) is None:
-        return BadMessage("the method is not a token")
+        return BadMessage("The method is not a token.")
     if not target or any(octet <= 32 or octet >= 127 or octet == 35 for octet in target):
-        return BadMessage("the request target has octets that must be percent-encoded")
-    return BadMessage("the HTTP version is malformed")
+        return BadMessage("The request target has octets that must be percent-encoded.")
+    return BadMessage("The HTTP version is malformed.")
 
 
 def _request_head(method: bytes, target: bytes, minor: int, shared: "_RequestFields") -> RequestHead:
     """Join a request line and its fields, with the checks that need both (rules 30 to 33). Raises BadMessage."""
     host = shared.host
     if method == b"CONNECT":
-        raise BadMessage("CONNECT is not offered here", status=405, code="method_not_allowed")
+        raise BadMessage("CONNECT is not offered here.", status=405, code="method_not_allowed", allow=METHODS)
     if target[0] == 47:  # "/"
         return RequestHead(method, target, minor, host, shared)
     if target == b"*":
         if method != b"OPTIONS":
-            raise BadMessage("only OPTIONS may ask for *")
+            raise BadMessage("Only OPTIONS may ask for *.")
         return RequestHead(method, target, minor, host, shared)
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
-        raise BadMessage("the request target is neither a path nor an http URL")
+        raise BadMessage("The request target is neither a path nor an http URL.")
     host, target = match.groups()
     # An empty host is refused here by RFC 9110 section 4.2.1, userinfo ("@") by section 4.2.4.
     if not host or host[0] == 58 or _HOST.fullmatch(host) is None:
-        raise BadMessage("the host in the request target is invalid")
+        raise BadMessage("The host in the request target is invalid.")
     if not target:
         target = b"*" if method == b"OPTIONS" else b"/"  # RFC 9112 section 3.2.4
     elif target[0] == 63:  # "?"
@@ -300,12 +302,12 @@ class _RequestFields(_Fields):
         host = index.get(b"host")
         if host is None:
             if minor:
-                raise BadMessage("HTTP/1.1 needs a Host field")
+                raise BadMessage("An HTTP/1.1 request needs a Host field.")
             host = b""
         elif fields.repeats is not None and b"host" in fields.repeats:
-            raise BadMessage("more than one Host field")
+            raise BadMessage("There is more than one Host field.")
         elif _HOST.fullmatch(host) is None:
-            raise BadMessage("the Host field is invalid")
+            raise BadMessage("The Host field is invalid.")
         self.host: Final = host
         options = _options(fields) if b"connection" in index else _NO_OPTIONS
         self.connection_options: Final = options
@@ -315,15 +317,15 @@ class _RequestFields(_Fields):
         chunked = False
         if b"transfer-encoding" in index:
             if not minor:
-                raise BadMessage("Transfer-Encoding in an HTTP/1.0 request")
+                raise BadMessage("An HTTP/1.0 request has Transfer-Encoding.")
             if self.content_length is not None:
-                raise BadMessage("both Transfer-Encoding and Content-Length")
+                raise BadMessage("The request has both Transfer-Encoding and Content-Length.")
             chunked = _chunked(fields)
         self.chunked: Final = chunked
         expects = False
         if b"expect" in index:
             if any(value.lower() != b"100-continue" for value in fields.get_all(b"expect")):
-                raise BadMessage("the expectation cannot be met", status=417, code="expectation_failed")
+                raise BadMessage("The expectation cannot be met.", status=417, code="expectation_failed")
             expects = bool(minor)  # RFC 9110 section 10.1.1: a 1.0 client's 100-continue is ignored
         self.expect_continue: Final = expects
 
@@ -339,12 +341,12 @@ def _parse_fields(block: bytes, limits: Limits, *, request: bool) -> _Fields:
     line_ends = block.translate(None, _LEGAL)
     count = len(line_ends) >> 1
     if count > limits.max_fields:
-        raise BadMessage(f"more than {limits.max_fields} fields", status=431, code="head_too_large")
+        raise BadMessage(f"There are more than {limits.max_fields} fields.", status=431, code="head_too_large")
     pattern = _FIELD if request and not limits.underscore_names else _FIELD_WITH_UNDERSCORE
     found: list[Field] = pattern.findall(block)
     if len(found) != count or line_ends != b"\r\n" * count:
         if line_ends != b"\r\n" * count or block.count(b"\r\n") != count:
-            raise BadMessage("a control character, or a CR or LF on its own, in the head")
+            raise BadMessage("There is a control character, or a CR or LF on its own, in a field.")
         found = _field_by_field(block, limits, request=request)
     index = {name.lower(): value for name, value in found}
     repeats: dict[bytes, list[bytes]] | None = None
@@ -364,19 +366,19 @@ def _field_by_field(block: bytes, limits: Limits, *, request: bool) -> list[Fiel
     for line in block.split(b"\r\n")[:-1]:
         if line[:1] in (b" ", b"\t"):
             if request or not found:
-                raise BadMessage("a folded field line")  # RFC 9112 section 5.2
+                raise BadMessage("A field line is folded.")  # RFC 9112 section 5.2
             name, value = found[-1]
             found[-1] = (name, (value.rstrip(b" \t") + b" " + line.strip(b" \t")).strip(b" \t"))
             continue
         name, colon, value = line.partition(b":")
         if not colon:
-            raise BadMessage("a field line without a colon")
+            raise BadMessage("A field line has no colon.")
         if not request:
             name = name.rstrip(b" \t")  # RFC 9112 section 5.1: a proxy removes it from answers
         elif name[-1:] in (b" ", b"\t"):
-            raise BadMessage("white space before a field's colon")
+            raise BadMessage("There is white space before a field's colon.")
         if _NAME.fullmatch(name) is None:
-            raise BadMessage("a field name is not a token")
+            raise BadMessage("A field name is not a token.")
         if request and b"_" in name and not limits.underscore_names:
             continue
         found.append((name, value.strip(b" \t")))
@@ -400,10 +402,10 @@ def _content_length(fields: _Fields) -> int:
     if (fields.repeats is not None and b"content-length" in fields.repeats) or b"," in value:
         values = {part.strip(b" \t") for line in fields.get_all(b"content-length") for part in line.split(b",")}
         if len(values) != 1:
-            raise BadMessage("different Content-Length values")
+            raise BadMessage("There are different Content-Length values.")
         value = values.pop()
     if _DIGITS.fullmatch(value) is None:
-        raise BadMessage("the Content-Length is not a number")
+        raise BadMessage("The Content-Length is not a number.")
     return int(value)
 
 
@@ -411,9 +413,9 @@ def _chunked(fields: _Fields) -> bool:
     """RFC 9112 section 6.1: True for exactly ``chunked``; everything else is refused (rule 10)."""
     codings = [part.strip(b" \t").lower() for line in fields.get_all(b"transfer-encoding") for part in line.split(b",")]
     if codings[-1] != b"chunked" or b"" in codings or codings.count(b"chunked") > 1:
-        raise BadMessage("Transfer-Encoding does not end in one chunked")
+        raise BadMessage("Transfer-Encoding does not end in one chunked.")
     if len(codings) > 1:
-        raise BadMessage("a transfer coding other than chunked", status=501, code="not_implemented")
+        raise BadMessage("There is a transfer coding other than chunked.", status=501, code="not_implemented")
     return True
 
 

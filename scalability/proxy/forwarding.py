@@ -29,7 +29,7 @@ from scalability.errors import (
     UpstreamError,
 )
 from scalability.http1.forward import Framing, RequestForwarder, ResponseForwarder, chunk, end_of_chunks, forward_response, forwards_left
-from scalability.http1.head import ResponseHead
+from scalability.http1.head import METHODS, ResponseHead
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
@@ -82,9 +82,9 @@ class ProxyApplication:
     def _answer_here(self, exchange: Exchange) -> None:
         """Max-Forwards ends at this proxy (RFC 9110 section 7.6.2)."""
         if exchange.head.method == b"OPTIONS":
-            exchange.answer(200, b"", b"", [(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
+            exchange.answer(200, b"", b"", [(b"Allow", ", ".join(METHODS).encode())])
         else:
-            exchange.fail(MethodNotAllowed("TRACE is not answered by this proxy."))
+            exchange.fail(MethodNotAllowed("TRACE is not answered by this proxy.", allow=METHODS))
 
 
 class Forwarding:

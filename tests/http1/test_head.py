@@ -498,6 +498,9 @@ def test_rule_32_connect_is_405() -> None:
     assert refused(start=b"CONNECT http://a/ HTTP/1.1") == 405
     assert refused(start=b"CONNECT * HTTP/1.1") == 405
     assert refused(start=b"CONNECT / HTTP/1.1") == 405
+    with pytest.raises(BadMessage) as caught:
+        request(start=b"CONNECT a:443 HTTP/1.1")
+    assert "GET" in caught.value.allow
 
 
 def test_rule_32_options_asks_for_the_server_with_a_star_and_nobody_else_does() -> None:

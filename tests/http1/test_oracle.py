@@ -274,7 +274,10 @@ def test_no_bytes_raise_anything_but_a_bad_message(data: bytes) -> None:
             parse()
         except BadMessage as error:
             refusals.append(error)
-    assert all(400 <= error.status <= 505 and str(error) for error in refusals)
+    for refusal in refusals:
+        assert 400 <= refusal.status <= 505
+        assert str(refusal)[0].isupper()
+        assert str(refusal).endswith(".")
 
 
 @settings(max_examples=300)
