@@ -11,7 +11,12 @@ from scalability.config import command_line
 from scalability.lab.config import LabOptions
 from scalability.lab.plan import LabPlan, Planner
 
-_CommandLine: Any = command_line("scalelab", LabOptions, "The whole lab, each server a process of its own.")
+SUMMARY = (
+    "The whole lab, each server a process of its own. A server that dies is started again, at once if it had lived for 5 s, else after "
+    "a wait that doubles from 0.1 s to 30 s; after ten such deaths in a row it stays down. One that cannot start at all ends the lab."
+)
+
+_CommandLine: Any = command_line("scalelab", LabOptions, SUMMARY)
 
 
 class Options(_CommandLine):

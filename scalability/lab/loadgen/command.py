@@ -162,7 +162,8 @@ class _Command:
             address = await reachable(self._reactor, _addresses(measured.target.address), min(measured.load.timeout_s, 10.0))
         except ConnectError as error:
             self._status = UNREACHABLE
-            self._err.write(f"loadtest: {error}; {START}\n" if measured.target.url == URL else f"loadtest: {error}\n")
+            here = measured.target.address.host in ("127.0.0.1", "localhost", "::1")
+            self._err.write(f"loadtest: {error}{f'; {START}' if here else ''}\n")
             return
         if not self._json:
             self._out.write(heading(measured) + "\n")

@@ -77,7 +77,7 @@ def test_json_is_the_only_output(run: Runs, page: str, tmp_path: Path) -> None:
 def test_nobody_there_is_4_and_one_line(run: Runs) -> None:
     done = loadtest(run, "http://127.0.0.1:1/data")
     assert done.status == 4
-    assert done.stderr == "loadtest: nothing listens on 127.0.0.1:1\n"
+    assert done.stderr == "loadtest: nothing listens on 127.0.0.1:1; start the lab with: python3 tools/up.py\n"
     assert done.stdout == ""
 
 
