@@ -273,7 +273,8 @@ class SQLiteStore(Service):
         with self._ready:
             self._closing = True
             self._ready.notify()
-        hung = self._reactor.callLater(self._deadline_s, self._all_over)
+        # a little later than the last operation's own deadline: everybody has been answered then
+        hung = self._reactor.callLater(self._deadline_s + 1.0, self._all_over)
         await closed
         await self._wheel.stopService()
         if hung.active():
