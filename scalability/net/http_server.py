@@ -352,6 +352,7 @@ class ServerConnection(TwistedProtocol):
             return
         factory = self.factory
         self._exchange = None
+        exchange.receiver = None  # who most likely knows the exchange: no work for the garbage collector
         factory.count(exchange)
         if self._close_after or self._reader is not None:
             self._finish_connection()
@@ -361,6 +362,7 @@ class ServerConnection(TwistedProtocol):
     def abort_exchange(self, exchange: Exchange) -> None:
         if exchange is self._exchange:
             self._exchange = None
+            exchange.receiver = None
             self.factory.count_aborted(exchange)
             self._close(reset=True)
 
@@ -524,8 +526,9 @@ class ServerConnection(TwistedProtocol):
         self._reader = None
         exchange.trouble = exchange.trouble or error.code
         self.factory.count_aborted(exchange)
-        if exchange.receiver is not None:
-            exchange.receiver.client_lost(error)
+        receiver, exchange.receiver = exchange.receiver, None
+        if receiver is not None:
+            receiver.client_lost(error)
 
     # endings
 

@@ -1,6 +1,8 @@
 """One proxied request, with the test as its client and as its servers."""
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ class Proxy:
         return ConnectionPool(self.network, address, self.wheel)
 
     def note(self, exchange: Exchange, seconds: float) -> None:
+        self.last = weakref.ref(exchange)
         self.ended.append((exchange.status, exchange.served_by, exchange.trouble))
 
     def connect(self) -> MemoryTransport:
@@ -496,3 +499,17 @@ def test_a_server_that_answers_before_the_upload_has_ended_may_stream_both_ways(
     assert b"Connection: close\r\n" in sent
     assert proxy.client.ended == "closed"
     assert proxy.settled()
+
+
+@pytest.mark.parametrize("answer", [OK, OK[:-1], b"bad\r\n\r\n"])
+def test_a_request_that_is_over_leaves_no_work_for_the_garbage_collector(answer: bytes) -> None:
+    proxy = Proxy()
+    server = proxy.ask()
+    gc.disable()
+    try:
+        server.deliver(answer)
+        if answer == OK[:-1]:
+            proxy.client.reset()
+        assert proxy.last() is None
+    finally:
+        gc.enable()
