@@ -23,13 +23,16 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 
 from scalability.api.request import APIRequest
-from scalability.errors import BodyTooLarge, BrokenAnswer, ScalelabError
+from scalability.errors import BodyTooLarge, BrokenAnswer, Overloaded, ScalelabError
 from scalability.http1.answer import REASONS
 from scalability.http1.head import RequestHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
 from scalability.telemetry import MetricSet
 from scalability.telemetry.http_metrics import HTTPServerMetrics
+
+MAX_ARRIVING_BYTES = 64 << 20
+"""Bytes of bodies that have arrived in part, of all clients together: 10,000 slow uploads of 1 MiB would be 10 GiB."""
 
 
 class APIFactory(HTTPServerFactory):
@@ -43,6 +46,8 @@ class APIFactory(HTTPServerFactory):
         super().__init__(self, clock=clock, wheel=DeadlineWheel(clock), abort_on_close=True)
         self.resource = resource
         self.max_body_bytes = max_body_bytes
+        self.arriving_bytes = 0
+        """Of bodies that are not complete yet."""
         self.metrics = MetricSet()
         self.http = HTTPServerMetrics(self.metrics)
         counts = self.counts
@@ -52,6 +57,9 @@ class APIFactory(HTTPServerFactory):
             "scalelab_http_refused_total",
             "Connections that ended with a message that is no HTTP, or came too late.",
             lambda: counts.refused,
+        )
+        self.metrics.gauge_from(
+            "scalelab_http_arriving_bytes", "Bytes of request bodies that have arrived in part.", lambda: self.arriving_bytes
         )
         self._listening = False
         self._date_s = -1
@@ -75,20 +83,23 @@ class APIFactory(HTTPServerFactory):
 
     def request_received(self, exchange: Exchange) -> None:
         """net's server has a request."""
-        head = exchange.head
-        if (head.content_length or 0) > self.max_body_bytes or len(exchange.body) > self.max_body_bytes:
-            self.refuse_body(exchange)
+        if (exchange.head.content_length or 0) > self.max_body_bytes or len(exchange.body) > self.max_body_bytes:
+            self.refuse(exchange, self.too_large())
         else:
             channel = exchange.receiver = _Channel(self, exchange)
             if exchange.body_complete:
-                channel.start()
-            else:
+                channel.start(exchange.body)
+            elif channel.keep(exchange.body):
                 exchange.send_continue()
 
-    def refuse_body(self, exchange: Exchange) -> None:
-        """Answer 413 now, and read on only as long as the client needs to see it."""
-        self.http.record(exchange.head.method, "", BodyTooLarge.status, self.clock.seconds() - exchange.began_s)
-        exchange.fail(BodyTooLarge(f"the body is larger than {self.max_body_bytes} bytes"))
+    def too_large(self) -> BodyTooLarge:
+        """What a body above the limit is answered."""
+        return BodyTooLarge(f"the body is larger than {self.max_body_bytes} bytes")
+
+    def refuse(self, exchange: Exchange, error: ScalelabError) -> None:
+        """Answer ``error`` now, and read on only as long as the client needs to see it."""
+        self.http.record(exchange.head.method, "", error.status, self.clock.seconds() - exchange.began_s)
+        exchange.fail(error)
 
     def date(self) -> bytes:
         """The Date field's value (RFC 9110 section 6.6.1), made once a second."""
@@ -183,7 +194,7 @@ class _Channel:
     def __init__(self, site: APIFactory, exchange: Exchange) -> None:
         self.site = site
         self.exchange = exchange
-        self._body = bytearray(exchange.body)
+        self._body = bytearray()
         self._request: AdaptedRequest | None = None
         self._head: bytes | None = None
         self._status = 0
@@ -197,21 +208,39 @@ class _Channel:
     def transport(self) -> "_Channel":
         return self
 
-    def start(self) -> None:
+    def start(self, body: bytes) -> None:
         """All of the body is here."""
         self._request = request = AdaptedRequest(self, self.exchange.head)
-        request.received(bytes(self._body))
+        request.received(body)
+
+    def keep(self, data: bytes) -> bool:
+        """Keep a part of the body, unless it is too large or there is too much of all bodies: then the answer says so."""
+        site = self.site
+        self._body += data
+        site.arriving_bytes += len(data)
+        if len(self._body) > site.max_body_bytes:
+            error: ScalelabError = site.too_large()
+        elif site.arriving_bytes > MAX_ARRIVING_BYTES:
+            error = Overloaded("too many bodies are arriving at once; try again later")
+        else:
+            return True
+        self._take_body()
+        site.refuse(self.exchange, error)
+        return False
+
+    def _take_body(self) -> bytes:
+        body, self._body = self._body, bytearray()
+        self.site.arriving_bytes -= len(body)
+        return bytes(body)
 
     # the exchange's receiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
-        self._body += data
-        if len(self._body) > self.site.max_body_bytes:
-            self.site.refuse_body(self.exchange)
-        elif ended:
-            self.start()
+        if self.keep(data) and ended:
+            self.start(self._take_body())
 
     def client_lost(self, error: ScalelabError) -> None:
+        self._take_body()
         request, self._request = self._request, None
         if request is not None:
             producer, self._producer = self._producer, None

@@ -287,6 +287,23 @@ def test_a_too_large_body_that_came_with_its_head_is_413(lab: Lab) -> None:
     assert lab.ask(post(b"x" * LIMIT)).startswith(b"HTTP/1.1 200 ")
 
 
+def test_bodies_that_arrive_slowly_are_bounded_together(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalability.api.adapter.MAX_ARRIVING_BYTES", 2000)
+    half = b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + b"x" * 900
+    clients = [lab.connect() for _ in range(3)]
+    for client in clients:
+        client.deliver(half)
+    assert [client.taken()[:12] for client in clients] == [b"", b"", b"HTTP/1.1 503"]
+    assert lab.factory.arriving_bytes == 1800
+    clients[0].deliver(b"x" * 100)
+    assert clients[0].taken().startswith(b"HTTP/1.1 200 ")
+    clients[1].reset()
+    assert lab.factory.arriving_bytes == 0
+    other = lab.connect()
+    other.deliver(half + b"x" * 100)
+    assert other.taken().startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_client_that_asks_before_it_sends_is_told_to_go_on_or_refused_at_once(lab: Lab) -> None:
     client = lab.connect()
     client.deliver(b"POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
@@ -423,4 +440,9 @@ def test_connections_are_counted(lab: Lab) -> None:
     lab.ask(get(b"/echo"))
     lab.ask(b"nonsense\r\n\r\n")
     shown = {s.name: s.value for family in lab.factory.metrics.collect() for s in family.samples if s.name.startswith("scalelab_http")}
-    assert shown == {"scalelab_http_connections_open": 2, "scalelab_http_connections_total": 2, "scalelab_http_refused_total": 1}
+    assert shown == {
+        "scalelab_http_connections_open": 2,
+        "scalelab_http_connections_total": 2,
+        "scalelab_http_refused_total": 1,
+        "scalelab_http_arriving_bytes": 0,
+    }
