@@ -203,8 +203,8 @@ class Supervisor(ProcessMonitor):
         if first_failure or child.rapid_deaths >= self.restart_limit:
             restart.cancel()
             child.state = State.GIVEN_UP
-            often = f"for the {child.rapid_deaths}. time in a row within {self.threshold} s of its start"
-            why = f"{how} {'before it was ready' if first_failure else often}"
+            often = f", {child.rapid_deaths} times in a row, each time within {self.threshold} s of its start"
+            why = f"{how}{' before it was ready' if first_failure else often}"
             words = " | ".join(protocol.last_words)
             self._on_given_up(name, f"{why}; its last words: {words}" if words else why)
             return

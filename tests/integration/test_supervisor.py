@@ -90,7 +90,7 @@ async def test_a_crash_loop_ends_with_one_line(log: list[str]) -> None:
         supervisor.mark_ready("0")
         await until(lambda: given_up)
         assert supervisor.children["0"].state is State.GIVEN_UP
-    assert given_up == [("0", "ended with status 1 for the 3. time in a row within 5 s of its start; its last words: no such file: x")]
+    assert given_up == [("0", "ended with status 1, 3 times in a row, each time within 5 s of its start; its last words: no such file: x")]
     assert len([line for line in log if "starting it again" in line]) == 2
 
 

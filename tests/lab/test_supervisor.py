@@ -109,7 +109,8 @@ def test_a_child_that_dies_ten_times_in_a_row_is_given_up_with_its_last_words(wa
     [(name, why)] = watched.given_up
     assert name == "a"
     assert why == (
-        "ended with status 1 for the 10. time in a row within 5 s of its start; its last words: line 2 | line 3 | scalelab-a: no such file"
+        "ended with status 1, 10 times in a row, each time within 5 s of its start; "
+        "its last words: line 2 | line 3 | scalelab-a: no such file"
     )
     assert len(watched.ended) == 9
     assert watched.supervisor.children["a"].state is State.GIVEN_UP
