@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 
 from scalability.api.component import component_service
 from scalability.balancer.access import Access
@@ -13,6 +14,7 @@ from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_clients, add_upstream
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.service_client import ServiceClient
@@ -27,6 +29,11 @@ from scalability.upstream.servers import Upstream
 
 WHO = "scalelab-lb"
 
+RESERVED_FILES = 100
+"""For listeners, checks, logs and the reactor itself."""
+
+log = Logger()
+
 Ended = Callable[[Exchange, float], None]
 
 
@@ -38,6 +45,13 @@ def both(first: Ended, second: Ended) -> Ended:
         second(exchange, seconds)
 
     return ended
+
+
+def clients_that_fit(wanted: int, open_files: int) -> int:
+    """How many clients may connect when each needs two of ``open_files``, its own connection and one to a server; -1 is without limit."""
+    if open_files < 0:
+        return wanted
+    return max(1, min(wanted, (open_files - RESERVED_FILES) // 2))
 
 
 def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
@@ -66,10 +80,19 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     metrics = MetricSet()
     ended: Ended = Requests(metrics).ended
     if options.access_log is not None:
-        log = AccessLog(reactor, options.access_log, who=WHO, metrics=metrics)
-        parts.append(log)
-        ended = both(ended, Access(log).ended)
-    factory = HTTPServerFactory(Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=options.max_connections, ended=ended)
+        access = AccessLog(reactor, options.access_log, who=WHO, metrics=metrics)
+        parts.append(access)
+        ended = both(ended, Access(access).ended)
+    open_files = raise_open_files()
+    clients = clients_that_fit(options.max_connections, open_files)
+    if clients < options.max_connections:
+        log.info(
+            "{clients} clients at once instead of {wanted}: only {open_files} files may be open (ulimit -Hn)",
+            clients=clients,
+            wanted=options.max_connections,
+            open_files=open_files,
+        )
+    factory = HTTPServerFactory(Front(proxy, upstream), clock=reactor, wheel=wheel, max_connections=clients, ended=ended)
     add_clients(metrics, factory)
     add_upstream(metrics, upstream, proxy)
 
