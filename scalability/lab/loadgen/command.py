@@ -2,7 +2,7 @@
 
 Exit status: 0 when every request was answered well, 1 when at least one failed, 4 when nobody listens, 64 for a mistake on the
 command line, 130 when it was interrupted; what was measured until then is printed all the same. 2 and 3 are kept for a
-missed threshold and an invalid run.
+missed threshold and an invalid run; 70 is a mistake of ours.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 import math
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -20,12 +20,11 @@ from twisted.python.failure import Failure
 from scalability.config import Address
 from scalability.errors import ConfigError, ConnectError
 from scalability.lab.loadgen.progress import Progress
-from scalability.lab.loadgen.recorder import Second
 from scalability.lab.loadgen.report import as_json, heading, summary
-from scalability.lab.loadgen.run import Load, Measured, Run, ensure_descriptors, reachable
+from scalability.lab.loadgen.run import Load, Run, ensure_descriptors, reachable
 from scalability.lab.loadgen.target import MAX_BODY_BYTES, Target, target
 
-FINE, FAILURES, UNREACHABLE, USAGE, INTERRUPTED = 0, 1, 4, 64, 130
+FINE, FAILURES, UNREACHABLE, USAGE, SOFTWARE, INTERRUPTED = 0, 1, 4, 64, 70, 130
 
 URL = "http://127.0.0.1:8000/data"
 CLIENTS, REQUESTS = 50, 20
@@ -122,81 +121,72 @@ def main(argv: Sequence[str] | None = None, out: TextIO | None = None, err: Text
         made.error(str(error))
     from scalability.net.reactor import install
 
-    return _Command(install(), wanted, load, out=out, err=err, json_wanted=given.json).run()
+    return _until_done(install(), lambda reactor: load_test(reactor, wanted, load, out=out, err=err, json_wanted=given.json), err)
 
 
-class _Command:
-    """One call of the load test, from its first line to its exit status."""
+async def load_test(reactor: Any, wanted: Target, load: Load, *, out: TextIO, err: TextIO, json_wanted: bool = False) -> int:
+    """Knock, run, and print; the exit status. Cancelling it ends the run, and what was measured until then is printed."""
+    try:
+        address = await reachable(reactor, _addresses(wanted.address), min(load.timeout_s, 10.0))
+    except ConnectError as error:
+        here = wanted.address.host in ("127.0.0.1", "localhost", "::1")
+        err.write(f"loadtest: {error}{f'; {START}' if here else ''}\n")
+        return UNREACHABLE
+    run = Run(reactor, wanted, load)
+    measured = run.measured
+    if not json_wanted:
+        out.write(heading(measured) + "\n")
+        out.flush()
+    progress = Progress(err, measured)
+    run.turned = progress.turned
+    await run.run(address)
+    progress.end()
+    out.write((json.dumps(as_json(measured)) if json_wanted else summary(measured)) + "\n")
+    out.flush()
+    if measured.interrupted:
+        return INTERRUPTED
+    return FAILURES if measured.recorder.totals.failed else FINE
 
-    def __init__(self, reactor: Any, wanted: Target, load: Load, *, out: TextIO, err: TextIO, json_wanted: bool) -> None:
-        self._reactor = reactor
-        self._out = out
-        self._err = err
-        self._json = json_wanted
-        self._progress: Progress | None = None
-        self._run = Run(reactor, wanted, load, turned=self._turned)
-        self._status = INTERRUPTED
-        self._running: Deferred[None] | None = None
-        self._stopping = False
 
-    def run(self) -> int:
-        """Run the reactor until everything is said; the exit status."""
-        reactor = self._reactor
-        reactor.callWhenRunning(self._begin)
-        reactor.addSystemEventTrigger("before", "shutdown", self._interrupt)
-        reactor.run()
-        return self._status
+def _until_done(reactor: Any, begin: Callable[[Any], Coroutine[Deferred[Any], Any, int]], err: TextIO) -> int:
+    """Run the reactor until the coroutine has ended; its result. Ctrl-C cancels it, and the reactor waits for what it still says."""
+    status = INTERRUPTED
+    running: Deferred[None] | None = None
+    stopping = False
 
-    def _begin(self) -> None:
-        self._running = Deferred.fromCoroutine(self._whole())
-        self._running.addErrback(self._broke)
-        self._running.addBoth(self._end)
+    def start() -> None:
+        nonlocal running
+        running = Deferred.fromCoroutine(begin(reactor)).addCallbacks(ended, broke)
+        running.addBoth(stop)
 
-    def _turned(self, second: Second) -> None:
-        if self._progress is not None:
-            self._progress.turned(second)
+    def ended(result: int) -> None:
+        nonlocal status
+        status = result
 
-    async def _whole(self) -> None:
-        measured = self._run.measured
-        try:
-            address = await reachable(self._reactor, _addresses(measured.target.address), min(measured.load.timeout_s, 10.0))
-        except ConnectError as error:
-            self._status = UNREACHABLE
-            here = measured.target.address.host in ("127.0.0.1", "localhost", "::1")
-            self._err.write(f"loadtest: {error}{f'; {START}' if here else ''}\n")
-            return
-        if not self._json:
-            self._out.write(heading(measured) + "\n")
-            self._out.flush()
-        self._progress = Progress(self._err, measured)
-        await self._run.run(address)
-        self._progress.end()
-        self._print(measured)
-
-    def _print(self, measured: Measured) -> None:
-        self._out.write((json.dumps(as_json(measured)) if self._json else summary(measured)) + "\n")
-        self._out.flush()
-        if not measured.interrupted:
-            self._status = FAILURES if measured.recorder.totals.failed else FINE
-
-    def _interrupt(self) -> Deferred[None] | None:
-        """Ctrl-C stops the reactor, which waits for what is still to be said."""
-        self._stopping = True
-        running = self._running
-        if running is None:
-            return None
-        running.cancel()
-        return running
-
-    def _broke(self, failure: Failure) -> None:
+    def broke(failure: Failure) -> None:
+        nonlocal status
         if failure.check(CancelledError) is None:
-            self._err.write(failure.getTraceback())
-            self._status = 70  # EX_SOFTWARE: a mistake of ours, not the target's
+            err.write(failure.getTraceback())
+            status = SOFTWARE
 
-    def _end(self, _: object) -> None:
-        self._running = None
-        if not self._stopping:
-            self._reactor.stop()
+    def stop(_: object) -> None:
+        nonlocal running
+        running = None
+        if not stopping:
+            reactor.stop()
+
+    def interrupted() -> Deferred[None] | None:
+        nonlocal stopping
+        stopping = True
+        ending = running
+        if ending is not None:
+            ending.cancel()
+        return ending
+
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", interrupted)
+    reactor.run()
+    return status
 
 
 def _body(given: str | None) -> bytes:

@@ -75,7 +75,7 @@ class Run:
         self._reactor = reactor
         self._now = now
         self._cpu = cpu
-        self._turned = turned
+        self.turned = turned
         self._began = self._cpu_began = 0.0
         self._wheel = DeadlineWheel(reactor, tick_s=min(0.1, load.timeout_s / 10))
         self._seconds = Ticker(reactor, 1.0, self._turn, now=False)
@@ -119,7 +119,7 @@ class Run:
         measured.cpu_s = self._cpu() - self._cpu_began
         assert self._pool is not None
         measured.connections = self._pool.opened_total
-        self._turned(measured.recorder.turn(measured.elapsed_s))
+        self.turned(measured.recorder.turn(measured.elapsed_s))
 
 
 class _Knock:

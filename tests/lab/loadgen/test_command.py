@@ -1,14 +1,20 @@
 """The load test as it is called."""
 
+import io
 import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
-from scalability.lab.loadgen.command import main, parser
+from scalability.lab.loadgen.command import _until_done, load_test, main, parser
+from scalability.lab.loadgen.run import Load
+from scalability.lab.loadgen.target import target
 from scalability.testing.processes import Process
 
 Runs = Callable[..., Process]
@@ -95,6 +101,93 @@ def test_ctrl_c_prints_what_was_measured_until_then(run: Runs, page: str) -> Non
     assert "Success: 0, Failures: 0" in process.stdout
     assert process.stdout.endswith("interrupted: requests in flight are not counted\n")
     assert "Traceback" not in process.output
+
+
+async def outcome_of(url: str, load: Load, *, json_wanted: bool = False) -> tuple[int, str, str]:
+    """The status, standard output and standard error of a load test in this process."""
+    from twisted.internet import reactor
+
+    out, err = io.StringIO(), io.StringIO()
+    return await load_test(reactor, target(url), load, out=out, err=err, json_wanted=json_wanted), out.getvalue(), err.getvalue()
+
+
+async def test_the_statuses_are_those_of_what_happened(page: str) -> None:
+    few = Load(clients=2, requests=2, connections=2)
+    status, out, err = await outcome_of(f"{page}/200", few)
+    assert (status, err) == (0, "")
+    assert "Success: 4, Failures: 0" in out
+    status, out, _ = await outcome_of(f"{page}/404", few, json_wanted=True)
+    assert (status, json.loads(out)["errors"]) == (1, {"4xx": 4})
+    status, out, err = await outcome_of("http://127.0.0.1:1/", few)
+    assert (status, out, err.count("\n")) == (4, "", 1)
+    assert (await outcome_of("http://no-such-host.invalid/", few))[0] == 4
+
+
+async def test_a_cancelled_test_prints_what_it_has(page: str) -> None:
+    from twisted.internet import reactor
+
+    running = Deferred.fromCoroutine(outcome_of(f"{page}/slow", Load(clients=1, connections=1)))
+    await deferLater(reactor, 0.3)
+    running.cancel()
+    status, out, _ = await running
+    assert status == 130
+    assert "interrupted" in out
+
+
+class StillReactor:
+    """Runs what it is told to run, and stops when it is told so."""
+
+    def __init__(self, *, interrupt: bool = False) -> None:
+        self.stops = 0
+        self._interrupt = interrupt
+        self._start: Callable[[], None]
+        self._shutdown: Callable[[], Deferred[None] | None]
+
+    def callWhenRunning(self, start: Callable[[], None]) -> None:  # noqa: N802 - Twisted's name
+        self._start = start
+
+    def addSystemEventTrigger(self, phase: str, event: str, shutdown: Callable[[], Deferred[None] | None]) -> None:  # noqa: N802
+        assert (phase, event) == ("before", "shutdown")
+        self._shutdown = shutdown
+
+    def stop(self) -> None:
+        self.stops += 1
+
+    def run(self) -> None:
+        self._start()
+        if self._interrupt:
+            waited = self._shutdown()
+            assert waited is not None
+            assert waited.called
+        assert self._shutdown() is None, "nothing is left to wait for"
+
+
+def test_the_reactor_stops_when_everything_is_said() -> None:
+    async def five(reactor: Any) -> int:
+        return 5
+
+    reactor, err = StillReactor(), io.StringIO()
+    assert _until_done(reactor, five, err) == 5
+    assert (reactor.stops, err.getvalue()) == (1, "")
+
+
+def test_a_mistake_of_ours_has_a_status_of_its_own() -> None:
+    async def breaks(reactor: Any) -> int:
+        raise ValueError("a mistake")
+
+    err = io.StringIO()
+    assert _until_done(StillReactor(), breaks, err) == 70
+    assert "ValueError: a mistake" in err.getvalue()
+
+
+def test_an_interrupt_is_waited_for_and_stops_nothing_twice() -> None:
+    async def waits(reactor: Any) -> int:
+        await Deferred()
+        return 0
+
+    reactor, err = StillReactor(interrupt=True), io.StringIO()
+    assert _until_done(reactor, waits, err) == 130
+    assert (reactor.stops, err.getvalue()) == (0, "")
 
 
 @pytest.mark.parametrize(
