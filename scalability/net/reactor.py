@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
+from twisted.logger import Logger
 from twisted.python import log
 
 from scalability.net.transport import LeanConnection
@@ -19,6 +20,8 @@ from scalability.net.transport import LeanConnection
 
 class LeanReactor(EPollReactor):
     """EPollReactor that calls a lean transport's ``doRead`` without ceremony."""
+
+    _log = Logger()
 
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, at most ``timeout`` seconds (None: for ever), and hand them out."""
@@ -38,7 +41,7 @@ class LeanReactor(EPollReactor):
                 except BaseException:
                     # what PosixReactorBase._doReadOrWrite does: log it, drop the connection, carry on
                     why = sys.exc_info()[1]
-                    log.err()
+                    self._log.failure("a connection failed on what it received, and is closed")
                 if why is not None:
                     self._disconnectSelectable(selectable, why, True)
             else:

@@ -1,9 +1,13 @@
 """Connections to servers and their pool, on a network in memory."""
 
+import select
+import socket
 from typing import Any
 
 import pytest
+import pytest_twisted
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.task import deferLater
 
 from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, UpstreamError
@@ -259,6 +263,32 @@ def test_a_connection_that_lay_idle_for_a_second_is_looked_at_before_it_is_used(
     client.pass_time(1)
     assert client.pool.take() is None
     assert transport.ended == "closed"
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("sent", [b"", b"H"])
+async def test_a_stale_connection_is_recognised_before_the_loop_has_read_its_end(sent: bytes) -> None:
+    from twisted.internet import reactor
+
+    wheel = DeadlineWheel(reactor)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pool = ConnectionPool(reactor, Address("127.0.0.1", server.getsockname()[1]), wheel)
+        asker = Asker()
+        pool.open(asker)
+        while asker.connection is None:
+            await deferLater(reactor, 0.005)
+        accepted, _ = server.accept()
+        assert not asker.connection.stale()
+        if sent:
+            accepted.send(sent)
+        else:
+            accepted.shutdown(socket.SHUT_WR)
+        handle = asker.connection.transport.getHandle()
+        assert select.select([handle], [], [], 5)[0]  # the kernel has it, and the loop had no turn since
+        assert asker.connection.stale()
+        asker.connection.abort()
+        await deferLater(reactor, 0.01)
+        accepted.close()
 
 
 def test_the_connection_used_last_is_reused_first() -> None:

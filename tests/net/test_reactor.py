@@ -1,12 +1,20 @@
 """The lean reactor: installed where nothing else is, and as good as Twisted's."""
 
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
 
 from scalability.net.reactor import LeanReactor
+from scalability.net.transport import listen_tcp
 from scalability.testing.processes import environment
 
 PROGRAM = """
@@ -20,12 +28,18 @@ assert install() is reactor
 
 SERVE = """
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
-from twisted.python import log
+from twisted.logger import globalLogPublisher
 from scalability.net.transport import LeanServer, connect_tcp, listen_tcp
 
 events = []
 errors = []
-log.addObserver(lambda event: errors.append(event["failure"].type.__name__) if event["isError"] else None)
+
+def note(event):
+    failure = event.get("log_failure") or event.get("failure")
+    if failure is not None:
+        errors.append(failure.type.__name__)
+
+globalLogPublisher.addObserver(note)
 
 class Echo(Protocol):
     def dataReceived(self, data):
@@ -87,21 +101,127 @@ def test_lean_transports_work_on_it_and_on_others_and_an_error_ends_one_connecti
     assert said.endswith("[b'hello', 'server lost ZeroDivisionError'] ['ZeroDivisionError']"), said
 
 
+class Echo(Protocol):
+    """Sends back what comes; ``fail`` is a mistake of its own."""
+
+    transport: Any
+    lost: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if data == b"fail":
+            raise ZeroDivisionError
+        self.transport.write(data)
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self.lost = reason
+
+
+@pytest.fixture
+def reactor() -> Iterator[Any]:
+    """A lean reactor that is not installed: the test turns it."""
+    made: Any = LeanReactor()
+    yield made
+    for selectable in made.removeAll():
+        selectable.connectionLost(Failure(ConnectionDone()))
+    for descriptor in (made.waker.i, made.waker.o):
+        os.close(descriptor)
+    made._poller.close()
+
+
+def connect(reactor: Any, factory: Any) -> socket.socket:
+    factory.noisy = False
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    client = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=5)
+    reactor.iterate(1)
+    return client
+
+
+def test_a_read_event_reaches_the_protocol_in_one_turn(reactor: Any) -> None:
+    with connect(reactor, Factory.forProtocol(Echo)) as client:
+        client.sendall(b"hello")
+        reactor.iterate(1)
+        assert client.recv(10) == b"hello"
+
+
+def test_an_error_in_a_protocol_is_logged_and_ends_its_connection_only(reactor: Any, logged_failures: Any) -> None:
+    echoes: list[Echo] = []
+
+    def build(addr: Any) -> Echo:
+        echoes.append(Echo())
+        return echoes[-1]
+
+    factory = Factory()
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    with connect(reactor, factory) as first, connect(reactor, factory) as second:
+        first.sendall(b"fail")
+        reactor.iterate(1)
+        assert logged_failures.flush(ZeroDivisionError)
+        failed = echoes[0].lost
+        assert failed is not None
+        assert failed.check(ZeroDivisionError)
+        second.sendall(b"still here")
+        reactor.iterate(1)
+        assert second.recv(10) == b"still here"
+
+
+def test_the_end_of_a_connection_is_told_with_its_reason(reactor: Any) -> None:
+    echo = Echo()
+    factory = Factory()
+    factory.buildProtocol = lambda addr: echo  # type: ignore[method-assign]
+    with connect(reactor, factory) as client:
+        client.sendall(b"a")
+        reactor.iterate(1)
+    for _ in range(3):
+        reactor.iterate(0.1)
+    assert echo.lost is not None
+    assert echo.lost.check(ConnectionDone, ConnectionLost)
+
+
+def test_a_connection_that_another_event_of_the_same_turn_has_ended_is_passed_over(reactor: Any) -> None:
+    echoes: list[Echo] = []
+
+    class Rival(Echo):
+        def dataReceived(self, data: bytes) -> None:
+            for other in echoes:
+                if other is not self:
+                    other.transport.abortConnection()
+            super().dataReceived(data)
+
+    def build(addr: Any) -> Echo:
+        echoes.append(Rival())
+        return echoes[-1]
+
+    factory = Factory()
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    with connect(reactor, factory) as first, connect(reactor, factory) as second:
+        first.sendall(b"1")
+        second.sendall(b"2")
+        reactor.iterate(1)
+        reactor.iterate(0)
+        assert sum(echo.lost is None for echo in echoes) == 1
+
+
+def test_an_interrupted_wait_is_no_error(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def poll(self, timeout: float, events: int) -> None:
+            raise InterruptedError
+
+    poller = reactor._poller
+    reactor._poller = Interrupted()
+    reactor.doPoll(0)
+    reactor._poller = poller
+
+
 def test_the_parts_of_twisted_that_it_rests_on_are_there() -> None:
     """A change in Twisted's internals must fail here, not at a user's."""
     assert LeanReactor.doIteration is LeanReactor.doPoll
     for name in ("_doReadOrWrite", "_disconnectSelectable", "doPoll"):
         assert callable(getattr(EPollReactor, name))
-    reactor = EPollReactor()
+    reactor: Any = EPollReactor()
     try:
         assert isinstance(reactor._selectables, dict)
         assert callable(reactor._poller.poll)
     finally:
         reactor._poller.close()
-        for descriptor in reactor.waker.i, reactor.waker.o:
-            if isinstance(descriptor, int):
-                import os
-
-                os.close(descriptor)
-            else:
-                descriptor.close()
+        for descriptor in (reactor.waker.i, reactor.waker.o):
+            os.close(descriptor)
