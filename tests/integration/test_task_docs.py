@@ -15,7 +15,7 @@ def test_the_pages_module_runs_as_the_page_says(start: Callable[..., Process], h
     (source,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "my_tasks.py").write_text(source)
     port = start("scalelab-worker", "--tasks", "my_tasks", cwd=tmp_path).wait_listening()
-    queued = [http.post(port, "/task", json=body) for body in ({"task": "report", "year": 2026}, {"task": "poll"})]
+    queued = [http.post(port, "/task", json=body) for body in ({"task": "resize", "width": 100}, {"task": "remind", "seconds": 0.1})]
     assert [answer.status for answer in queued] == [202, 202]
     results = []
     for answer in queued:
@@ -24,7 +24,7 @@ def test_the_pages_module_runs_as_the_page_says(start: Callable[..., Process], h
             assert time.monotonic() < deadline, seen
             time.sleep(0.05)
         results.append(seen["result"])
-    assert results == [{"year": 2026, "pages": 48}, "done in attempt 1"]
-    unknown = http.post(port, "/task", json={"task": "repport"})
+    assert results == [100, queued[1].json()["task_id"]]
+    unknown = http.post(port, "/task", json={"task": "resise"})
     assert unknown.status == 422
     assert unknown.text in PAGE
