@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest_twisted
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
@@ -286,6 +287,96 @@ async def test_a_port_that_stops_first_accepts_who_is_connected_already() -> Non
         await peer.lost
     for client in clients:
         client.close()
+
+
+class Moody:
+    """A socket that does what it is told."""
+
+    def __init__(self) -> None:
+        self.next: list[Any] = []
+
+    def _do(self) -> Any:
+        result = self.next.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def recv(self, size: int) -> Any:
+        return self._do()
+
+    def send(self, data: bytes) -> Any:
+        return self._do()
+
+    def setblocking(self, blocking: bool) -> None:
+        """It never blocks."""
+
+    def fileno(self) -> int:
+        return 7
+
+
+def moody() -> tuple[Moody, LeanServer, Peer, MemoryReactorClock]:
+    reactor = MemoryReactorClock()
+    peer = Peer()
+    plug = Moody()
+    transport = LeanServer(plug, peer, ("192.0.2.1", 5), None, 0, reactor)  # type: ignore[arg-type]
+    peer.makeConnection(transport)
+    return plug, transport, peer, reactor
+
+
+def test_a_read_may_be_interrupted_fail_or_end() -> None:
+    plug, transport, peer, _ = moody()
+    plug.next = [BlockingIOError(), InterruptedError(), b"data", b"", ConnectionResetError()]
+    assert [transport.doRead() for _ in range(3)] == [None] * 3
+    assert bytes(peer.got) == b"data"
+    assert isinstance(transport.doRead(), ConnectionDone)
+    assert isinstance(transport.doRead(), ConnectionLost)
+
+
+def test_a_write_that_is_interrupted_is_queued_and_sent_later_in_part() -> None:
+    plug, transport, _, reactor = moody()
+    plug.next = [BlockingIOError()]
+    transport.write(b"hello")
+    assert transport in reactor.writers
+    plug.next = [InterruptedError(), 2, 3]
+    assert [transport.doWrite() for _ in range(2)] == [None, None]
+    assert transport in reactor.writers
+    transport.write(b"")
+    assert transport.doWrite() is None
+    assert transport not in reactor.writers
+
+
+def test_a_send_that_fails_is_reported_by_the_next_turn_whether_it_was_queued_or_not() -> None:
+    plug, transport, peer, reactor = moody()
+    plug.next = [BrokenPipeError()]
+    transport.write(b"a")
+    assert transport in reactor.writers
+    assert isinstance(transport.doWrite(), ConnectionLost)
+    plug, transport, peer, reactor = moody()
+    plug.next = [1, ConnectionResetError()]
+    transport.write(b"ab")
+    assert transport.doWrite() is None
+    assert isinstance(transport.doWrite(), ConnectionLost)
+    assert peer.events == []
+    plug.next = [b""]
+    assert isinstance(transport.doRead(), ConnectionLost), "the send took the socket's error; this is no FIN"
+
+
+def test_twisted_s_own_way_of_writing_works_too() -> None:
+    plug, transport, _, _ = moody()
+    plug.next = [3, BlockingIOError(), BrokenPipeError()]
+    assert transport.writeSomeData(b"abc") == 3
+    assert transport.writeSomeData(b"abc") == 0
+    assert isinstance(transport.writeSomeData(b"abc"), ConnectionLost)
+
+
+def test_a_producer_that_joins_a_full_queue_is_paused_with_the_next_write() -> None:
+    plug, transport, peer, _ = moody()
+    plug.next = [BlockingIOError()]
+    transport.write(bytes(HIGH_WATERMARK + 1))
+    transport.registerProducer(peer, True)
+    transport.write(b"more")
+    assert peer.events == ["pause"]
+    assert transport._isSendBufferFull()
 
 
 def test_reactors_without_descriptors_use_transports_of_their_own() -> None:
