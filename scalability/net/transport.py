@@ -172,12 +172,11 @@ class LeanPort(tcp.Port):
             self.numberAccepts = min(self.numberAccepts, places)
         super().doRead()
 
-    def stopListening(self, *reason: Any) -> Any:
-        """As Twisted's, but whoever the kernel has connected already is accepted first: closing would reset them."""
-        if self.connected and not self.disconnecting:
-            self.numberAccepts = BACKLOG
-            self.doRead()
-        return super().stopListening(*reason)
+    def connectionLost(self, reason: Any) -> None:
+        """Whoever the kernel has connected already is accepted before the socket closes, which would reset them."""
+        self.numberAccepts = BACKLOG
+        super().doRead()
+        super().connectionLost(reason)
 
     def _accept_again(self) -> None:
         if self.connected and not self.disconnecting:
