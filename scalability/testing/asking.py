@@ -22,7 +22,7 @@ CLIENT = IPv4Address("TCP", "192.0.2.1", 40000)
 
 
 class _Transport(StringTransport):
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 - Twisted's name
+    def setTcpNoDelay(self, enabled: bool) -> None:
         """There is no kernel that could delay anything."""
 
 
