@@ -42,15 +42,21 @@ class Step:
         began = time.monotonic()
         stdout = None if self.shown else subprocess.PIPE
         stderr = None if self.shown else subprocess.STDOUT
-        with subprocess.Popen(self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr) as self.process:
-            self.printed = self.process.communicate()[0] or b""
+        self.process = subprocess.Popen(self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        self.printed = self.process.communicate()[0] or b""
         self.status = self.process.returncode
         self.took_s = time.monotonic() - began
 
     def end(self) -> None:
-        """Stop it, if it runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+        """Stop it, if it runs, and wait for that."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        # pytest ends its fixtures, and the processes they started, on SIGINT; SIGTERM would only stop the reactor under the tests
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
     @property
     def verdict(self) -> str:

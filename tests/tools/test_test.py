@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import tools.test as tool
-from scalability.testing.processes import CHECKOUT, Process
+from scalability.testing.processes import CHECKOUT, Process, wait_gone
 
 
 def names(steps: list[tool.Step]) -> list[str]:
@@ -55,3 +55,21 @@ def test_a_run_that_finds_no_test_fails(tmp_path: Path) -> None:
     with Process([sys.executable, "tools/test.py", str(tmp_path)], cwd=CHECKOUT, parent_pipe=False) as process:
         assert process.wait(timeout_s=60) == 1
         assert "FAIL  pytest" in process.output
+
+
+def test_a_run_that_is_told_to_stop_ends_its_tests_and_what_they_started(tmp_path: Path) -> None:
+    (tmp_path / "test_slow.py").write_text(
+        "import subprocess, sys, time\n"
+        "def test_slow(request):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    request.addfinalizer(child.wait)\n"
+        "    request.addfinalizer(child.kill)\n"
+        "    print('child', child.pid, file=sys.__stderr__, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with Process([sys.executable, "tools/test.py", "-s", str(tmp_path)], cwd=CHECKOUT, parent_pipe=False) as process:
+        child = int(process.wait_for(r"child (\d+)", timeout_s=60)[1])
+        tests = process.children()
+        process.kill()
+        assert process.wait(timeout_s=45) == 128 + 15, process.output
+        assert wait_gone([child, *tests]) == []
