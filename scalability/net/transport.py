@@ -33,6 +33,8 @@ class LeanConnection(tcp.Connection):
     _queue: Sequence[bytes | memoryview] = ()
     _queued_bytes = 0
     producer: Any
+    _send: Any = None
+    """The socket's ``send`` while it may be called at once: nothing is queued or has failed, our side is open. Saves four look-ups."""
     _broken = False
     """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
@@ -51,13 +53,18 @@ class LeanConnection(tcp.Connection):
 
     def write(self, data: bytes) -> None:
         """Send ``data`` now, or as soon as the peer takes it; never out of order. Never calls back into the protocol."""
-        if not self.connected or self._writeDisconnected or self._broken:
-            return
-        if self._queue:
-            self._enqueue(data)
-            return
+        send = self._send
+        if send is None:
+            if not self.connected or self._writeDisconnected or self._broken:
+                return
+            if self._queue:
+                self._enqueue(data)
+                return
+            send = self.socket.send
+            if not self._writeDisconnecting:
+                self._send = send
         try:
-            sent = self.socket.send(data)
+            sent = send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
@@ -105,7 +112,12 @@ class LeanConnection(tcp.Connection):
             self._closeWriteConnection()
         return None
 
+    def loseWriteConnection(self) -> None:
+        self._send = None
+        super().loseWriteConnection()
+
     def connectionLost(self, reason: Any) -> None:
+        self._send = None
         self._queue = ()
         self._queued_bytes = 0
         super().connectionLost(reason)
@@ -118,6 +130,7 @@ class LeanConnection(tcp.Connection):
             self._queue.append(data)
         else:
             self._queue = [data]
+            self._send = None
             self.startWriting()
         self._queued_bytes += len(data)
         if self._queued_bytes > HIGH_WATERMARK and self.streamingProducer and not self.producerPaused and self.producer is not None:
@@ -126,6 +139,7 @@ class LeanConnection(tcp.Connection):
 
     def _send_failed(self) -> None:
         self._broken = True
+        self._send = None
         self._queue = ()
         self._queued_bytes = 0
         # doWrite reports it, in a turn of its own: the caller of write is in the middle of something
