@@ -6,6 +6,7 @@ It is the same whichever server carries it; ``scalability.api.mount`` says which
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import server
@@ -33,6 +34,10 @@ class APIRequest(server.Request):
     channel: Any
     route = ""
     """The template that matched, for metrics: a path would be a label that clients choose."""
+    mapper: Any = None
+    """For Klein's ``url_for``."""
+    running: Deferred[Any] | None = None
+    """What the route waits for; cancelled when the client leaves."""
     _started_s: float | None = None
 
     def getRequestHostname(self) -> bytes:  # noqa: N802 - Twisted's name
@@ -102,6 +107,9 @@ class APIRequest(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         self._count(ClientGone.status)
         super().connectionLost(reason)
+        running, self.running = self.running, None
+        if running is not None:
+            running.cancel()
 
     def _refuse(self, error: ScalelabError) -> None:
         self.write(error_answer(self, error))
