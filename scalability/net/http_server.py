@@ -45,7 +45,7 @@ class Timeouts:
     """How long a client may keep us waiting, in seconds."""
 
     head_s: float = 10.0
-    """For a complete head, from its first byte (for a new connection from the start); then 408."""
+    """For a complete head, from its first byte; then 408. A new connection has as long to send that byte, and is closed without a word."""
     idle_s: float = 75.0
     """Between requests; then the connection is closed."""
     body_s: float = 30.0
@@ -260,7 +260,6 @@ class ServerConnection(TwistedProtocol):
         self._body_paused = False
         self._full = False
         self._half_closed = False
-        self._lingering = False
         self._linger_bytes = 0
         self._closing = False
         self.lost = False
@@ -273,7 +272,7 @@ class ServerConnection(TwistedProtocol):
         transport.registerProducer(self, True)
         if ISSLTransport.providedBy(transport):
             self.scheme = b"https"
-        self._deadline.move(self.factory.head_ticks)
+        self._deadline.move(self.factory.drain_idle_ticks if self.factory.draining else self.factory.head_ticks)
 
     def dataReceived(self, data: bytes) -> None:
         if self._exchange is None:
@@ -566,7 +565,6 @@ class ServerConnection(TwistedProtocol):
             self._deadline.move(self.factory.body_ticks)
             transport.loseConnection()
             return
-        self._lingering = True
         self._linger_bytes = self.factory.linger_bytes
         self._deadline.move(self.factory.linger_ticks)
         transport.loseWriteConnection()

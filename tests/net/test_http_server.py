@@ -522,6 +522,16 @@ def test_draining_lets_an_idle_connection_send_the_request_that_is_on_its_way() 
     assert done == [None]
 
 
+def test_a_connection_that_is_accepted_while_draining_is_given_one_request_soon() -> None:
+    server = Server(hello)
+    server.factory.drain(30.0)
+    late, silent = server.connect(), server.connect()
+    late.deliver(GET)
+    assert b"Connection: close\r\n" in late.taken()
+    server.pass_time(1.5)
+    assert silent.ended == "closed"
+
+
 def test_draining_closes_idle_connections_soon() -> None:
     server = Server(hello)
     server.client.deliver(GET)
