@@ -1,6 +1,6 @@
 """Requests to our own services and to servers behind us, when the whole answer is wanted: the gateway's calls, health probes.
 
-One request is one Deferred and about 25 us; treq costs ten times that, and buffers without a limit.
+One request is one Deferred and about 20 us of CPU, coroutine included; treq costs ten times that, and buffers without a limit.
 """
 
 import re
