@@ -160,7 +160,7 @@ def test_a_connection_that_is_lost_says_how_far_the_answer_had_come(sent: bytes,
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n", "bad_answer"),
     ],
 )
-def test_bytes_that_are_not_http_end_the_connection(sent: bytes, code: str) -> None:
+def test_rule_17_bytes_that_are_not_http_end_the_connection(sent: bytes, code: str) -> None:
     client = Client()
     asker, transport = client.ask()
     transport.deliver(sent)
@@ -168,7 +168,7 @@ def test_bytes_that_are_not_http_end_the_connection(sent: bytes, code: str) -> N
     assert transport.ended == "reset"
 
 
-def test_bad_framing_within_the_body_is_a_broken_answer() -> None:
+def test_rule_17_bad_framing_within_the_body_is_a_broken_answer() -> None:
     client = Client()
     asker, transport = client.ask()
     transport.deliver(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
@@ -184,7 +184,7 @@ def test_bad_framing_within_the_body_is_a_broken_answer() -> None:
         OK + b"HTTP/1.1 200 OK\r\n\r\n",
     ],
 )
-def test_a_connection_is_not_reused_after_close_http_1_0_or_with_bytes_left(answer: bytes) -> None:
+def test_rule_39_a_connection_is_not_reused_after_close_http_1_0_or_with_bytes_left(answer: bytes) -> None:
     client = Client()
     asker, transport = client.ask()
     transport.deliver(answer)
@@ -193,7 +193,7 @@ def test_a_connection_is_not_reused_after_close_http_1_0_or_with_bytes_left(answ
     assert transport.ended == "closed"
 
 
-def test_a_connection_is_not_reused_when_the_request_was_not_sent_completely() -> None:
+def test_rule_39_a_connection_is_not_reused_when_the_request_was_not_sent_completely() -> None:
     client = Client()
     asker, transport = client.ask(b"POST", ended=False)
     connection = asker.connection
@@ -222,7 +222,7 @@ def test_an_upload_is_streamed_and_paused_at_64_kib() -> None:
     assert client.pool.idle_connections == 1
 
 
-def test_a_byte_on_an_idle_connection_closes_it() -> None:
+def test_rule_40_a_byte_on_an_idle_connection_closes_it() -> None:
     client = Client()
     _, transport = client.ask()
     transport.deliver(OK)

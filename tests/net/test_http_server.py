@@ -105,7 +105,7 @@ def test_a_request_may_come_in_any_pieces(cuts: list[int]) -> None:
     assert len(server.application.exchanges) == 2
 
 
-def test_pipelined_requests_are_served_one_by_one_and_answered_in_order() -> None:
+def test_rule_41_pipelined_requests_are_served_one_by_one_and_answered_in_order() -> None:
     server = Server()
     server.client.deliver(GET + GET.replace(b"/a", b"/b") + GET.replace(b"/a", b"/c"))
     assert [e.head.target for e in server.application.exchanges] == [b"/a"]
@@ -122,7 +122,7 @@ def test_thousands_of_pipelined_requests_do_not_nest() -> None:
     assert server.client.taken().count(b"HTTP/1.1 200") == 2000
 
 
-def test_pipelined_bytes_are_bounded_while_an_answer_is_awaited() -> None:
+def test_rule_48_pipelined_bytes_are_bounded_while_an_answer_is_awaited() -> None:
     server = Server()
     server.client.deliver(GET)
     server.client.deliver(GET * 3000)
@@ -134,7 +134,7 @@ def test_pipelined_bytes_are_bounded_while_an_answer_is_awaited() -> None:
     assert server.client.reading
 
 
-def test_no_further_request_is_taken_up_while_a_client_does_not_read_its_answers() -> None:
+def test_rule_48_no_further_request_is_taken_up_while_a_client_does_not_read_its_answers() -> None:
     server = Server(lambda exchange: exchange.answer(200, bytes(70_000)))
     server.client.stop_taking()
     server.client.deliver(GET * 5)
@@ -144,7 +144,7 @@ def test_no_further_request_is_taken_up_while_a_client_does_not_read_its_answers
     assert len(server.client.taken()) > 350_000
 
 
-def test_a_refused_message_ends_the_pipeline() -> None:
+def test_rule_41_a_refused_message_ends_the_pipeline() -> None:
     server = Server(hello)
     server.client.deliver(GET + b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + GET)
     sent = server.client.taken()
@@ -198,7 +198,7 @@ def test_a_client_that_goes_on_sending_after_a_refusal_is_cut_off_in_the_end() -
     assert other.ended == "reset"
 
 
-def test_a_head_that_does_not_arrive_in_time_is_answered_408_however_it_trickles() -> None:
+def test_rule_47_a_head_that_does_not_arrive_in_time_is_answered_408_however_it_trickles() -> None:
     server = Server(hello)
     for octet in GET[:20]:
         server.client.deliver(bytes([octet]))
@@ -223,7 +223,7 @@ def test_an_idle_connection_is_closed_after_75_seconds() -> None:
     assert server.client.ended == "closed"
 
 
-def test_a_body_that_stops_coming_is_answered_408_and_the_application_is_told() -> None:
+def test_rule_47_a_body_that_stops_coming_is_answered_408_and_the_application_is_told() -> None:
     server = Server()
     server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
     server.pass_time(20)
@@ -304,7 +304,7 @@ def test_a_client_that_waits_for_100_continue_gets_it_when_the_application_wants
     assert b"Connection: close" not in server.client.taken()
 
 
-def test_an_answer_before_the_end_of_the_body_ends_the_connection_and_reads_on_for_a_while() -> None:
+def test_rule_38_an_answer_before_the_end_of_the_body_ends_the_connection_and_reads_on_for_a_while() -> None:
     server = Server()
     server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
     server.application.exchanges[0].answer(403, b"{}")
@@ -339,7 +339,7 @@ def test_an_exchange_cannot_be_answered_twice() -> None:
         hello(server.application.exchanges[0])
 
 
-def test_a_slow_reader_stops_the_writer_at_64_kib_and_starts_it_again() -> None:
+def test_rule_48_a_slow_reader_stops_the_writer_at_64_kib_and_starts_it_again() -> None:
     server = Server()
     server.client.deliver(GET)
     server.client.stop_taking()
@@ -365,7 +365,7 @@ def test_a_reader_that_takes_nothing_for_30_seconds_is_cut_off() -> None:
     assert server.client.ended == "reset"
 
 
-def test_a_half_close_after_a_complete_request_still_gets_its_answer() -> None:
+def test_rule_42_a_half_close_after_a_complete_request_still_gets_its_answer() -> None:
     server = Server()
     server.client.deliver(GET)
     server.client.finish()
@@ -375,7 +375,7 @@ def test_a_half_close_after_a_complete_request_still_gets_its_answer() -> None:
     assert server.client.ended == "closed"
 
 
-def test_a_half_close_after_pipelined_requests_gets_all_answers() -> None:
+def test_rule_42_a_half_close_after_pipelined_requests_gets_all_answers() -> None:
     server = Server()
     server.client.deliver(GET + GET)
     server.client.finish()
@@ -386,14 +386,14 @@ def test_a_half_close_after_pipelined_requests_gets_all_answers() -> None:
     assert server.client.ended == "closed"
 
 
-def test_with_abort_on_close_a_fin_cancels() -> None:
+def test_rule_42_with_abort_on_close_a_fin_cancels() -> None:
     server = Server(abort_on_close=True)
     server.client.deliver(GET)
     server.client.finish()
     assert server.application.events == [("lost", "client_gone")]
 
 
-def test_a_fin_within_a_body_cancels() -> None:
+def test_rule_42_a_fin_within_a_body_cancels() -> None:
     server = Server()
     server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1")
     server.client.finish()
@@ -402,7 +402,7 @@ def test_a_fin_within_a_body_cancels() -> None:
     assert server.factory.counts.aborted == 1
 
 
-def test_a_reset_cancels_and_what_is_written_afterwards_is_dropped() -> None:
+def test_rule_42_a_reset_cancels_and_what_is_written_afterwards_is_dropped() -> None:
     server = Server()
     server.client.deliver(GET)
     server.client.reset()
@@ -559,7 +559,7 @@ def test_draining_without_connections_is_done_at_once() -> None:
     assert server.factory.drain(2.0).called
 
 
-def test_at_the_cap_there_is_no_room_until_a_connection_ends() -> None:
+def test_rule_49_at_the_cap_there_is_no_room_until_a_connection_ends() -> None:
     server = Server(max_connections=2)
     assert server.factory.room() == 1
     server.connect()

@@ -131,7 +131,7 @@ def test_a_body_that_is_still_arriving_waits_for_a_connection_and_is_not_lost() 
     assert b"200 OK" in proxy.client.taken()
 
 
-def test_no_server_that_accepts_is_502_without_an_address() -> None:
+def test_rule_51_no_server_that_accepts_is_502_without_an_address() -> None:
     proxy = Proxy(servers=2)
     proxy.client.deliver(GET)
     proxy.network.refuse()
@@ -143,7 +143,7 @@ def test_no_server_that_accepts_is_502_without_an_address() -> None:
     assert proxy.settled()
 
 
-def test_no_server_at_all_is_503_with_retry_after() -> None:
+def test_rule_51_no_server_at_all_is_503_with_retry_after() -> None:
     proxy = Proxy(servers=0)
     proxy.client.deliver(GET)
     sent = proxy.client.taken()
@@ -153,7 +153,7 @@ def test_no_server_at_all_is_503_with_retry_after() -> None:
     assert error_of(proxy.client.taken()) == (503, "no_server")
 
 
-def test_connect_timeouts_are_504_after_three_servers() -> None:
+def test_rule_51_connect_timeouts_are_504_after_three_servers() -> None:
     proxy = Proxy(servers=5)
     proxy.client.deliver(GET)
     proxy.pass_time(20)
@@ -163,7 +163,7 @@ def test_connect_timeouts_are_504_after_three_servers() -> None:
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"])
-def test_an_idempotent_request_whose_connection_dies_before_an_answer_is_tried_once_elsewhere(method: bytes) -> None:
+def test_rule_44_an_idempotent_request_whose_connection_dies_before_an_answer_is_tried_once_elsewhere(method: bytes) -> None:
     proxy = Proxy(servers=3)
     proxy.ask(GET.replace(b"GET", method)).finish()
     second = proxy.network.accept()
@@ -174,14 +174,14 @@ def test_an_idempotent_request_whose_connection_dies_before_an_answer_is_tried_o
     assert proxy.settled()
 
 
-def test_a_post_is_not_sent_twice() -> None:
+def test_rule_44_a_post_is_not_sent_twice() -> None:
     proxy = Proxy(servers=2)
     proxy.ask(POST + b"body").finish()
     assert proxy.network.attempts == []
     assert error_of(proxy.client.taken()) == (502, "no_answer")
 
 
-def test_a_request_whose_body_has_gone_by_is_not_sent_twice() -> None:
+def test_rule_44_a_request_whose_body_has_gone_by_is_not_sent_twice() -> None:
     proxy = Proxy(servers=2)
     server = proxy.ask(POST.replace(b"POST", b"PUT"))
     proxy.client.deliver(b"body")
@@ -203,7 +203,7 @@ def test_a_kept_connection_that_the_only_server_has_closed_is_replaced() -> None
     assert proxy.settled()
 
 
-def test_an_answer_that_is_not_http_is_502() -> None:
+def test_rule_17_an_answer_that_is_not_http_is_502() -> None:
     proxy = Proxy(servers=2)
     server = proxy.ask()
     server.deliver(b"SSH-2.0-OpenSSH\r\n\r\n")
@@ -212,7 +212,7 @@ def test_an_answer_that_is_not_http_is_502() -> None:
     assert proxy.settled()
 
 
-def test_an_answer_that_does_not_come_is_504() -> None:
+def test_rule_51_an_answer_that_does_not_come_is_504() -> None:
     proxy = Proxy()
     server = proxy.ask()
     proxy.pass_time(59)
@@ -230,7 +230,7 @@ def test_an_answer_that_does_not_come_is_504() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
     ],
 )
-def test_an_answer_that_breaks_off_resets_the_client_and_never_looks_complete(part: bytes) -> None:
+def test_rule_17_an_answer_that_breaks_off_resets_the_client_and_never_looks_complete(part: bytes) -> None:
     proxy = Proxy(servers=2)
     server = proxy.ask()
     server.deliver(part)
@@ -346,7 +346,7 @@ def test_expect_100_continue_is_relayed_and_so_is_the_answer_to_it() -> None:
     assert proxy.client.open
 
 
-def test_an_early_final_answer_stops_the_upload_and_is_delivered() -> None:
+def test_rule_38_an_early_final_answer_stops_the_upload_and_is_delivered() -> None:
     proxy = Proxy()
     server = proxy.ask(POST + b"bo")
     server.deliver(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -404,7 +404,7 @@ def test_bad_chunks_from_the_client_cancel_the_request_at_the_server() -> None:
     assert proxy.settled()
 
 
-def test_a_slow_reader_pauses_the_server_and_memory_stays_bounded() -> None:
+def test_rule_48_a_slow_reader_pauses_the_server_and_memory_stays_bounded() -> None:
     proxy = Proxy()
     server = proxy.ask()
     proxy.client.stop_taking()
@@ -424,7 +424,7 @@ def test_a_slow_reader_pauses_the_server_and_memory_stays_bounded() -> None:
     assert proxy.settled()
 
 
-def test_a_slow_server_pauses_the_client_and_memory_stays_bounded() -> None:
+def test_rule_48_a_slow_server_pauses_the_client_and_memory_stays_bounded() -> None:
     proxy = Proxy()
     server = proxy.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
     server.stop_taking()
@@ -442,7 +442,7 @@ def test_a_slow_server_pauses_the_client_and_memory_stays_bounded() -> None:
     assert b"200 OK" in proxy.client.taken()
 
 
-def test_pipelined_requests_are_answered_in_order() -> None:
+def test_rule_41_pipelined_requests_are_answered_in_order() -> None:
     proxy = Proxy()
     server = proxy.ask(GET + GET.replace(b"/a", b"/b"))
     assert server.taken().startswith(b"GET /a ")
@@ -459,7 +459,7 @@ def test_a_request_that_has_been_here_before_is_508() -> None:
     assert error_of(proxy.client.taken()) == (508, "loop_detected")
 
 
-def test_max_forwards_zero_is_answered_here() -> None:
+def test_rule_07_max_forwards_zero_is_answered_here() -> None:
     proxy = Proxy()
     proxy.client.deliver(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n")
     assert proxy.client.taken().startswith(b"HTTP/1.1 200 ")
