@@ -278,6 +278,8 @@ class ServerConnection(TwistedProtocol):
         if self._exchange is None:
             if self._closing:
                 self._discard(data)
+            elif self._full:
+                self._hold(data)  # answers wait for the client: none is made that would have to wait behind them
             elif self._held:
                 self._serve(self._held + data)
             else:

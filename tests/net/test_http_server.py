@@ -365,6 +365,19 @@ def test_a_reader_that_takes_nothing_for_30_seconds_is_cut_off() -> None:
     assert server.client.ended == "reset"
 
 
+def test_rule_48_pipelined_requests_of_a_client_that_reads_no_answers_wait_with_it() -> None:
+    server = Server(lambda exchange: exchange.answer(200, bytes(30_000), b"text/plain"))
+    server.client.stop_taking()
+    for _ in range(100):
+        server.client.deliver(GET * 100)
+    assert len(server.application.exchanges) == 3  # the third fills the 64 KiB
+    assert not server.client.reading
+    server.client.take_all()
+    server.network.advance(0)
+    assert len(server.application.exchanges) == 10_000
+    assert server.client.reading
+
+
 def test_rule_42_a_half_close_after_a_complete_request_still_gets_its_answer() -> None:
     server = Server()
     server.client.deliver(GET)
