@@ -1,4 +1,4 @@
-"""CPU time of a running process, to the nanosecond."""
+"""CPU time of a running process, to the nanosecond, and its memory."""
 
 from pathlib import Path
 
@@ -23,3 +23,16 @@ def family(pid: int) -> list[int]:
 def family_cpu_seconds(pid: int) -> float:
     """CPU seconds of ``pid`` and its descendants."""
     return sum(cpu_seconds(member) for member in family(pid))
+
+
+def resident_bytes(pid: int) -> int:
+    """What ``pid`` holds in memory of its own: resident anonymous pages, not the files it shares with others."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"/proc/{pid}/status says nothing of memory")
+
+
+def family_resident_bytes(pid: int) -> int:
+    """The same of ``pid`` and its descendants."""
+    return sum(resident_bytes(member) for member in family(pid))

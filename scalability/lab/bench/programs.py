@@ -88,26 +88,82 @@ def upstream(port: int) -> Program:
 
 
 def haproxy(port: int, upstreams: Sequence[int], directory: Path) -> Program:
-    """HAProxy with one thread, keep-alive on both sides, round robin: what our balancer is compared with."""
-    servers = "\n".join(f"    server s{n} 127.0.0.1:{upstream_port}" for n, upstream_port in enumerate(upstreams))
+    """HAProxy with one thread, health checks, forwarding fields, keep-alive on both sides, round robin: what our balancer does."""
+    servers = "\n".join(f"    server s{n} 127.0.0.1:{upstream_port} check inter 2s" for n, upstream_port in enumerate(upstreams))
     config = directory / "haproxy.cfg"
     config.write_text(
         f"""global
     nbthread 1
-    maxconn 2000
+    maxconn 8000
 defaults
     mode http
     timeout connect 3s
     timeout client 75s
+    timeout http-keep-alive 75s
+    timeout http-request 10s
     timeout server 60s
     option forwardfor
+    option httpchk GET /health
     http-reuse always
 frontend front
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} backlog 1024
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(Host)]
     default_backend back
 backend back
     balance roundrobin
 {servers}
 """
     )
-    return Program(["haproxy", "-f", str(config), "-db"], port)
+    return Program(["haproxy", "-f", str(config), "-db"], port, name="haproxy")
+
+
+def nginx(port: int, upstreams: Sequence[int], directory: Path) -> Program:
+    """nginx with one process, forwarding fields, keep-alive on both sides, bodies streamed, no log."""
+    servers = "\n".join(f"        server 127.0.0.1:{upstream_port};" for upstream_port in upstreams)
+    config = directory / "nginx.conf"
+    temporary = "\n".join(f"    {kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    config.write_text(
+        f"""daemon off;
+master_process off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log warn;
+events {{
+    worker_connections 9000;
+}}
+http {{
+    access_log off;
+    keepalive_timeout 75s;
+    keepalive_requests 100000000;
+{temporary}
+    upstream back {{
+{servers}
+        keepalive 64;
+        keepalive_requests 1000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        client_max_body_size 0;
+        location / {{
+            proxy_pass http://back;
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_max_temp_file_size 0;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $http_host;
+        }}
+    }}
+}}
+"""
+    )
+    return Program(["nginx", "-p", str(directory), "-c", str(config)], port, name="nginx")
+
+
+def klein_app(kind: str, port: int) -> Program:
+    """The Klein app of ``lab.bench.klein_app``: ``kind`` is ours or twisted.web."""
+    return Program([sys.executable, "-m", "scalability.lab.bench.klein_app", kind, str(port)], port, name=f"Klein on {kind}")

@@ -7,12 +7,15 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Sample:
-    """One arm in one round. ``cpu_us`` is microseconds of CPU per request, of the measured program alone; NaN where not measured."""
+    """One arm in one round. ``cpu_us`` is microseconds of CPU per request, of the measured program alone; latencies are the load
+    generator's. NaN where not measured."""
 
     requests: int
     errors: int
     seconds: float
     cpu_us: float = float("nan")
+    p50_s: float = float("nan")
+    p99_s: float = float("nan")
 
     @property
     def per_s(self) -> float:
@@ -39,7 +42,10 @@ def in_turns(arms: Mapping[str, Callable[[], Sample]], rounds: int, report: Call
             sample = run()
             if sample.errors or not sample.requests:
                 raise RuntimeError(f"{name}: {sample.errors} failed of {sample.requests} requests; the run says nothing")
-            report(f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s  {sample.cpu_us:6.1f} us CPU a request")
+            report(
+                f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s  {sample.cpu_us:7.1f} us CPU a request"
+                f"  p50 {sample.p50_s * 1e3:.2f} ms  p99 {sample.p99_s * 1e3:.2f} ms"
+            )
             taken[name].append(sample)
     return taken
 

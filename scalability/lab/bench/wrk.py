@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 from scalability.lab.bench.rounds import Sample
 
@@ -19,25 +21,35 @@ BROWSER_FIELDS = (
 )
 """What a browser sends: with Host, 10 fields and about 600 bytes."""
 
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
 
 def missing(*programs: str) -> list[str]:
     """Those of ``programs`` that are not installed."""
     return [program for program in programs if shutil.which(program) is None]
 
 
-def wrk(url: str, *, connections: int, seconds: float) -> Sample:
-    """Load ``url`` (loopback only) with one thread for ``seconds`` s. Errors are socket errors and answers outside 2xx and 3xx."""
+def wrk(url: str, *, connections: int, seconds: float, upload_bytes: int = 0) -> Sample:
+    """Load ``url`` (loopback only) with one thread for ``seconds`` s. Errors are socket errors and answers outside 2xx and 3xx.
+
+    With ``upload_bytes`` each request is a POST with a body of so many.
+    """
     if not url.startswith("http://127.0.0.1:"):
         raise ValueError("benchmarks send traffic to 127.0.0.1 only")
     fields = [part for field in BROWSER_FIELDS for part in ("-H", field)]
-    done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *fields, url],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=seconds + 30,
-    )
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", *fields]
+    with tempfile.TemporaryDirectory(prefix="scalelab-bench-") as directory:
+        if upload_bytes:
+            script = Path(directory) / "upload.lua"
+            script.write_text(upload_script(upload_bytes))
+            command += ["-s", str(script)]
+        done = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 30)
     return parse(done.stdout)
+
+
+def upload_script(size: int) -> str:
+    """What tells wrk to POST ``size`` bytes."""
+    return f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/octet-stream"\nwrk.body = string.rep("x", {size})\n'
 
 
 def parse(output: str) -> Sample:
@@ -45,8 +57,18 @@ def parse(output: str) -> Sample:
     total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", output)
     if total is None:
         raise ValueError(f"this is not wrk's output: {output[:200]!r}")
-    unit = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}[total[3]]
     sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     errors = sum(int(n) for n in sockets.groups()) if sockets else 0
-    return Sample(int(total[1]), errors + (int(statuses[1]) if statuses else 0), float(total[2]) * unit)
+    return Sample(
+        int(total[1]),
+        errors + (int(statuses[1]) if statuses else 0),
+        float(total[2]) * _UNITS[total[3]],
+        p50_s=_percentile(output, 50),
+        p99_s=_percentile(output, 99),
+    )
+
+
+def _percentile(output: str, percent: int) -> float:
+    found = re.search(rf"^ *{percent}% +([\d.]+)(us|ms|s|m)$", output, re.MULTILINE)
+    return float(found[1]) * _UNITS[found[2]] if found else float("nan")

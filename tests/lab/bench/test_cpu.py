@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from scalability.lab.bench.cpu import cpu_seconds, family, family_cpu_seconds
+from scalability.lab.bench.cpu import cpu_seconds, family, family_cpu_seconds, family_resident_bytes, resident_bytes
 
 
 def test_a_busy_process_has_used_cpu() -> None:
@@ -17,4 +17,17 @@ def test_a_family_holds_the_children() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         assert child.pid in family(os.getpid())
         assert family_cpu_seconds(os.getpid()) >= cpu_seconds(child.pid)
+        child.communicate(b"\n")
+
+
+def test_memory_that_is_filled_is_resident() -> None:
+    before = resident_bytes(os.getpid())
+    filled = bytearray(b"x") * (32 << 20)
+    assert resident_bytes(os.getpid()) - before > 24 << 20
+    del filled
+
+
+def test_a_familys_memory_is_that_of_all_its_members() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert family_resident_bytes(os.getpid()) > resident_bytes(child.pid)
         child.communicate(b"\n")

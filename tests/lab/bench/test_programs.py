@@ -1,12 +1,14 @@
 """Programs under measurement are ready when they listen, and end."""
 
 import os
+import shutil
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from scalability.lab.bench.programs import Program, free_port, upstream
+from scalability.lab.bench.programs import Program, free_port, haproxy, nginx, upstream
 
 
 def test_a_program_is_ready_when_it_listens_and_ends_with_its_block() -> None:
@@ -21,3 +23,20 @@ def test_a_program_is_ready_when_it_listens_and_ends_with_its_block() -> None:
 def test_a_program_that_never_listens_is_an_error_with_its_output() -> None:
     with pytest.raises(RuntimeError, match="no luck"), Program([sys.executable, "-c", "print('no luck')"], free_port(), name="mute"):
         pass
+
+
+def fetched(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return len(answer.read())
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_nginx_is_configured_as_a_proxy_that_forwards(tmp_path: Path) -> None:
+    with upstream(free_port()) as behind, nginx(free_port(), [behind.port], tmp_path) as program:
+        assert fetched(program.url + "/bytes/70000") == 70000
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
+def test_haproxy_is_configured_as_a_proxy_that_forwards(tmp_path: Path) -> None:
+    with upstream(free_port()) as behind, haproxy(free_port(), [behind.port], tmp_path) as program:
+        assert fetched(program.url + "/bytes/70000") == 70000
