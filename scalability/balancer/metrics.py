@@ -58,73 +58,36 @@ def add_clients(metrics: MetricSet, factory: HTTPServerFactory) -> None:
     metrics.counter_from("scalelab_lb_sent_bytes_total", "Bytes of answers sent to clients.", lambda: counts.sent_bytes)
 
 
-def add_upstream(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication) -> None:
-    """One time series a server and metric. A server that is gone for good takes its series along."""
-
-    def servers() -> Iterator[Server]:
-        yield from upstream
-        yield from upstream.leaving
-
+def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication) -> None:
+    """What was sent to each server: one time series a server and metric. A server that is gone for good takes its series along."""
     metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries)
-    metrics.gauge_from("scalelab_upstream_healthy", "Servers that take traffic.", lambda: sum(s.health.state.usable for s in upstream))
     metrics.readings_from(
         "scalelab_upstream_requests_total",
         "Attempts sent to each server.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.counts.requests) for s in servers()),
+        lambda: (((s.name,), s.counts.requests) for s in every_server(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_failures_total",
         "Attempts that ended without a complete answer, by the error's code; client_gone is no fault of the server.",
         Kind.COUNTER,
         ("server", "reason"),
-        lambda: (((s.name, code), count) for s in servers() for code, count in s.failures.items()),
+        lambda: (((s.name, code), count) for s in every_server(upstream) for code, count in s.failures.items()),
     )
     metrics.readings_from(
-        "scalelab_upstream_active", "Requests in flight.", Kind.GAUGE, ("server",), lambda: (((s.name,), s.active) for s in servers())
-    )
-    metrics.readings_from(
-        "scalelab_upstream_weight", "Each server's share.", Kind.GAUGE, ("server",), lambda: (((s.name,), s.weight) for s in servers())
-    )
-    metrics.readings_from(
-        "scalelab_upstream_up",
-        "1 for a server that takes traffic, else 0.",
+        "scalelab_upstream_active",
+        "Requests in flight.",
         Kind.GAUGE,
         ("server",),
-        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in servers()),
-    )
-    metrics.readings_from(
-        "scalelab_upstream_state",
-        "1 for the state that the server's health is in, 0 for the others.",
-        Kind.GAUGE,
-        ("server", "state"),
-        lambda: (((s.name, state.value), int(s.health.state is state)) for s in servers() for state in State),
-    )
-    metrics.readings_from(
-        "scalelab_upstream_checks_total",
-        "Health checks by their result.",
-        Kind.COUNTER,
-        ("server", "result"),
-        lambda: (
-            ((s.name, result), count)
-            for s in servers()
-            for result, count in (("passed", s.counts.checks_passed), ("failed", s.counts.checks_failed))
-        ),
-    )
-    metrics.readings_from(
-        "scalelab_upstream_went_down_total",
-        "How often a server was taken out of traffic.",
-        Kind.COUNTER,
-        ("server",),
-        lambda: (((s.name,), s.counts.went_down) for s in servers()),
+        lambda: (((s.name,), s.active) for s in every_server(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_connects_total",
         "Connections that were opened for requests.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.pool.connects) for s in servers()),
+        lambda: (((s.name,), s.pool.connects) for s in every_server(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_connections",
@@ -133,10 +96,60 @@ def add_upstream(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication
         ("server", "state"),
         lambda: (
             ((s.name, state), count)
-            for s in servers()
+            for s in every_server(upstream)
             for state, count in (
                 ("idle", s.pool.idle_connections),
                 ("busy", s.pool.open_connections - s.pool.idle_connections),
             )
         ),
     )
+
+
+def add_health(metrics: MetricSet, upstream: Upstream) -> None:
+    """What the checks say of each server, told by whoever checks."""
+    metrics.gauge_from("scalelab_upstream_healthy", "Servers that take traffic.", lambda: sum(s.health.state.usable for s in upstream))
+    metrics.readings_from(
+        "scalelab_upstream_weight",
+        "Each server's share.",
+        Kind.GAUGE,
+        ("server",),
+        lambda: (((s.name,), s.weight) for s in every_server(upstream)),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_up",
+        "1 for a server that takes traffic, else 0.",
+        Kind.GAUGE,
+        ("server",),
+        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in every_server(upstream)),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_state",
+        "1 for the state that the server's health is in, 0 for the others.",
+        Kind.GAUGE,
+        ("server", "state"),
+        lambda: (((s.name, state.value), int(s.health.state is state)) for s in every_server(upstream) for state in State),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_checks_total",
+        "Health checks by their result.",
+        Kind.COUNTER,
+        ("server", "result"),
+        lambda: (
+            ((s.name, result), count)
+            for s in every_server(upstream)
+            for result, count in (("passed", s.counts.checks_passed), ("failed", s.counts.checks_failed))
+        ),
+    )
+    metrics.readings_from(
+        "scalelab_upstream_went_down_total",
+        "How often a server was taken out of traffic.",
+        Kind.COUNTER,
+        ("server",),
+        lambda: (((s.name,), s.counts.went_down) for s in every_server(upstream)),
+    )
+
+
+def every_server(upstream: Upstream) -> Iterator[Server]:
+    """Those that finish their last requests too."""
+    yield from upstream
+    yield from upstream.leaving

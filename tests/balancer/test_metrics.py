@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_clients, add_upstream
+from scalability.balancer.metrics import Requests, add_clients, add_health, add_traffic
 from scalability.errors import ConnectError
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
@@ -50,7 +50,8 @@ class Scene:
             ended=Requests(self.metrics).ended,
         )
         add_clients(self.metrics, self.factory)
-        add_upstream(self.metrics, self.upstream, ProxyApplication(self.upstream, via=b"test"))
+        add_traffic(self.metrics, self.upstream, ProxyApplication(self.upstream, via=b"test"))
+        add_health(self.metrics, self.upstream)
         self.client = self.network.connect_to(self.factory)
 
     def send(self, line: str) -> None:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.service import balancer, both, clients_that_fit
+from scalability.balancer.service import balancer
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.listen import Listener
 from scalability.telemetry.access_log import AccessLog
@@ -77,17 +76,3 @@ def test_two_balancers_in_a_row_are_no_loop_and_one_behind_itself_is() -> None:
     once = sent_by(first, network, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     assert sent_by(second, network, once).startswith(b"GET /a")
     assert sent_by(first, network, once).startswith(b"HTTP/1.1 508")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "open_files", "fit"), [(10_000, 65_536, 10_000), (10_000, 20_000, 9_950), (10, 1024, 10), (10, 50, 1), (10_000, -1, 10_000)]
-)
-def test_no_more_clients_are_accepted_than_there_are_files_for(wanted: int, open_files: int, fit: int) -> None:
-    assert clients_that_fit(wanted, open_files) == fit
-
-
-def test_both_are_called() -> None:
-    calls: list[str] = []
-    exchange: Any = object()
-    both(lambda e, s: calls.append(f"first {s}"), lambda e, s: calls.append(f"second {s}"))(exchange, 1.0)
-    assert calls == ["first 1.0", "second 1.0"]

@@ -1,0 +1,31 @@
+"""Who decides which servers there are and which take traffic: the checks and the questions to DNS, once in a balancer."""
+
+from typing import Any
+
+from twisted.application.service import IService
+
+from scalability.balancer.config import BalancerOptions
+from scalability.config import Address
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.service_client import ServiceClient
+from scalability.upstream.discovery import DNSDiscovery, name_static
+from scalability.upstream.probe import HealthChecks
+from scalability.upstream.resolver import NameResolver
+from scalability.upstream.servers import Upstream
+
+
+def checking(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream) -> list[IService]:
+    """Names the configured servers to ``upstream``; the services that check them and find others."""
+
+    def client(address: Address) -> ServiceClient:
+        return ServiceClient(reactor, address, wheel, timeout_s=2 * options.health_interval_s, max_in_flight=4)
+
+    checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)
+    name_static(upstream, options.backend)
+    resolver = NameResolver(reactor, server=options.resolver)
+    discoveries = [
+        DNSDiscovery(reactor, backend, resolver.resolve, upstream, interval_s=options.resolve_interval_s)
+        for backend in options.backend
+        if backend.dns
+    ]
+    return [checks, *discoveries]

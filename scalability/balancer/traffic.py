@@ -1,0 +1,90 @@
+"""What serves the clients of a balancer: the proxy in front of its servers, counted and logged."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+
+from scalability.balancer.access import Access
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.front import Front
+from scalability.balancer.metrics import Requests, add_clients, add_traffic
+from scalability.config import Address
+from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle.open_files import raise_open_files
+from scalability.net.http_client import ConnectionPool
+from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.proxy.forwarding import ProxyApplication
+from scalability.telemetry import MetricSet
+from scalability.telemetry.access_log import AccessLog
+from scalability.upstream.servers import Upstream
+
+WHO = "scalelab-lb"
+
+RESERVED_FILES = 100
+"""For listeners, checks, logs and the reactor itself."""
+
+Ended = Callable[[Exchange, float], None]
+
+
+def both(first: Ended, second: Ended) -> Ended:
+    """Call one after the other."""
+
+    def ended(exchange: Exchange, seconds: float) -> None:
+        first(exchange, seconds)
+        second(exchange, seconds)
+
+    return ended
+
+
+def clients_that_fit(wanted: int, open_files: int) -> int:
+    """How many clients may connect when each needs two of ``open_files``, its own connection and one to a server; -1 is without limit."""
+    if open_files < 0:
+        return wanted
+    return max(1, min(wanted, (open_files - RESERVED_FILES) // 2))
+
+
+def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[Address], ConnectionPool]:
+    """What makes the pool of connections to a server."""
+
+    def pool(address: Address) -> ConnectionPool:
+        return ConnectionPool(reactor, address, wheel, connect_timeout_s=options.connect_timeout_s, answer_s=options.answer_timeout_s)
+
+    return pool
+
+
+class Traffic:
+    """The clients' side of a balancer, in one process: ``factory`` is to be listened with, above ``parts``; ``metrics`` counts it.
+
+    ``via`` is the balancer's pseudonym: requests may pass several balancers, and only one that returns is a loop.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream, *, via: bytes) -> None:
+        proxy = ProxyApplication(upstream, via=via)
+        self.front = Front(proxy, upstream)
+        self.metrics = MetricSet()
+        self.parts: list[IService] = []
+        ended: Ended = Requests(self.metrics).ended
+        if options.access_log is not None:
+            access = AccessLog(reactor, options.access_log, who=WHO, metrics=self.metrics)
+            self.parts.append(access)
+            ended = both(ended, Access(access).ended)
+        clients = self._clients_that_fit(options.max_connections)
+        self.factory = HTTPServerFactory(self.front, clock=reactor, wheel=wheel, max_connections=clients, ended=ended)
+        add_clients(self.metrics, self.factory)
+        add_traffic(self.metrics, upstream, proxy)
+
+    def _clients_that_fit(self, wanted: int) -> int:
+        open_files = raise_open_files()
+        clients = clients_that_fit(wanted, open_files)
+        if clients < wanted:
+            self.log.info(
+                "{clients} clients at once instead of {wanted}: only {open_files} files may be open (ulimit -Hn)",
+                clients=clients,
+                wanted=wanted,
+                open_files=open_files,
+            )
+        return clients

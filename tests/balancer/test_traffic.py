@@ -1,0 +1,44 @@
+"""The clients' side of a balancer: how many clients fit, and who hears of each request."""
+
+from typing import Any
+
+import pytest
+
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to
+from scalability.config import Address
+from scalability.lifecycle import DeadlineWheel
+from scalability.testing.memory import MemoryNetwork
+from scalability.upstream.selection import RoundRobin
+from scalability.upstream.servers import Upstream
+
+
+def test_it_never_accepts_more_clients_than_it_is_told() -> None:
+    network = MemoryNetwork()
+    options = BalancerOptions(max_connections=2)
+    wheel = DeadlineWheel(network)
+    upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
+    traffic = Traffic(network, options, wheel, upstream, via=b"lb")
+    assert traffic.factory.room() == 2
+    assert traffic.parts == []
+
+
+def test_a_pool_has_the_timeouts_of_the_configuration() -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(Address("192.0.2.1", 80))
+    assert (pool.connect_timeout_s, pool.answer_ticks) == (1.5, wheel.ticks(7))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "open_files", "fit"), [(10_000, 65_536, 10_000), (10_000, 20_000, 9_950), (10, 1024, 10), (10, 50, 1), (10_000, -1, 10_000)]
+)
+def test_no_more_clients_are_accepted_than_there_are_files_for(wanted: int, open_files: int, fit: int) -> None:
+    assert clients_that_fit(wanted, open_files) == fit
+
+
+def test_both_are_called() -> None:
+    calls: list[str] = []
+    exchange: Any = object()
+    both(lambda e, s: calls.append(f"first {s}"), lambda e, s: calls.append(f"second {s}"))(exchange, 1.0)
+    assert calls == ["first 1.0", "second 1.0"]
