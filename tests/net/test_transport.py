@@ -1,17 +1,20 @@
 """The lean transports, on real loopback sockets: what matters here is what the kernel does."""
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import CannotListenError, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -287,6 +290,29 @@ async def test_a_port_that_stops_first_accepts_who_is_connected_already() -> Non
         await peer.lost
     for client in clients:
         client.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_port_opens_and_closes_without_a_line_in_the_log() -> None:
+    from twisted.internet import reactor
+
+    factory = Factory()
+    factory.noisy = False
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]  # any callable will do
+    try:
+        for host in ("127.0.0.1", "::1"):
+            port: Any = listen_tcp(reactor, host, 0, factory)
+            assert port.getHost().host == host
+            assert factory.numPorts == 1
+            with pytest.raises(CannotListenError) as taken:
+                listen_tcp(reactor, host, port.getHost().port, factory)
+            assert taken.value.socketError.errno == errno.EADDRINUSE
+            await port.stopListening()
+            assert factory.numPorts == 0
+    finally:
+        globalLogPublisher.removeObserver(events.append)  # type: ignore[arg-type]
+    assert events == []
 
 
 class Moody:
