@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from scalability.api.failures import answer_failure
 from scalability.api.request import APIRequest
-from scalability.errors import ScalelabError
+from scalability.errors import MethodNotAllowed, NotFound, ScalelabError
 
 
 def routes(app: Klein | Resource) -> Resource:
@@ -50,8 +50,12 @@ class Routes(KleinResource):
 
     def render(self, request: Any) -> Any:
         postpath: list[bytes] = request.postpath
+        path, method = "/" + b"/".join(postpath).decode(), request.method.decode("ascii")
+        if method != method.upper():
+            # methods are case-sensitive (RFC 9110 section 9.1), and werkzeug takes "get" for GET
+            raise self._no_such_method(path)
         try:
-            rule, values = self._mapper.match("/" + b"/".join(postpath).decode(), request.method.decode("ascii"), return_rule=True)
+            rule, values = self._mapper.match(path, method, return_rule=True)
         except HTTPException:
             return super().render(request)  # which routes it again, and has the error handlers answer
         endpoint: str = cast(Any, rule).endpoint
@@ -71,6 +75,10 @@ class Routes(KleinResource):
         else:
             self._answer(result, request, postpath)
         return NOT_DONE_YET
+
+    def _no_such_method(self, path: str) -> ScalelabError:
+        allowed = tuple(sorted(self._mapper.allowed_methods(path)))
+        return MethodNotAllowed(allow=allowed) if allowed else NotFound()
 
     def _answer(self, result: Any, request: Any, postpath: list[bytes]) -> None:
         request.running = None

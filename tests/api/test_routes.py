@@ -182,3 +182,18 @@ def test_a_client_that_leaves_cancels_the_handler_and_nothing_is_logged() -> Non
     for n, path in enumerate(("/plain", "/converting", "/stubborn"), 1):
         asking.send("GET", path).leave()
         assert len(cancelled) == n
+
+
+def test_methods_are_case_sensitive() -> None:
+    app = Klein()
+
+    @app.route("/", methods=["GET"])
+    def index(request: IRequest) -> bytes:
+        return b"here"
+
+    asking = Asking(app, Clock())
+    refused = asking.send("get", "/").answer
+    assert (refused.status, refused.json()["error"]) == (405, "method_not_allowed")
+    assert refused.headers["allow"] == "GET, HEAD"
+    assert asking.send("get", "/elsewhere").answer.status == 404
+    assert asking.get("/").body == b"here"
