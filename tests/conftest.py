@@ -78,6 +78,8 @@ class LoggedFailures:
         self._events: list[LogEvent] = []
 
     def __call__(self, event: LogEvent) -> None:
+        if "log_failure" not in event and isinstance(event.get("failure"), Failure):
+            event = {**event, "log_failure": event["failure"]}  # twisted.python.log.err, as Twisted itself still writes
         if "log_failure" in event and event.get("log_level") in (LogLevel.error, LogLevel.critical):
             self._events.append(event)
 
