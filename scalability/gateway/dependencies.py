@@ -35,8 +35,9 @@ class Dependency:
     """One service behind the gateway.
 
     ``up`` is None until something was heard of it, then whether the last request was answered, with whatever status.
-    After a failure that was slow (a host that is gone, a process that hangs) it is not asked again for ``recess_s``
-    seconds: ``request`` fails at once with DependencyDown. One that refuses connections costs nothing to ask.
+    After a failure that was slow (a host that is gone, a process that hangs) and with a ``recess_s``, no request waits for it
+    again until it answers: ``request`` fails at once with DependencyDown, and every ``recess_s`` seconds the first of them has its
+    health asked for in the background. One that refuses connections costs nothing to ask.
     """
 
     log = Logger()
@@ -51,13 +52,17 @@ class Dependency:
         self._client = client
         self._clock = clock
         self._recess_s = recess_s
-        self._ask_again_at = 0.0
+        self._hangs = False
+        self._look_again_at = 0.0
 
     def request(self, method: bytes, target: bytes, fields: Fields = (), body: bytes = b"") -> Deferred[Answer]:
         """Ask; fires with the answer, whatever its status. Fails with a ScalelabError."""
         started = self._clock.seconds()
-        if started < self._ask_again_at:
+        if self._hangs:
             self.skipped += 1
+            if started >= self._look_again_at:
+                self._look_again_at = started + self._recess_s
+                self.probe(timeout_s=None)  # never fails, and ends with its deadline or with close()
             return fail(DependencyDown(f"the {self.name} did not answer a moment ago; try again later"))
         self.requests += 1
         return self._client.request(method, target, fields, body).addCallbacks(self._answered, self._failed, errbackArgs=(started,))
@@ -69,10 +74,10 @@ class Dependency:
         except (ConnectError, ConnectTimeout, NoAnswer) as error:
             raise DependencyDown(f"the {self.name} cannot be reached; try again later") from error
 
-    def probe(self) -> Deferred[None]:
-        """Ask for its health, in a recess too; only whether an answer comes matters. Never fails."""
+    def probe(self, *, timeout_s: float | None = PROBE_TIMEOUT_S) -> Deferred[None]:
+        """Ask for its health, in a recess too; only whether an answer comes, in time (None: in a request's time), matters. Never fails."""
         started = self._clock.seconds()
-        probing = self._client.request(b"GET", b"/health", timeout_s=PROBE_TIMEOUT_S)
+        probing = self._client.request(b"GET", b"/health", timeout_s=timeout_s)
         probing.addCallbacks(self._answered, self._failed, errbackArgs=(started,))
         return probing.addCallbacks(_looked, _looked_in_vain)
 
@@ -81,6 +86,7 @@ class Dependency:
         self._client.close()
 
     def _answered(self, answer: Answer) -> Answer:
+        self._hangs = False
         if not self.up:
             self._changed(up=True)
         return answer
@@ -91,15 +97,14 @@ class Dependency:
         if isinstance(error, UpstreamError):
             self.failures += 1
             now = self._clock.seconds()
-            if now - started > SLOW_S:
-                self._ask_again_at = now + self._recess_s
+            self._hangs = self._recess_s > 0 and now - started > SLOW_S
+            self._look_again_at = now + self._recess_s
             if self.up is not False:
                 self._changed(up=False, why=error.code)
         return failure
 
     def _changed(self, *, up: bool, why: str = "") -> None:
         known, self.up = self.up, up
-        self._ask_again_at = 0.0 if up else self._ask_again_at
         if not up:
             self.log.warn("the {name} is down: {why}", name=self.name, why=why)
         elif known is not None:

@@ -25,7 +25,7 @@ MEMORY_BYTES = 64 << 20
 """The bound of a ``memory:`` cache."""
 
 CACHE_RECESS_S = 1.0
-"""A cache that took long to fail is passed over for as long as this."""
+"""How often a cache that took long to fail, and is passed over therefore, is looked at."""
 
 log = Logger()
 

@@ -41,17 +41,35 @@ class DependencyTests(SynchronousTestCase):
         self.service.open[0].answer(200)
         assert self.successResultOf(waiting).status == 200
 
-    def test_one_that_fails_slowly_is_not_asked_for_the_recess(self) -> None:
+    def test_no_request_waits_again_for_one_that_hangs(self) -> None:
         self.fail_after(0.5, ConnectTimeout())
         for _ in range(3):
             self.failureResultOf(self.get(), DependencyDown)
         assert (len(self.service.asked), self.dependency.skipped) == (1, 3)
         self.clock.advance(1.0)
+        for _ in range(3):
+            self.failureResultOf(self.get(), DependencyDown)
+        (look,) = self.service.open
+        assert (look.target, look.timeout_s) == (b"/health", None)
+        self.clock.advance(0.5)
+        look.fail(AnswerTimeout())
+        self.failureResultOf(self.get(), DependencyDown)
+        assert self.service.open == []
+        self.clock.advance(1.0)
+        self.failureResultOf(self.get(), DependencyDown)
+        self.service.open[0].answer(200)
+        assert self.dependency.up is True
         waiting = self.get()
-        assert len(self.service.open) == 1
         self.service.open[0].answer(200)
         self.successResultOf(waiting)
-        assert self.dependency.up is True
+
+    def test_one_that_hung_and_now_refuses_is_asked_again_at_once(self) -> None:
+        self.fail_after(0.5, AnswerTimeout())
+        self.clock.advance(1.0)
+        self.failureResultOf(self.get(), DependencyDown)
+        self.service.open[0].fail(ConnectError())
+        self.fail_after(0.0, ConnectError())
+        assert self.dependency.skipped == 1
 
     def test_an_answer_ends_the_recess(self) -> None:
         self.fail_after(0.5, AnswerTimeout())
