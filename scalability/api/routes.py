@@ -85,6 +85,8 @@ class Routes(KleinResource):
         if request._disconnected or request.finished:
             return
         if type(result) is bytes:
+            if not request.startedWriting and request.code not in (204, 304) and not request.responseHeaders.hasHeader(b"content-length"):
+                request.setHeader(b"content-length", b"%d" % len(result))  # all of it is here: no chunks
             request.write(result)
             if not request.finished and not request._disconnected:
                 request.finish()

@@ -38,7 +38,12 @@ class Lab:
 
         @route("/unsized")
         def unsized(request: IRequest) -> bytes:
-            return b"no length"
+            request.write(b"no ")
+            return b"length"
+
+        @route("/plain")
+        def plain(request: IRequest) -> bytes:
+            return b"plain"
 
         @route("/later")
         def later(request: IRequest) -> "Deferred[bytes]":
@@ -185,7 +190,13 @@ def test_a_request_may_arrive_in_any_pieces(lab: Lab, step: int) -> None:
 def test_an_answer_without_a_length_is_chunked(lab: Lab) -> None:
     answer = lab.ask(get(b"/unsized"))
     assert b"Transfer-Encoding: chunked\r\n" in head_of(answer)
-    assert answer.endswith(b"\r\n\r\n9\r\nno length\r\n0\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\n3\r\nno \r\n6\r\nlength\r\n0\r\n\r\n")
+
+
+def test_what_a_route_returns_at_once_has_its_length_said(lab: Lab) -> None:
+    answer = lab.ask(get(b"/plain"))
+    assert b"Content-Length: 5\r\n" in head_of(answer)
+    assert answer.endswith(b"\r\n\r\nplain")
 
 
 def test_to_an_http_1_0_client_the_end_of_the_connection_ends_the_body(lab: Lab) -> None:
@@ -406,6 +417,21 @@ def test_what_a_route_may_ask_a_request(lab: Lab) -> None:
     assert request.getHost().port == 80
     assert not request.isSecure()
     assert (request.method, request.uri, request.clientproto) == (b"POST", b"/echo", b"HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (b"a=1&a=2&b=", {b"a": [b"1", b"2"], b"b": [b""]}),
+        (b"a=%C3%A9+%2B", {b"a": ["é +".encode()]}),
+        (b"%ff=%FF%zz", {b"\xff": [b"\xff%zz"]}),
+        (b"a&=;", {b"a": [b""], b"": [b";"]}),
+        (b"", {}),
+    ],
+)
+def test_a_query_is_bytes_whatever_they_are(lab: Lab, query: bytes, wanted: dict[bytes, list[bytes]]) -> None:
+    assert lab.ask(get(b"/echo?" + query)).startswith(b"HTTP/1.1 200 ")
+    assert lab.requests[0].args == wanted
 
 
 def test_draining_finishes_what_is_in_flight_and_says_close(lab: Lab) -> None:
