@@ -24,9 +24,12 @@ class Exposition(NamedTuple):
 def asks_for_prometheus(accept: str) -> bool:
     """True for the ``Accept`` of a Prometheus server: ``application/openmetrics-text``, or ``text/plain`` with a ``version``.
 
-    A browser or curl, which would take anything, is not one.
+    Also for ``text/plain`` of somebody who does not name JSON. A browser or curl, which would take anything, is not one.
     """
-    return _PROMETHEUS_TYPES.search(accept) is not None
+    if _PROMETHEUS_TYPES.search(accept) is not None:
+        return True
+    named = accept.lower()
+    return "text/plain" in named and "application/json" not in named
 
 
 def exposition(collectors: Sequence[Collector], accept: str = "") -> Exposition:

@@ -64,11 +64,13 @@ def test_several_collectors_stand_in_one_answer(metrics: MetricSet) -> None:
         ("Application/OpenMetrics-Text", True),
         ("", False),
         ("*/*", False),
-        ("text/plain", False),
+        ("text/plain", True),
+        ("text/plain, */*;q=0.1", True),
+        ("application/json, text/plain, */*", False),
         ("application/json", False),
         ("text/html,application/xhtml+xml,*/*;q=0.8", False),
         ("text/plain, application/json;version=1", False),
     ],
 )
-def test_only_the_accept_of_a_prometheus_server_asks_for_its_format(accept: str, wanted: bool) -> None:
+def test_only_who_names_the_text_format_asks_for_it(accept: str, wanted: bool) -> None:
     assert asks_for_prometheus(accept) is wanted
