@@ -9,6 +9,8 @@ from msgspec import Meta
 
 from scalability.config import Address, Flag, ServerOptions
 from scalability.errors import ConfigError
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.net.http_server import Timeouts
 from scalability.upstream.discovery import INTERVAL_S, Backend
 from scalability.upstream.selection import ALGORITHMS
 
@@ -85,17 +87,72 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=3600), Flag("Seconds that a connection to a server may take; then another server is tried.", "S")
     ] = 3.0
+    header_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600),
+        Flag("Seconds from the first byte of a request to the end of its head; then the client is answered 408.", "S"),
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=86400),
+        Flag("Seconds between two pieces of a request's body; then the client is answered 408. Also what a slow reader has.", "S"),
+    ] = 30.0
+    min_body_rate: Annotated[
+        int,
+        Meta(ge=0, le=1 << 30),
+        Flag("Bytes a second that a request's body must bring on average after its first 10 seconds, else 408; 0: any rate.", "N"),
+    ] = 1024
     answer_timeout_s: Annotated[
         float,
         Meta(gt=0, le=86400),
         Flag("Seconds to the first byte of a server's answer, and between two pieces of it; then the client is answered 504.", "S"),
     ] = 60.0
+    idle_timeout_s: Annotated[
+        float, Meta(gt=0, le=86400), Flag("Seconds that a client's connection may lie idle between two requests, before it is closed.", "S")
+    ] = 75.0
     grace_s: Annotated[
         float, Meta(ge=0, le=3600), Flag("Seconds that requests in flight have to finish after SIGTERM, before they are cut.", "S")
     ] = 30.0
+    max_header_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=1 << 20),
+        Flag("Bytes of a head, start line included: a larger request is answered 431, a larger answer 502.", "N"),
+    ] = DEFAULT_LIMITS.max_head_bytes
+    max_headers: Annotated[
+        int, Meta(ge=1, le=10_000), Flag("Fields of a head: more of them in a request are answered 431, in an answer 502.", "N")
+    ] = DEFAULT_LIMITS.max_fields
+    max_target_bytes: Annotated[
+        int, Meta(ge=64, le=1 << 20), Flag("Bytes of a request's target, path and query: a longer one is answered 414.", "N")
+    ] = DEFAULT_LIMITS.max_target_bytes
+    max_body_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 50), Flag("Bytes of a request's body: a larger one is answered 413. Answers have no limit.", "N")
+    ] = DEFAULT_LIMITS.max_body_bytes
     max_connections: Annotated[
         int, Meta(ge=1, le=1_000_000), Flag("Clients that may be connected at once; further ones wait to be accepted.", "N")
     ] = 10_000
+    max_connections_per_client: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Flag("Connections that one IPv4 address, or IPv6 /64, may have; further ones are closed at once. 0: no limit.", "N"),
+    ] = 0
+
+    def limits(self) -> Limits:
+        """What heads and bodies may measure."""
+        return Limits(
+            max_target_bytes=self.max_target_bytes,
+            max_head_bytes=self.max_header_bytes,
+            max_fields=self.max_headers,
+            max_body_bytes=self.max_body_bytes,
+        )
+
+    def timeouts(self) -> Timeouts:
+        """How long clients may keep us waiting."""
+        return Timeouts(
+            head_s=self.header_timeout_s,
+            idle_s=self.idle_timeout_s,
+            body_s=self.body_timeout_s,
+            min_body_bytes_per_s=self.min_body_rate,
+        )
 
     def __post_init__(self) -> None:
         if self.resolver is not None:
@@ -105,6 +162,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"resolver: {self.resolver.host!r} is not an IP address") from None
             if not self.resolver.port:
                 raise ValueError("resolver: no name server listens on port 0")
+        if self.max_target_bytes >= self.max_header_bytes:
+            raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
         seen: set[tuple[Address, bool]] = set()
         for backend in self.backend:
             key = (backend.spec.address, backend.dns)

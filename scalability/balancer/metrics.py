@@ -55,6 +55,18 @@ def add_clients(metrics: MetricSet, factory: HTTPServerFactory) -> None:
         "Connections that ended with a message that is not proper HTTP, or came too late.",
         lambda: counts.refused,
     )
+    metrics.counter_from(
+        "scalelab_lb_rejected_total",
+        "Connections that were closed at once, because their client had as many as one may have.",
+        lambda: counts.rejected,
+    )
+    metrics.readings_from(
+        "scalelab_lb_accept_pauses_total",
+        "How often accepting paused: at the cap of connections, or for want of descriptors or memory.",
+        Kind.COUNTER,
+        ("reason",),
+        lambda: ((("cap",), counts.paused_at_cap), (("means",), counts.out_of_means)),
+    )
     metrics.counter_from("scalelab_lb_sent_bytes_total", "Bytes of answers sent to clients.", lambda: counts.sent_bytes)
 
 

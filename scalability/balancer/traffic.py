@@ -47,9 +47,17 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
 
 def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[Address], ConnectionPool]:
     """What makes the pool of connections to a server."""
+    limits = options.limits()
 
     def pool(address: Address) -> ConnectionPool:
-        return ConnectionPool(reactor, address, wheel, connect_timeout_s=options.connect_timeout_s, answer_s=options.answer_timeout_s)
+        return ConnectionPool(
+            reactor,
+            address,
+            wheel,
+            connect_timeout_s=options.connect_timeout_s,
+            answer_s=options.answer_timeout_s,
+            limits=limits,
+        )
 
     return pool
 
@@ -73,7 +81,16 @@ class Traffic:
             self.parts.append(access)
             ended = both(ended, Access(access).ended)
         clients = self._clients_that_fit(options.max_connections)
-        self.factory = HTTPServerFactory(self.front, clock=reactor, wheel=wheel, max_connections=clients, ended=ended)
+        self.factory = HTTPServerFactory(
+            self.front,
+            clock=reactor,
+            wheel=wheel,
+            limits=options.limits(),
+            timeouts=options.timeouts(),
+            max_connections=clients,
+            max_connections_per_client=options.max_connections_per_client,
+            ended=ended,
+        )
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
 

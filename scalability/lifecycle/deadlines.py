@@ -47,6 +47,11 @@ class DeadlineWheel(Ticker):
         self.turned_to = self._tick_of(clock.seconds())
         """The number of the current tick: a clock that costs nothing to read."""
 
+    @property
+    def ticks_per_s(self) -> int:
+        """How many whole ticks a second has, at least 1."""
+        return max(1, round(1 / self._tick_s))
+
     def _tick_of(self, seconds: float) -> int:
         return int(seconds / self._tick_s)
 

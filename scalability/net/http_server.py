@@ -18,6 +18,7 @@ on this path. Both directions have 64 KiB watermarks. Refusals are JSON (``net.f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -50,6 +51,10 @@ class Timeouts:
     """Between requests; then the connection is closed."""
     body_s: float = 30.0
     """Between two pieces of a request's body; then 408. Also the time in which a slow reader must have taken what is queued for it."""
+    body_start_s: float = 10.0
+    """From a request's head, in which its body may come as slowly as it likes; after that ``min_body_bytes_per_s`` holds (rule 47)."""
+    min_body_bytes_per_s: int = 1024
+    """What a body must bring on average after that; then 408. Time in which we do not read does not count. 0: any rate will do."""
     linger_s: float = 5.0
     """For a client to read an answer that ends its connection."""
     drain_idle_s: float = 0.5
@@ -215,7 +220,18 @@ class Exchange:
 class ServerCounts:
     """What a server has done, in plain numbers, read when metrics are asked for."""
 
-    __slots__ = ("aborted", "accepted", "active", "answers", "open", "received_bytes", "refused", "sent_bytes")
+    __slots__ = (
+        "aborted",
+        "accepted",
+        "active",
+        "answers",
+        "open",
+        "out_of_means",
+        "paused_at_cap",
+        "refused",
+        "rejected",
+        "sent_bytes",
+    )
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -230,6 +246,12 @@ class ServerCounts:
         """Requests whose answer was not sent completely: the client left, or the server behind us broke off."""
         self.refused = 0
         """Connections that ended with a message that is not proper HTTP, or came too late."""
+        self.rejected = 0
+        """Connections that were closed at once, because their client had as many as one client may have."""
+        self.paused_at_cap = 0
+        """How often accepting paused because there were as many connections as there may be."""
+        self.out_of_means = 0
+        """How often accepting paused because the process had no descriptor or memory left."""
         self.sent_bytes = 0
         """Of answers to requests."""
 
@@ -241,6 +263,11 @@ class ServerConnection(TwistedProtocol):
     log = Logger()
     transport: Any
     factory: "HTTPServerFactory"
+    counted_as = ""
+    """The client that the factory counts this connection for, while it limits how many each may have."""
+    _body_due = 0
+    """The tick by which the body that is arriving must have brought more, in units of a tick's least bytes; see ``_body_ticks``."""
+    _body_paused_at = 0
 
     def __init__(self, factory: "HTTPServerFactory", peer: IAddress | None) -> None:
         self.factory = factory
@@ -370,6 +397,7 @@ class ServerConnection(TwistedProtocol):
     def pause_body(self, exchange: Exchange) -> None:
         if exchange is self._exchange and not self._body_paused and self._reader is not None:
             self._body_paused = True
+            self._body_paused_at = self.factory.wheel.turned_to
             self._pause()
             self._watch_body()
 
@@ -377,6 +405,8 @@ class ServerConnection(TwistedProtocol):
         if exchange is not self._exchange or not self._body_paused:
             return
         self._body_paused = False
+        factory = self.factory
+        self._body_due += (factory.wheel.turned_to - self._body_paused_at) * factory.body_bytes_per_tick
         reader, held = self._reader, self._held
         self._watch_body()
         if held and reader is not None:
@@ -410,7 +440,7 @@ class ServerConnection(TwistedProtocol):
                     if not reader.complete:
                         exchange.body_complete = False
                         self._reader = reader
-                        self._deadline.move(factory.body_ticks)
+                        self._begin_body(head, payload)
                     elif reader.trailers:
                         exchange.trailers = reader.trailers
                 else:
@@ -468,6 +498,8 @@ class ServerConnection(TwistedProtocol):
                 self._hold(rest)
             receiver.body_received(payload, True)
         else:
+            if payload:
+                self._body_came(payload)
             self._watch_body()
             if payload:
                 receiver.body_received(payload, False)
@@ -492,10 +524,36 @@ class ServerConnection(TwistedProtocol):
             if self._paused:
                 self._resume()
 
+    def _begin_body(self, head: RequestHead, payload: bytes) -> None:
+        """Not all of the body came with its head: from now on it has a deadline, and a least rate (rule 47)."""
+        factory = self.factory
+        # who waits for 100 (Continue) waits for us, and not we for it
+        ticks = factory.body_ticks if head.expect_continue else factory.body_start_ticks
+        self._body_due = (factory.wheel.turned_to + ticks) * factory.body_bytes_per_tick
+        if payload:
+            self._body_came(payload)
+        self._deadline.move(self._body_ticks())
+
+    def _body_came(self, payload: bytes) -> None:
+        """Bytes buy time, one tick for each ``body_bytes_per_tick``, but no more than the longest pause there may be."""
+        factory = self.factory
+        limit = (factory.wheel.turned_to + factory.body_ticks) * factory.body_bytes_per_tick
+        self._body_due = min(limit, self._body_due + len(payload))
+
+    def _body_ticks(self) -> int:
+        """How long the next piece of the body may take."""
+        factory = self.factory
+        least = factory.body_bytes_per_tick
+        if not least:
+            return factory.body_ticks
+        return min(factory.body_ticks, self._body_due // least - factory.wheel.turned_to)
+
     def _watch_body(self) -> None:
         """Start the right deadline for the state of an exchange: for the next piece of the body, for a slow reader, or none."""
-        if self._full or (self._reader is not None and not self._body_paused):
+        if self._full:
             self._deadline.move(self.factory.body_ticks)
+        elif self._reader is not None and not self._body_paused:
+            self._deadline.move(self._body_ticks())
         else:
             self._deadline.stop()
 
@@ -615,13 +673,23 @@ class ServerConnection(TwistedProtocol):
             self.transport.resumeProducing()
 
 
+def client_of(host: str) -> str:
+    """Whom connections from ``host`` are counted for: an IPv4 address, or the /64 of an IPv6 address, which is what one client has."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host)
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else str(IPv6Address(int(address) >> 64 << 64))
+
+
 class HTTPServerFactory(Factory):
     """Serves ``application`` on every connection that a listener accepts.
 
     ``wheel`` must be running; it drives all deadlines. Above ``max_connections`` nothing is accepted until one ends (the kernel's
-    backlog waits). ``abort_on_close`` takes a client's FIN for its end, not for a half-close. ``ended(exchange, seconds)`` is called
-    after each exchange, with the time from its complete head to the last byte of its answer (handed to the kernel, or queued): for
-    histograms and the access log. It must be cheap and must not fail.
+    backlog waits). A client (an IPv4 address, or an IPv6 network of 64 bits) may have ``max_connections_per_client`` of them, or any
+    number with 0; what it opens beyond that is closed at once. ``abort_on_close`` takes a client's FIN for its end, not for a
+    half-close. ``ended(exchange, seconds)`` is called after each exchange, with the time from its complete head to the last byte of its
+    answer (handed to the kernel, or queued): for histograms and the access log. It must be cheap and must not fail.
     """
 
     noisy = False
@@ -635,6 +703,7 @@ class HTTPServerFactory(Factory):
         limits: Limits = DEFAULT_LIMITS,
         timeouts: Timeouts = Timeouts(),
         max_connections: int = 10000,
+        max_connections_per_client: int = 0,
         linger_bytes: int = 64 << 20,
         abort_on_close: bool = False,
         ended: Callable[[Exchange, float], None] | None = None,
@@ -648,12 +717,17 @@ class HTTPServerFactory(Factory):
         self.head_ticks = wheel.ticks(timeouts.head_s)
         self.idle_ticks = wheel.ticks(timeouts.idle_s)
         self.body_ticks = wheel.ticks(timeouts.body_s)
+        self.body_start_ticks = wheel.ticks(timeouts.body_start_s)
+        least = timeouts.min_body_bytes_per_s
+        self.body_bytes_per_tick = max(1, least // wheel.ticks_per_s) if least else 0
         self.linger_ticks = wheel.ticks(timeouts.linger_s)
         self.drain_idle_ticks = wheel.ticks(timeouts.drain_idle_s)
         self.counts = ServerCounts()
         self.draining = False
         self._ended = ended
         self._max_connections = max_connections
+        self._max_per_client = max_connections_per_client
+        self._clients: dict[str, int] = {}
         self._connections: set[ServerConnection] = set()
         self._waiting_for_room: list[Callable[[], None]] = []
         self._drained: list[Deferred[None]] = []
@@ -661,7 +735,17 @@ class HTTPServerFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> Any:  # a ServerConnection, or None
         if len(self._connections) >= self._max_connections:
             return None  # only where the port does not ask for room()
+        client = ""
+        if self._max_per_client:
+            client = client_of(getattr(addr, "host", ""))
+            had = self._clients.get(client, 0)
+            if had >= self._max_per_client:
+                self.counts.rejected += 1
+                return None
+            self._clients[client] = had + 1
         connection = ServerConnection(self, addr)
+        if client:
+            connection.counted_as = client
         self._connections.add(connection)
         self.counts.accepted += 1
         self.counts.open += 1
@@ -673,12 +757,24 @@ class HTTPServerFactory(Factory):
 
     def when_room(self, accept: Callable[[], None]) -> None:
         """Call ``accept`` once, when there is room again."""
+        self.counts.paused_at_cap += 1
         self._waiting_for_room.append(accept)
+
+    def out_of_means(self) -> None:
+        """Called by a port that pauses accepting because there is no descriptor or memory for a connection."""
+        self.counts.out_of_means += 1
 
     def connection_closed(self, connection: ServerConnection) -> None:
         """Called by a connection that is gone."""
         self._connections.discard(connection)
         self.counts.open -= 1
+        client = connection.counted_as
+        if client:
+            left = self._clients[client] - 1
+            if left:
+                self._clients[client] = left
+            else:
+                del self._clients[client]
         waiting, self._waiting_for_room = self._waiting_for_room, []
         for accept in waiting:
             accept()

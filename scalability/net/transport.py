@@ -9,15 +9,17 @@ resumed when all is sent. ``listen_tcp`` and ``connect_tcp`` use them on every r
 reactor's own transports elsewhere (in-memory reactors of tests, for example); TLS runs above them unchanged.
 """
 
+import errno
 import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twisted.internet import main, tcp
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocolFactory
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
+from twisted.logger import Logger
 
 HIGH_WATERMARK = 65536
 """Bytes that may wait for a slow peer before whoever produces them is paused."""
@@ -26,6 +28,13 @@ BACKLOG = 1024
 """Twisted's default of 50 serves only half of 100 simultaneous connects in the first second."""
 
 _READ_BYTES = 65536
+
+RETRY_ACCEPT_S = 0.1
+"""How long a port that ran out of means waits before it tries again, in seconds: whatever ends meanwhile gives some back."""
+
+_OUT_OF_MEANS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_THEIR_FAULT = frozenset((errno.ECONNABORTED, errno.EPERM, errno.EPROTO))
+"""One connection was over, or forbidden by a packet filter, before it was accepted; the next may be all right."""
 
 
 class LeanConnection(tcp.Connection):
@@ -173,11 +182,21 @@ class LeanClient(LeanConnection, tcp.Client):
 
 
 class LeanPort(tcp.Port):
-    """A listening socket whose connections are lean. It accepts at most as many at once as the factory has room for."""
+    """A listening socket whose connections are lean.
 
+    It accepts at most as many at once as the factory has ``room()`` for, and none while the process has no descriptor or memory
+    left for one: then whoever wants to connect waits in the kernel's backlog, and is accepted as soon as that is possible. (Twisted's
+    port closes such connections.) A factory with ``out_of_means()`` is told of each beginning of such a time.
+    """
+
+    _log = Logger()
+    reactor: Any
     transport = LeanServer
+    _again: IDelayedCall | None = None
+    _out_of_means = False
 
     def doRead(self) -> None:
+        limit: int = self.numberAccepts
         room = getattr(self.factory, "room", None)
         if room is not None:
             places = room()
@@ -185,12 +204,13 @@ class LeanPort(tcp.Port):
                 self.stopReading()
                 self.factory.when_room(self._accept_again)  # type: ignore[union-attr]  # it has room, so it has this
                 return
-            self.numberAccepts = min(self.numberAccepts, places)
-        super().doRead()
+            limit = min(limit, places)
+        accepted = self._accept(limit)
+        # as Twisted's: as many at once as came the last time, so that processes that share a socket share the work too
+        self.numberAccepts = limit + 20 if accepted == limit else max(1, accepted)
 
     def startListening(self) -> None:  # noqa: N802 - Twisted's name
         """As Twisted's, without its line in the log: ``net.listen`` says more in its own."""
-        tcp._reservedFD.reserve()
         listening: socket.socket | None = None
         try:
             listening = self.createInternetSocket()
@@ -214,9 +234,67 @@ class LeanPort(tcp.Port):
 
     def connectionLost(self, reason: Any) -> None:
         """Whoever the kernel has connected already is accepted before the socket closes, which would reset them."""
-        self.numberAccepts = BACKLOG
-        super().doRead()
+        self._accept(BACKLOG)
+        again, self._again = self._again, None
+        if again is not None:
+            again.cancel()
         super().connectionLost(reason)
+
+    def _accept(self, limit: int) -> int:
+        """Accept until there is nobody left, or ``limit`` connections; how many there were."""
+        for accepted in range(limit):
+            try:
+                connection, address = self.socket.accept()
+            except (BlockingIOError, InterruptedError):
+                limit = accepted
+                break
+            except OSError as error:
+                if error.errno in _THEIR_FAULT:
+                    continue
+                if error.errno not in _OUT_OF_MEANS:
+                    self._log.failure("port {port} cannot accept a connection", port=self._realPortNumber)
+                self._wait_for_means(error)
+                return accepted
+            try:
+                self._serve(connection, address)
+            except Exception:
+                self._log.failure("a connection that was accepted could not be served, and is closed")
+                connection.close()
+        if self._out_of_means:
+            self._out_of_means = False
+            self._log.info("port {port} accepts connections again", port=self._realPortNumber)
+        return limit
+
+    def _serve(self, connection: socket.socket, address: Any) -> None:
+        if len(address) == 4:
+            # an IPv6 address says its scope only so
+            host = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+            address = (host, *address[1:])
+        protocol = self.factory.buildProtocol(self._buildAddr(address))  # type: ignore[union-attr]  # a port has one
+        if protocol is None:
+            connection.close()
+            return
+        number = self.sessionno
+        self.sessionno = number + 1
+        protocol.makeConnection(self.transport(connection, protocol, address, self, number, self.reactor))
+
+    def _wait_for_means(self, error: OSError) -> None:
+        self.stopReading()
+        if self._again is None:
+            self._again = self.reactor.callLater(RETRY_ACCEPT_S, self._try_again)
+        if self._out_of_means:
+            return
+        self._out_of_means = True
+        self._log.warn(
+            "port {port} accepts nobody for now: {why}; who wants to connect waits", port=self._realPortNumber, why=error.strerror
+        )
+        told = getattr(self.factory, "out_of_means", None)
+        if told is not None:
+            told()
+
+    def _try_again(self) -> None:
+        self._again = None
+        self._accept_again()
 
     def _accept_again(self) -> None:
         if self.connected and not self.disconnecting:

@@ -7,6 +7,8 @@ import pytest
 from scalability.balancer.config import Algorithm, BalancerOptions, PathOfURL
 from scalability.config import Address, load
 from scalability.errors import ConfigError
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.net.http_server import Timeouts
 
 
 def test_defaults_are_the_contract_s() -> None:
@@ -51,12 +53,39 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("resolve_interval", "0", "resolve-interval"),
         ("grace", "-1", "grace"),
         ("max_connections", "0", "max-connections"),
+        ("max_connections_per_client", "-1", "max-connections-per-client"),
+        ("header_timeout", "0", "header-timeout"),
+        ("body_timeout", "-3", "body-timeout"),
+        ("idle_timeout", "0", "idle-timeout"),
+        ("min_body_rate", "-1", "min-body-rate"),
+        ("max_header_bytes", "100", "max-header-bytes"),
+        ("max_headers", "0", "max-headers"),
+        ("max_target_bytes", "0", "max-target-bytes"),
+        ("max_target_bytes", "32768", "no place for such a target"),
+        ("max_body_bytes", "-1", "max-body-bytes"),
     ],
 )
 def test_a_bad_value_is_named_with_its_reason(key: str, value: str | list[str], why: str) -> None:
     with pytest.raises(ConfigError, match=why) as error:
         load(BalancerOptions, flags={key: value}, environ={}, file=None)
     assert error.value.key == "--" + key.replace("_", "-")
+
+
+def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:
+    assert BalancerOptions().limits() == DEFAULT_LIMITS
+    assert BalancerOptions().timeouts() == Timeouts()
+    options = BalancerOptions(
+        header_timeout_s=1,
+        body_timeout_s=2,
+        idle_timeout_s=3,
+        min_body_rate=4,
+        max_header_bytes=5000,
+        max_headers=6,
+        max_target_bytes=700,
+        max_body_bytes=8,
+    )
+    assert options.timeouts() == Timeouts(head_s=1, body_s=2, idle_s=3, min_body_bytes_per_s=4)
+    assert options.limits() == Limits(max_target_bytes=700, max_head_bytes=5000, max_fields=6, max_body_bytes=8)
 
 
 def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:

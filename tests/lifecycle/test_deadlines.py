@@ -25,6 +25,10 @@ class WheelTests(SynchronousTestCase):
     def note(self) -> None:
         self.expired.append(self.clock.seconds())
 
+    def test_a_second_has_so_many_ticks(self) -> None:
+        assert self.wheel.ticks_per_s == 4
+        assert DeadlineWheel(self.clock, tick_s=3.0).ticks_per_s == 1
+
     def pass_time(self, seconds: float) -> None:
         for _ in range(round(seconds / 0.05)):
             self.clock.advance(0.05)

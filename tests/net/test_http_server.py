@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 
 from scalability.errors import NoServer, ScalelabError
 from scalability.http1.limits import Limits
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import CONTINUE, Exchange, HTTPServerFactory
+from scalability.net.http_server import CONTINUE, Exchange, HTTPServerFactory, Timeouts, client_of
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -224,7 +225,7 @@ def test_an_idle_connection_is_closed_after_75_seconds() -> None:
 
 
 def test_rule_47_a_body_that_stops_coming_is_answered_408_and_the_application_is_told() -> None:
-    server = Server()
+    server = Server(timeouts=Timeouts(min_body_bytes_per_s=0))
     server.client.deliver(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
     server.pass_time(20)
     server.client.deliver(b"2")
@@ -564,6 +565,100 @@ def test_draining_resets_what_is_left_after_the_grace() -> None:
     assert server.client.ended == "reset"
     assert server.application.events == [("lost", "client_gone")]
     assert done == [None]
+
+
+SLOW = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def dribble(server: Server, seconds: int, data: bytes) -> int:
+    """The client sends ``data`` each second; the second in which it was refused, or 0."""
+    for second in range(1, seconds + 1):
+        server.pass_time(1)
+        if not server.application.exchanges or ("lost", "request_timeout") in server.application.events:
+            return second
+        server.client.deliver(data)
+    return 0
+
+
+def test_rule_47_a_body_that_dribbles_is_answered_408_soon_after_its_first_10_seconds() -> None:
+    server = Server()
+    server.client.deliver(SLOW)
+    assert 10 <= dribble(server, 60, b"x") <= 12
+    assert error_of(server.client.taken()) == (408, "request_timeout")
+
+
+def test_rule_47_a_body_above_the_least_rate_may_take_as_long_as_it_likes() -> None:
+    server = Server()
+    server.client.deliver(SLOW)
+    assert dribble(server, 300, bytes(1100)) == 0
+    slower = Server()
+    slower.client.deliver(SLOW)
+    assert 11 < dribble(slower, 300, bytes(900)) < 100, "below the rate it may live off its first ten seconds for a while"
+
+
+def test_rule_47_a_fast_beginning_buys_no_more_than_one_long_pause() -> None:
+    server = Server()
+    server.client.deliver(SLOW + bytes(900_000))
+    assert 30 <= dribble(server, 600, b"x") <= 33
+
+
+def test_rule_47_time_in_which_nobody_reads_the_body_is_not_held_against_the_client() -> None:
+    server = Server()
+    server.client.deliver(SLOW)
+    exchange = server.application.exchanges[0]
+    server.pass_time(5)
+    exchange.pause_body()
+    server.pass_time(600)
+    exchange.resume_body()
+    server.pass_time(4)
+    assert server.application.events == []
+    server.pass_time(3)
+    assert server.application.events == [("lost", "request_timeout")]
+
+
+def test_rule_47_a_client_that_waits_for_100_continue_is_not_hurried() -> None:
+    server = Server()
+    server.client.deliver(SLOW.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+    server.pass_time(25)
+    assert server.application.events == []
+    server.pass_time(6)
+    assert server.application.events == [("lost", "request_timeout")]
+
+
+def test_rule_49_a_client_with_as_many_connections_as_it_may_have_gets_no_other() -> None:
+    server = Server(max_connections_per_client=2)
+    second = server.connect()
+    assert server.factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 9)) is None
+    assert server.factory.counts.rejected == 1
+    other = server.network.connect_to(server.factory, host="192.0.2.2")
+    assert other.open
+    second.reset()
+    third = server.connect()
+    third.deliver(GET)
+    assert server.application.exchanges[-1].peer_host == b"192.0.2.1"
+    for client in (server.client, third, other):
+        client.reset()
+    assert server.factory._clients == {}, "nothing is remembered of clients that are gone"
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_connections_are_counted_for_an_address_or_an_ipv6_network(host: str, client: str) -> None:
+    assert client_of(host) == client
+
+
+def test_pauses_in_accepting_are_counted() -> None:
+    server = Server(max_connections=1)
+    server.factory.when_room(lambda: None)
+    server.factory.out_of_means()
+    assert (server.factory.counts.paused_at_cap, server.factory.counts.out_of_means) == (1, 1)
 
 
 def test_draining_without_connections_is_done_at_once() -> None:

@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -263,6 +264,92 @@ async def test_a_port_accepts_no_more_than_its_factory_has_room_for() -> None:
     for peer in factory.peers:
         peer.transport.abortConnection()
         await peer.lost
+    for client in clients:
+        client.close()
+    await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_port_without_descriptors_waits_and_then_accepts_whoever_waited() -> None:
+    from twisted.internet import reactor
+
+    class Counting(Factory):
+        noisy = False
+        times_out_of_means = 0
+
+        def __init__(self) -> None:
+            self.peers: list[Peer] = []
+
+        def out_of_means(self) -> None:
+            self.times_out_of_means += 1
+
+        def buildProtocol(self, addr: Any) -> Peer:
+            self.peers.append(Peer())
+            return self.peers[-1]
+
+    class Scarce:
+        """A listening socket in a process without a free descriptor."""
+
+        refusals = 0
+
+        def __init__(self, listening: socket.socket) -> None:
+            self.listening = listening
+
+        def accept(self) -> Any:
+            self.refusals += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.listening, name)
+
+    factory = Counting()
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    listening = port.socket
+    port.socket = scarce = Scarce(listening)
+    with socket.create_connection(("127.0.0.1", port.getHost().port)) as client:
+        await until(reactor, lambda: scarce.refusals >= 2)
+        assert port not in reactor.getReaders(), "it does not spin"
+        assert factory.peers == []
+        assert factory.times_out_of_means == 1
+        port.socket = listening
+        await until(reactor, lambda: factory.peers)
+        client.settimeout(5)
+        factory.peers[0].transport.write(b"welcome")
+        assert client.recv(100) == b"welcome"
+        factory.peers[0].transport.abortConnection()
+        await factory.peers[0].lost
+    port.socket = scarce
+    with socket.create_connection(("127.0.0.1", port.getHost().port)):
+        await until(reactor, lambda: factory.times_out_of_means == 2)
+        await port.stopListening()  # with a retry pending, which must not be left behind
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connection_that_cannot_be_served_is_closed_and_the_next_one_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from twisted.internet import reactor
+
+    peers: list[Peer] = []
+    failed: list[bool] = []
+
+    def build(addr: Any) -> Peer:
+        if not failed:
+            failed.append(True)
+            raise RuntimeError("this factory fails once")
+        peers.append(Peer())
+        return peers[-1]
+
+    factory = Factory()
+    factory.noisy = False
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    logged: list[str] = []
+    monkeypatch.setattr(type(port), "_log", SimpleNamespace(failure=logged.append))
+    clients = [socket.create_connection(("127.0.0.1", port.getHost().port), timeout=5) for _ in range(2)]
+    await until(reactor, lambda: peers)
+    assert len(logged) == 1
+    assert clients[0].recv(10) == b""
+    peers[0].transport.abortConnection()
+    await peers[0].lost
     for client in clients:
         client.close()
     await port.stopListening()
