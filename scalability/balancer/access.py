@@ -9,7 +9,7 @@ def entry_of(exchange: Exchange, seconds: float) -> AccessEntry:
     head = exchange.head
     return AccessEntry(
         time=exchange.began_s,
-        client=exchange.peer_host.decode("latin-1"),
+        client=(exchange.client_host or exchange.peer_host).decode("latin-1"),
         method=head.method.decode("latin-1"),
         path=head.target.partition(b"?")[0].decode("latin-1"),
         status=exchange.status,
@@ -17,6 +17,7 @@ def entry_of(exchange: Exchange, seconds: float) -> AccessEntry:
         bytes=exchange.sent_bytes,
         server=exchange.served_by,
         reason=exchange.trouble,
+        request_id=exchange.request_id.decode("latin-1"),
     )
 
 

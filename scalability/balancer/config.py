@@ -3,11 +3,11 @@
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Meta
 
-from scalability.config import Address, Flag, ServerOptions
+from scalability.config import Address, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
@@ -77,6 +77,19 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     access_log: Annotated[
         Path | None, Flag("File that gets one JSON line for each request, appended in batches of up to a second.", "FILE")
     ] = None
+    trusted_proxy: Annotated[
+        tuple[Network, ...],
+        Flag(
+            "A network (CIDR) or address of proxies in front of this one, whose X-Forwarded-*, Forwarded, X-Real-IP, X-Request-Id and "
+            "traceparent are believed. Those of everybody else are replaced.",
+            "CIDR",
+        ),
+    ] = ()
+    forwarded: Annotated[bool, Flag("Tell servers about the client in Forwarded (RFC 7239) too, beside X-Forwarded-*.")] = False
+    request_ids: Annotated[
+        Literal["on", "off"],
+        Flag("Whether each request gets an X-Request-Id, which its answer and the access log say too, and a W3C traceparent.", "on|off"),
+    ] = "on"
     resolver: Annotated[
         Address | None,
         Flag("IP:PORT of the name server to ask for dns: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.", "IP:PORT"),

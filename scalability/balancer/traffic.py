@@ -1,5 +1,6 @@
 """What serves the clients of a balancer: the proxy in front of its servers, counted and logged."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_clients, add_traffic
 from scalability.config import Address
+from scalability.http1.trace import Identifiers
+from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool
@@ -71,7 +74,13 @@ class Traffic:
     log = Logger()
 
     def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream, *, via: bytes) -> None:
-        proxy = ProxyApplication(upstream, via=via)
+        proxy = ProxyApplication(
+            upstream,
+            via=via,
+            trusted=Networks(network.addresses for network in options.trusted_proxy),
+            forwarded=options.forwarded,
+            identifiers=Identifiers(secrets.token_bytes) if options.request_ids == "on" else None,
+        )
         self.front = Front(proxy, upstream)
         self.metrics = MetricSet()
         self.parts: list[IService] = []

@@ -4,6 +4,20 @@ from scalability.config.address import Address, port_of
 from scalability.config.command_line import CommandLine, command_line, fail
 from scalability.config.common import ServerOptions
 from scalability.config.load import Flag, Options, load, render
+from scalability.config.network import Network
 from scalability.config.url import ServiceURL
 
-__all__ = ["Address", "CommandLine", "Flag", "Options", "ServerOptions", "ServiceURL", "command_line", "fail", "load", "port_of", "render"]
+__all__ = [
+    "Address",
+    "CommandLine",
+    "Flag",
+    "Network",
+    "Options",
+    "ServerOptions",
+    "ServiceURL",
+    "command_line",
+    "fail",
+    "load",
+    "port_of",
+    "render",
+]

@@ -11,6 +11,9 @@ from typing import Final, NamedTuple
 from scalability.errors import BadMessage
 from scalability.http1.answer import REASONS
 from scalability.http1.head import MEMO_BYTES, Field, RequestHead, ResponseHead
+from scalability.http1.trace import FIELDS as NAMES_OF_REQUESTS
+from scalability.http1.trace import Identifiers
+from scalability.http1.trust import NOBODY, Networks, client_of, forwarded_element
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """Ends a chunked body that has no trailers."""
@@ -30,6 +33,7 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Never pass unless written anew (rules 2 and 5), whether ``Connection`` names them or not."""
 
+_NOT_OF_ANSWERS: Final = HOP_BY_HOP | {b"content-length"}
 _REGENERATED: Final = HOP_BY_HOP | {b"host", b"content-length", b"max-forwards"}
 _CLIENT_CLAIMS: Final = frozenset([b"forwarded", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"])
 _RELIED_UPON: Final = _CLIENT_CLAIMS | {b"via", b"expect", b"trailer", b"date"}
@@ -95,6 +99,8 @@ def forward_request(
     scheme: bytes,
     via: bytes,
     trusted: bool = False,
+    client_host: bytes = b"",
+    forwarded: bool = False,
     default_host: bytes = b"",
     without: frozenset[bytes] = frozenset(),
     extra: Iterable[Field] = (),
@@ -103,11 +109,13 @@ def forward_request(
 
     ``peer_host`` is the client's address as X-Forwarded-For shows it, ``scheme`` http or https, ``via`` our own
     pseudonym. With ``trusted`` (the peer stands in the operator's networks) its claims are kept and X-Forwarded-For is
-    appended to; else they are replaced (rule 45). ``default_host`` is sent for an HTTP/1.0 client without Host.
-    ``without`` names further lower-case fields to drop, ``extra`` fields to add. A body follows as
-    ``chunk``s when ``head.chunked``, else as it is. Raises BadMessage 508 when our pseudonym stands in Via already.
+    appended to; else they are replaced (rule 45). X-Real-IP tells ``client_host``, the client's address as far as it is
+    known (``trust.client_of``; the peer's unless given). ``forwarded`` adds Forwarded (RFC 7239). ``default_host`` is sent
+    for an HTTP/1.0 client without Host. ``without`` names further lower-case fields to drop, ``extra`` fields to add. A body
+    follows as ``chunk``s when ``head.chunked``, else as it is. Raises BadMessage 508 when our pseudonym stands in Via already.
     """
-    return _request_line(head) + _request_fields(head, peer_host, scheme, via, trusted, default_host, without, extra)
+    fields = _request_fields(head, peer_host, scheme, via, trusted, client_host or peer_host, forwarded, default_host, without, extra)
+    return _request_line(head) + fields + b"\r\n"
 
 
 def _request_line(head: RequestHead) -> bytes:
@@ -120,10 +128,13 @@ def _request_fields(
     scheme: bytes,
     via: bytes,
     trusted: bool,
+    client_host: bytes,
+    forwarded: bool,
     default_host: bytes,
     without: frozenset[bytes],
     extra: Iterable[Field],
 ) -> bytes:
+    """The field lines, without the empty one that ends a head."""
     index = head.index
     if b"via" in index and _names_us(head.get_all(b"via"), via):
         raise BadMessage("This request has come through here before.", status=508, code="loop_detected")
@@ -134,7 +145,8 @@ def _request_fields(
     for name, value in head.fields:
         lower = name.lower()
         if lower in dropped or (
-            (lower in _CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")) and not (trusted and lower != b"x-forwarded-for")
+            (lower in _CLIENT_CLAIMS or lower.startswith(b"x-forwarded-"))
+            and not (trusted and lower != b"x-forwarded-for" and not (forwarded and lower == b"forwarded"))
         ):
             continue
         if (lower == b"trailer" and not head.chunked) or (lower == b"expect" and not head.expect_continue):
@@ -144,6 +156,12 @@ def _request_fields(
         parts.append(_max_forwards(head))
     addresses = [*filter(None, head.get_all(b"x-forwarded-for")), peer_host] if trusted else [peer_host]
     parts += (b"X-Forwarded-For: ", b", ".join(addresses), b"\r\n")
+    if not (trusted and b"x-real-ip" in index):
+        parts += (b"X-Real-IP: ", client_host, b"\r\n")
+    if forwarded:
+        element = forwarded_element(peer_host, scheme, head.host or default_host)
+        elements = [*filter(None, head.get_all(b"forwarded")), element] if trusted else [element]
+        parts += (b"Forwarded: ", b", ".join(elements), b"\r\n")
     if not (trusted and b"x-forwarded-proto" in index):
         parts += (b"X-Forwarded-Proto: ", scheme, b"\r\n")
     if not (trusted and b"x-forwarded-host" in index):
@@ -157,7 +175,6 @@ def _request_fields(
         parts.append(b"Transfer-Encoding: chunked\r\n")
     elif head.content_length is not None:
         parts.append(b"Content-Length: %d\r\n" % head.content_length)
-    parts.append(b"\r\n")
     return b"".join(parts)
 
 
@@ -197,6 +214,7 @@ def forward_response(
     client_keep_alive: bool,
     request_method: bytes,
     via: bytes,
+    without: frozenset[bytes] = frozenset(),
     extra: Iterable[Field] = (),
 ) -> ForwardedResponse:
     """The head of an answer for a client of HTTP/1.``client_minor``.
@@ -204,6 +222,7 @@ def forward_response(
     Interim answers (1xx) have no framing and end nothing; for a 1.0 client their ``head`` is empty: send nothing
     (rule 36). 101 was not asked for, since Upgrade is never forwarded, and raises BadMessage.
     A body of unknown end becomes chunked for 1.1 and ends with the connection for 1.0 (rule 18).
+    ``without`` names further lower-case fields to drop, ``extra`` fields to add.
     """
     status = head.status
     keep_alive = client_keep_alive
@@ -216,7 +235,7 @@ def forward_response(
     if framing is Framing.CLOSE:
         keep_alive = False
     options = head.connection_options
-    dropped = HOP_BY_HOP | (options - _RELIED_UPON) | {b"content-length"} if options else HOP_BY_HOP | {b"content-length"}
+    dropped = _NOT_OF_ANSWERS | (options - _RELIED_UPON) | without if options else _NOT_OF_ANSWERS | without
     parts = [b"HTTP/1.1 %d %s\r\n" % (status, head.reason or REASONS.get(status, b""))]
     for name, value in head.fields:
         lower = name.lower()
@@ -276,7 +295,22 @@ class RequestForwarder:
     ``fields`` are the very object of the last head, as ``RequestHeadMemo`` hands them out.
     """
 
-    __slots__ = ("_default_host", "_fields", "_forwarded", "_host", "_minor", "_peer_host", "_scheme", "_trusted", "_via", "_without")
+    __slots__ = (
+        "_default_host",
+        "_element",
+        "_fields",
+        "_forwarded",
+        "_host",
+        "_identifiers",
+        "_minor",
+        "_networks",
+        "_peer_host",
+        "_scheme",
+        "_via",
+        "_without",
+        "client_host",
+        "trusted",
+    )
 
     def __init__(
         self,
@@ -284,16 +318,25 @@ class RequestForwarder:
         peer_host: bytes,
         scheme: bytes,
         via: bytes,
-        trusted: bool = False,
+        trusted: Networks = NOBODY,
+        forwarded: bool = False,
+        identifiers: Identifiers | None = None,
         default_host: bytes = b"",
         without: frozenset[bytes] = frozenset(),
     ) -> None:
+        """``trusted`` are the networks whose claims count. With ``identifiers`` the names of a request are left to ``forward_named``."""
         self._peer_host = peer_host
         self._scheme = scheme
         self._via = via
-        self._trusted = trusted
+        self._networks = trusted
+        self.trusted = peer_host in trusted
+        """Whether this client's claims are believed."""
+        self.client_host = peer_host
+        """The client's address, as far as the last request told."""
+        self._element = forwarded
+        self._identifiers = identifiers
         self._default_host = default_host
-        self._without = without
+        self._without = without if identifiers is None else without | NAMES_OF_REQUESTS
         self._fields: tuple[Field, ...] | None = None
         self._host = b""
         self._minor = -1
@@ -302,15 +345,62 @@ class RequestForwarder:
     def forward(self, head: RequestHead) -> bytes:
         """As ``forward_request``."""
         if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
-            return b"%b %b HTTP/1.1\r\n%b" % (head.method, head.target, self._forwarded)
-        forwarded = _request_fields(head, self._peer_host, self._scheme, self._via, self._trusted, self._default_host, self._without, ())
+            return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, self._forwarded)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, self._make(head))
+
+    def forward_named(self, head: RequestHead) -> tuple[bytes, bytes]:
+        """As ``forward_request`` with X-Request-Id and traceparent, the client's own if it is trusted; and that id."""
+        identifiers = self._identifiers
+        assert identifiers is not None
+        if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
+            forwarded = self._forwarded
+        else:
+            forwarded = self._make(head)
+        if self.trusted:
+            name, lines = identifiers.kept(head)
+            return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, forwarded, lines), name
+        # one join of what is there costs half as much as making the lines first
+        trace, span = identifiers.fresh()
+        block = b"".join(
+            (
+                head.method,
+                b" ",
+                head.target,
+                b" HTTP/1.1\r\n",
+                forwarded,
+                b"X-Request-Id: ",
+                trace,
+                b"\r\ntraceparent: 00-",
+                trace,
+                b"-",
+                span,
+                b"-01\r\n\r\n",
+            )
+        )
+        return block, trace
+
+    def _make(self, head: RequestHead) -> bytes:
+        self._fields = None
+        client_host = self.client_host = client_of(self._peer_host, head, self._networks) if self.trusted else self._peer_host
+        forwarded = _request_fields(
+            head,
+            self._peer_host,
+            self._scheme,
+            self._via,
+            self.trusted,
+            client_host,
+            self._element,
+            self._default_host,
+            self._without,
+            (),
+        )
         # Max-Forwards is the only field whose value depends on the method
         if b"max-forwards" not in head.index and len(forwarded) <= MEMO_BYTES:
             self._fields = head.fields
             self._host = head.host
             self._minor = head.minor
             self._forwarded = forwarded
-        return _request_line(head) + forwarded
+        return forwarded
 
 
 class ResponseForwarder:
@@ -319,10 +409,11 @@ class ResponseForwarder:
     Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does.
     """
 
-    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_via")
+    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_via", "_without")
 
-    def __init__(self, *, via: bytes) -> None:
+    def __init__(self, *, via: bytes, without: frozenset[bytes] = frozenset()) -> None:
         self._via = via
+        self._without = without
         self._head: ResponseHead | None = None
         self._minor = -1
         self._keep_alive = False
@@ -335,7 +426,12 @@ class ResponseForwarder:
         if head is self._head and client_minor == self._minor and client_keep_alive == self._keep_alive and head_only == self._head_only:
             return self._forwarded
         forwarded = forward_response(
-            head, client_minor=client_minor, client_keep_alive=client_keep_alive, request_method=request_method, via=self._via
+            head,
+            client_minor=client_minor,
+            client_keep_alive=client_keep_alive,
+            request_method=request_method,
+            via=self._via,
+            without=self._without,
         )
         if len(forwarded.head) <= MEMO_BYTES:
             self._head = head

@@ -1,5 +1,7 @@
 """An error as a small JSON answer: ``{"error": "<code>", "message": "<sentence>"}`` with the status of its type."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from scalability.errors import ScalelabError
@@ -24,8 +26,7 @@ def error_fields(error: ScalelabError) -> list[Field]:
     return fields
 
 
-def error_answer(error: ScalelabError, *, keep_alive: bool, minor: int, head_only: bool) -> bytes:
-    """The complete answer."""
-    return simple_answer(
-        error.status, error_body(error), JSON, fields=error_fields(error), keep_alive=keep_alive, minor=minor, head_only=head_only
-    )
+def error_answer(error: ScalelabError, *, keep_alive: bool, minor: int, head_only: bool, fields: Sequence[Field] = ()) -> bytes:
+    """The complete answer, with ``fields`` besides those of the error."""
+    said = [*error_fields(error), *fields]
+    return simple_answer(error.status, error_body(error), JSON, fields=said, keep_alive=keep_alive, minor=minor, head_only=head_only)

@@ -107,6 +107,10 @@ class Exchange:
     """Of the answer, head and framing included."""
     served_by = ""
     """The name of the server behind us that answered, for the access log."""
+    client_host = b""
+    """The client's address where a trusted proxy in front of us told it; else empty, and ``peer_host`` is the client."""
+    request_id = b""
+    """The request's name, if it has got one: every answer says it, as X-Request-Id."""
     trouble = ""
     """The code of the error that this exchange ended with, for the access log."""
 
@@ -180,6 +184,8 @@ class Exchange:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
         keep_alive = self.keep_alive
         head = self.head
+        if self.request_id:
+            fields = (*fields, (b"X-Request-Id", self.request_id))
         block = simple_answer(
             status, body, content_type, fields=fields, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD"
         )
@@ -193,7 +199,8 @@ class Exchange:
             return
         keep_alive = self.keep_alive and not isinstance(error, BadMessage)
         head = self.head
-        block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD")
+        fields = ((b"X-Request-Id", self.request_id),) if self.request_id else ()
+        block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD", fields=fields)
         self.reply(error.status, block, keep_alive=keep_alive)
 
     def abort(self) -> None:

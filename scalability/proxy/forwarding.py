@@ -30,6 +30,8 @@ from scalability.errors import (
 )
 from scalability.http1.forward import Framing, RequestForwarder, ResponseForwarder, chunk, end_of_chunks, forward_response, forwards_left
 from scalability.http1.head import METHODS, ResponseHead
+from scalability.http1.trace import Identifiers
+from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
@@ -51,32 +53,60 @@ class ProxyApplication:
 
     ``via`` is this proxy's pseudonym in Via: requests that carry it already are answered 508. ``answer_ticks`` bounds the wait for
     the first byte of an answer and each pause within it, in ticks of the pools' wheel; None leaves it to the pools.
+    ``trusted`` are the networks whose X-Forwarded-*, Forwarded, X-Real-IP and request names are believed; ``forwarded`` adds Forwarded.
+    ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
     """
 
-    def __init__(self, servers: Chooser, *, via: bytes, answer_ticks: int | None = None, default_host: bytes = b"localhost") -> None:
+    def __init__(
+        self,
+        servers: Chooser,
+        *,
+        via: bytes,
+        answer_ticks: int | None = None,
+        default_host: bytes = b"localhost",
+        trusted: Networks = NOBODY,
+        forwarded: bool = False,
+        identifiers: Identifiers | None = None,
+    ) -> None:
         self.servers = servers
         self.via = via
         self.answer_ticks = answer_ticks
         self.retries = 0
         """Attempts beyond the first, for metrics."""
+        self.answer_without = frozenset([b"x-request-id"]) if identifiers is not None else frozenset()
+        """Fields of answers that are not passed on."""
         self._default_host = default_host
+        self._trusted = trusted
+        self._forwarded = forwarded
+        self._identifiers = identifiers
 
     def request_received(self, exchange: Exchange) -> None:
         connection = exchange.connection
         forwarder: RequestForwarder | None = connection.memory
         if forwarder is None:
             forwarder = connection.memory = RequestForwarder(
-                peer_host=exchange.peer_host, scheme=exchange.scheme, via=self.via, default_host=self._default_host
+                peer_host=exchange.peer_host,
+                scheme=exchange.scheme,
+                via=self.via,
+                trusted=self._trusted,
+                forwarded=self._forwarded,
+                identifiers=self._identifiers,
+                default_host=self._default_host,
             )
         head = exchange.head
         if b"max-forwards" in head.index and forwards_left(head) == 0:
             self._answer_here(exchange)
             return
         try:
-            block = forwarder.forward(head)
+            if self._identifiers is None:
+                block = forwarder.forward(head)
+            else:
+                block, exchange.request_id = forwarder.forward_named(head)
         except BadMessage as error:
             exchange.fail(error)
             return
+        if forwarder.trusted:
+            exchange.client_host = forwarder.client_host
         Forwarding(self, exchange, block).choose()
 
     def _answer_here(self, exchange: Exchange) -> None:
@@ -184,11 +214,14 @@ class Forwarding:
         assert server is not None
         forwarder: ResponseForwarder | None = connection.memory
         if forwarder is None:
-            forwarder = connection.memory = ResponseForwarder(via=self._application.via)
+            application = self._application
+            forwarder = connection.memory = ResponseForwarder(via=application.via, without=application.answer_without)
         exchange = self._exchange
         request = exchange.head
         block, framing, keep_alive = forwarder.forward(head, request.minor, exchange.keep_alive, request.method)
         exchange.served_by = server.name
+        if exchange.request_id:
+            block = b"".join((block[:-2], b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n"))
         if framing is Framing.CHUNKED:
             block += chunk(data)
             if ended:

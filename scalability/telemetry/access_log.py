@@ -39,7 +39,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     time: float
     """When the request's head was complete, in Unix seconds."""
     client: str
-    """The peer's IP address."""
+    """The client's IP address: the peer's, or what a trusted proxy told."""
     method: str
     path: str
     """Without its query, which may carry a token."""
@@ -52,6 +52,8 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     """Who answered behind us."""
     reason: str = ""
     """The code of the error that it ended with."""
+    request_id: str = ""
+    """As X-Request-Id tells it."""
 
 
 class _Written(NamedTuple):

@@ -66,3 +66,20 @@ def test_the_duration_is_what_the_server_measured() -> None:
     factory = HTTPServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=ended)
     network.connect_to(factory).deliver(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert seen[0].duration_s == 1.5
+
+
+def test_the_client_is_the_one_that_a_trusted_proxy_told_and_the_request_has_its_name() -> None:
+    class Named:
+        def request_received(self, exchange: Exchange) -> None:
+            exchange.client_host = b"7.7.7.7"
+            exchange.request_id = b"abc"
+            exchange.answer(200, b"{}")
+
+    network = MemoryNetwork()
+    log: Any = FakeLog()
+    factory = HTTPServerFactory(Named(), clock=network, wheel=DeadlineWheel(network), ended=Access(log).ended)
+    client = network.connect_to(factory)
+    client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    (entry,) = log.entries
+    assert (entry.client, entry.request_id) == ("7.7.7.7", "abc")
+    assert b"\r\nX-Request-Id: abc\r\n" in client.taken()

@@ -63,6 +63,9 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("max_target_bytes", "0", "max-target-bytes"),
         ("max_target_bytes", "32768", "no place for such a target"),
         ("max_body_bytes", "-1", "max-body-bytes"),
+        ("trusted_proxy", ["10.0.0.1/8"], "is 10.0.0.0/8 meant"),
+        ("trusted_proxy", ["localhost"], "neither an IP address"),
+        ("request_ids", "maybe", "on or off"),
     ],
 )
 def test_a_bad_value_is_named_with_its_reason(key: str, value: str | list[str], why: str) -> None:

@@ -1,5 +1,8 @@
 """What a proxy changes in a head, rule by rule (docs/http_rules.md); forwarded heads must read back strictly."""
 
+from ipaddress import ip_network
+from os import urandom
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +32,8 @@ from scalability.http1.head import (
     parse_response_head,
 )
 from scalability.http1.limits import Limits
+from scalability.http1.trace import Identifiers
+from scalability.http1.trust import Networks
 
 LIMITS = Limits()
 
@@ -66,7 +71,7 @@ def test_a_forwarded_request_is_exactly_this() -> None:
     head = request(b"Accept: */*", b"Connection: keep-alive", b"Cookie: a=b", b"Content-Length: 3", start=b"POST /p?q HTTP/1.1")
     assert sent(head) == (
         b"POST /p?q HTTP/1.1\r\nHost: site:8000\r\nAccept: */*\r\nCookie: a=b\r\n"
-        b"X-Forwarded-For: 10.0.0.9\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: site:8000\r\n"
+        b"X-Forwarded-For: 10.0.0.9\r\nX-Real-IP: 10.0.0.9\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: site:8000\r\n"
         b"Via: 1.1 lab\r\nContent-Length: 3\r\n\r\n"
     )
 
@@ -222,7 +227,10 @@ def test_a_1_0_request_is_forwarded_as_1_1_with_a_host() -> None:
     forwarded = forward_request(
         request(start=b"GET / HTTP/1.0", host=False), peer_host=b"::1", scheme=b"https", via=b"lab", default_host=b"front:80"
     )
-    assert b"\r\nHost: front:80\r\nX-Forwarded-For: ::1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: front:80\r\n" in forwarded
+    assert (
+        b"\r\nHost: front:80\r\nX-Forwarded-For: ::1\r\nX-Real-IP: ::1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: front:80\r\n"
+        in forwarded
+    )
 
 
 def test_rule_37_expect_100_continue_is_relayed_unless_the_client_is_1_0() -> None:
@@ -247,7 +255,8 @@ def test_rule_45_an_untrusted_peers_claims_are_replaced() -> None:
     assert head.get_all(b"x-forwarded-for") == [b"10.0.0.9"]
     assert head.get_all(b"x-forwarded-proto") == [b"http"]
     assert head.get_all(b"x-forwarded-host") == [b"site:8000"]
-    assert {b"forwarded", b"x-real-ip", b"x-forwarded-port", b"x-forwarded-server"}.isdisjoint(head.index)
+    assert head.get_all(b"x-real-ip") == [b"10.0.0.9"]
+    assert {b"forwarded", b"x-forwarded-port", b"x-forwarded-server"}.isdisjoint(head.index)
 
 
 def test_rule_45_a_trusted_peers_claims_are_kept_and_its_address_appended() -> None:
@@ -255,11 +264,76 @@ def test_rule_45_a_trusted_peers_claims_are_kept_and_its_address_appended() -> N
     assert head.get_all(b"x-forwarded-for") == [b"6.6.6.6, 7.7.7.7, 10.0.0.9"]
     assert head.get_all(b"x-forwarded-proto") == [b"https"]
     assert head.get_all(b"x-forwarded-host") == [b"evil"]
-    assert head.get(b"forwarded") == b"for=6.6.6.6"
+    assert head.get_all(b"forwarded") == [b"for=6.6.6.6"]
+    assert head.get_all(b"x-real-ip") == [b"6.6.6.6"]
     plain = upstream_sees(b"X-Forwarded-For:", trusted=True)
     assert plain.get_all(b"x-forwarded-for") == [b"10.0.0.9"]
     assert plain.get(b"x-forwarded-proto") == b"http"
     assert plain.get(b"x-forwarded-host") == b"site:8000"
+
+
+def forwarded_of(*lines: bytes, trusted: bool = False, peer_host: bytes = b"10.0.0.9", scheme: bytes = b"http") -> list[bytes]:
+    made = forward_request(request(*lines), peer_host=peer_host, scheme=scheme, via=b"lab", trusted=trusted, forwarded=True)
+    return parse_request_head(made, LIMITS).get_all(b"forwarded")
+
+
+def test_rule_45_forwarded_is_written_when_asked_for() -> None:
+    assert forwarded_of(b"Forwarded: for=6.6.6.6") == [b'for=10.0.0.9;host="site:8000";proto=http']
+    assert forwarded_of(peer_host=b"2001:db8::1", scheme=b"https") == [b'for="[2001:db8::1]";host="site:8000";proto=https']
+
+
+def test_rule_45_forwarded_of_a_trusted_peer_is_appended_to_on_one_line() -> None:
+    lines = [b"Forwarded: for=6.6.6.6;by=a", b"Forwarded: for=7.7.7.7"]
+    assert forwarded_of(*lines, trusted=True) == [b'for=6.6.6.6;by=a, for=7.7.7.7, for=10.0.0.9;host="site:8000";proto=http']
+
+
+def test_rule_45_the_client_behind_a_trusted_peer_stands_in_x_real_ip() -> None:
+    trusted = Networks([ip_network("10.0.0.0/8")])
+    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab", trusted=trusted)
+    memo = RequestHeadMemo(LIMITS)
+    chain = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 7.7.7.7, 10.1.1.1\r\n\r\n"
+    long = chain.replace(b"7.7.7.7", b"8.8.8.8").replace(b"Host: a", b"Host: a\r\nX: " + b"x" * MEMO_BYTES)
+    for block, client in [(chain, b"7.7.7.7"), (chain, b"7.7.7.7"), (long, b"8.8.8.8"), (chain, b"7.7.7.7")]:
+        assert parse_request_head(forwarder.forward(memo.parse(block)), LIMITS).get_all(b"x-real-ip") == [client]
+        assert (forwarder.client_host, forwarder.trusted) == (client, True)
+
+
+def named(forwarder: RequestForwarder, *lines: bytes) -> tuple[RequestHead, bytes]:
+    block, name = forwarder.forward_named(request(*lines))
+    return parse_request_head(block, LIMITS), name
+
+
+NAMED = [b"X-Request-Id: theirs", b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00", b"tracestate: x=y"]
+
+
+def test_a_request_is_named_anew_and_what_the_client_calls_it_is_dropped() -> None:
+    forwarder = RequestForwarder(peer_host=b"1.2.3.4", scheme=b"http", via=b"lab", identifiers=Identifiers(urandom))
+    names = set()
+    for _ in range(2):
+        head, name = named(forwarder, *NAMED)
+        assert head.get_all(b"x-request-id") == [name]
+        (parent,) = head.get_all(b"traceparent")
+        assert parent[3:35] == name
+        assert head.get(b"tracestate") is None
+        names.add(name)
+    assert len(names) == 2
+
+
+def test_a_trusted_peers_names_are_kept() -> None:
+    trusted = Networks([ip_network("1.2.3.4")])
+    forwarder = RequestForwarder(peer_host=b"1.2.3.4", scheme=b"http", via=b"lab", trusted=trusted, identifiers=Identifiers(urandom))
+    head, name = named(forwarder, *NAMED)
+    assert name == b"theirs"
+    assert head.get_all(b"x-request-id") == [b"theirs"]
+    assert head.get_all(b"traceparent") == [NAMED[1][13:]]
+    assert head.get_all(b"tracestate") == [b"x=y"]
+
+
+def test_further_fields_of_an_answer_can_be_dropped() -> None:
+    forwarder = ResponseForwarder(via=b"lab", without=frozenset([b"x-request-id"]))
+    for lines in ([b"X-Request-Id: a"], [b"Connection: x", b"X-Request-Id: a"]):
+        block = forwarder.forward(response(*lines, b"Content-Length: 0"), 1, True, b"GET").head
+        assert b"Request-Id" not in block
 
 
 def test_further_fields_can_be_dropped_and_added() -> None:
@@ -394,7 +468,8 @@ HEADS = st.builds(
 @given(st.lists(HEADS, max_size=8), st.booleans())
 def test_a_request_forwarder_answers_what_forwarding_anew_does(blocks: list[bytes], trusted: bool) -> None:
     memo = RequestHeadMemo(LIMITS)
-    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab", trusted=trusted, default_host=b"d")
+    networks = Networks([ip_network("10.0.0.9")] if trusted else [])
+    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab", trusted=networks, default_host=b"d")
     for block in blocks:
         head = memo_or_error(lambda b: forwarder.forward(memo.parse(b)), block)
         assert head == memo_or_error(
