@@ -17,12 +17,14 @@ class Forgetful(StoreConformance):
     """Opens another file each time."""
 
     __test__ = False
-    opened = 0
+
+    def __init__(self) -> None:
+        self.stores: list[InlineStore] = []
 
     def open(self, path: Path) -> Store:
-        self.opened += 1
-        store = InlineStore(NOTES, path.with_suffix(f".{self.opened}"))
+        store = InlineStore(NOTES, path.with_suffix(f".{len(self.stores)}"))
         store.startService()
+        self.stores.append(store)
         return store
 
     def close(self, store: InlineStore) -> None:
@@ -33,8 +35,11 @@ class Forgetful(StoreConformance):
 
 
 def test_the_suite_notices_a_store_that_forgets(tmp_path: Path) -> None:
+    forgetful = Forgetful()
     with pytest.raises(AssertionError):
-        Forgetful().test_what_was_written_is_there_after_a_restart(tmp_path)
+        forgetful.test_what_was_written_is_there_after_a_restart(tmp_path)
+    for store in forgetful.stores:
+        store.stopService()  # the suite was interrupted; stopping twice is harmless
 
 
 def test_the_suite_passes_what_a_forgetful_store_does_well(tmp_path: Path) -> None:
