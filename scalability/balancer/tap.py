@@ -26,5 +26,8 @@ def makeService(options: Options) -> IService:
     reactor = install()  # before anything imports Klein, and with it the global reactor
 
     from scalability.balancer.service import balancer
+    from scalability.lifecycle.garbage import RareCollections
 
-    return balancer(reactor, options.config)
+    service = balancer(reactor, options.config)
+    RareCollections().setServiceParent(service)
+    return service

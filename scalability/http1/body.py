@@ -231,7 +231,8 @@ class ChunkedBody:
             raise BadMessage("The connection ended before the last chunk.")
 
 
-_NO_BODY: Final = NoBody()
+NO_BODY: Final = NoBody()
+"""The reader of every message that ends with its head."""
 
 
 def request_body(head: RequestHead, limits: Limits) -> BodyReader:
@@ -240,7 +241,7 @@ def request_body(head: RequestHead, limits: Limits) -> BodyReader:
         return ChunkedBody(limits, limits.max_body_bytes)
     length = head.content_length
     if not length:
-        return _NO_BODY
+        return NO_BODY
     if length > limits.max_body_bytes:
         raise BadMessage(f"The body is larger than {limits.max_body_bytes} bytes.", status=413, code="body_too_large")
     return LengthBody(length)
@@ -250,10 +251,10 @@ def response_body(head: ResponseHead, request_method: bytes, limits: Limits) -> 
     """The reader of what follows an answer's ``head`` to a request by ``request_method`` (RFC 9112 section 6.3)."""
     status = head.status
     if request_method == b"HEAD" or status < 200 or status in (204, 304):
-        return _NO_BODY
+        return NO_BODY
     if head.chunked:
         return ChunkedBody(limits, None)
     length = head.content_length
     if length is None:
         return CloseBody()
-    return LengthBody(length) if length else _NO_BODY
+    return LengthBody(length) if length else NO_BODY

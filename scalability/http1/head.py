@@ -427,33 +427,67 @@ class RequestHeadMemo:
     request line differs.
     """
 
-    __slots__ = ("_block", "_fields_block", "_head", "_limits", "_minor", "_shared")
+    __slots__ = ("_limits", "_line", "_minor", "_shared", "_tail", "head")
+
+    head: RequestHead
+    """What was parsed or found last."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._block = b""
-        self._fields_block = b""
+        self._line = b""
+        self._tail = b""
         self._minor = -1
-        self._head: RequestHead | None = None
         self._shared: _RequestFields | None = None
+
+    def find(self, data: bytes) -> int:
+        """Where the head that ``data`` begins with ends, if its field lines are the remembered ones; ``head`` is that head then. Else 0.
+
+        Finds what ``find_head_end`` would, at the cost of a search for the first line end and a comparison: what follows the request
+        line is known to hold no empty line but its last. Raises BadMessage as ``parse`` does.
+        """
+        shared = self._shared
+        if shared is None:
+            return 0
+        line = self._line
+        tail = self._tail
+        if data.startswith(line) and data.startswith(tail, len(line)):
+            return len(line) + len(tail)
+        line_end = data.find(b"\n") + 1
+        if not data.startswith(tail, line_end):
+            return 0
+        match = _REQUEST_LINE.match(data)
+        if match is None or match.end() != line_end:
+            return 0
+        end = line_end + len(tail)
+        method, target, major, low = match.groups()
+        limits = self._limits
+        if (
+            (0 if low == b"0" else 1) != self._minor
+            or major != b"1"
+            or len(target) > limits.max_target_bytes
+            or len(method) > _MAX_METHOD_BYTES
+            or end > limits.max_head_bytes
+            or end > MEMO_BYTES
+        ):
+            return 0  # unusual or wrong: ``parse`` says what
+        self.head = _request_head(method, target, self._minor, shared)
+        self._line = match.group()
+        return end
 
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
-        head = self._head
-        if head is not None and block == self._block:
-            return head
-        if len(block) > MEMO_BYTES:
-            return parse_request_head(block, self._limits)
+        if self._shared is not None and self.find(block) == len(block):
+            return self.head
         method, target, minor, fields_block = _request_line(block, self._limits)
-        shared = self._shared
-        if shared is None or minor != self._minor or fields_block != self._fields_block:
-            shared = _RequestFields(_parse_fields(fields_block, self._limits, request=True), minor)
-            self._fields_block = fields_block
+        shared = _RequestFields(_parse_fields(fields_block, self._limits, request=True), minor)
+        head = _request_head(method, target, minor, shared)
+        if len(block) <= MEMO_BYTES:
+            begin = len(block) - len(fields_block) - 2
+            self._line = block[:begin]
+            self._tail = block[begin:]
             self._minor = minor
             self._shared = shared
-        head = _request_head(method, target, minor, shared)
-        self._block = block
-        self._head = head
+            self.head = head
         return head
 
 
@@ -463,19 +497,25 @@ class ResponseHeadMemo:
     Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time.
     """
 
-    __slots__ = ("_block", "_head", "_limits")
+    __slots__ = ("_block", "_limits", "head")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._block = b""
-        self._head: ResponseHead | None = None
+        self.head: ResponseHead | None = None
+        """What was parsed last."""
+
+    def find(self, data: bytes) -> int:
+        """Where the head that ``data`` begins with ends, if it is the remembered one, ``head``. Else 0."""
+        block = self._block
+        return len(block) if data.startswith(block) else 0
 
     def parse(self, block: bytes) -> ResponseHead:
         """As ``parse_response_head``. A head that is refused is not remembered."""
-        head = self._head
+        head = self.head
         if head is None or block != self._block:
             head = parse_response_head(block, self._limits)
             if len(block) <= MEMO_BYTES:
                 self._block = block
-                self._head = head
+                self.head = head
         return head

@@ -28,7 +28,7 @@ from zope.interface import implementer
 
 from scalability.config import Address
 from scalability.errors import AnswerTimeout, BadAnswer, BadMessage, BrokenAnswer, ConnectError, ConnectTimeout, NoAnswer, UpstreamError
-from scalability.http1.body import BodyReader, response_body
+from scalability.http1.body import NO_BODY, BodyReader, response_body
 from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import Deadline, DeadlineWheel, MovingDeadline
@@ -193,12 +193,18 @@ class ClientConnection(TwistedProtocol):
             held = len(self._held)
             if held:
                 data = self._held + data
+            memo = self._memo
             while True:
-                end = find_head_end(data, 0, self._pool.limits, scanned=held)
-                if end < 0:
-                    self._held = data
-                    return
-                head = self._memo.parse(data[:end])
+                end = memo.find(data)
+                if end:
+                    head = memo.head
+                    assert head is not None
+                else:
+                    end = find_head_end(data, 0, self._pool.limits, scanned=held)
+                    if end < 0:
+                        self._held = data
+                        return
+                    head = memo.parse(data[:end])
                 if head.status >= 200:
                     break
                 if head.status == 101:
@@ -214,9 +220,15 @@ class ClientConnection(TwistedProtocol):
                     return
             if held:
                 self._held = b""
-            reader = response_body(head, self._method, self._pool.limits)
             self._keep = head.keep_alive
-            payload, rest = reader.feed(data[end:]) if len(data) > end else (b"", b"")
+            payload = data[end:]
+            if head.status == 200 and payload and len(payload) == head.content_length and self._method != b"HEAD":
+                # the usual answer, whole: no reader is needed
+                self._end(NO_BODY, b"")
+                receiver.answer_received(head, payload, True)
+                return
+            reader = response_body(head, self._method, self._pool.limits)
+            payload, rest = reader.feed(payload) if payload else (b"", b"")
         except BadMessage as error:
             self._fail(BadAnswer() if self._reader is None else BrokenAnswer(), error)
             return

@@ -427,18 +427,23 @@ class ServerConnection(TwistedProtocol):
     def _serve(self, data: bytes) -> None:
         """Serve whatever ``data`` holds, up to the first request that is not answered at once."""
         factory = self.factory
+        memo = self._memo
         self._serving = True
         try:
             while data:
-                end = find_head_end(data, 0, factory.limits, scanned=self._scanned)
-                if end < 0:
-                    if not self._scanned:
-                        # from the first byte on; later ones do not put it off
-                        self._deadline.move(factory.head_ticks)
-                    self._scanned = len(data)
-                    break
+                end = memo.find(data)
+                if end:
+                    head = memo.head
+                else:
+                    end = find_head_end(data, 0, factory.limits, scanned=self._scanned)
+                    if end < 0:
+                        if not self._scanned:
+                            # from the first byte on; later ones do not put it off
+                            self._deadline.move(factory.head_ticks)
+                        self._scanned = len(data)
+                        break
+                    head = memo.parse(data[:end])
                 self._scanned = 0
-                head = self._memo.parse(data[:end])
                 exchange = Exchange(self, head, factory.clock.seconds())
                 if head.content_length or head.chunked:
                     reader = request_body(head, factory.limits)

@@ -94,7 +94,12 @@ class RoundRobin(Generic[S]):
         """See Selection. Costs O(1), or O(log n) with unequal weights, and as much again for each server in ``tried``."""
         ring = self._ring
         if ring:
-            for _ in range(len(ring)):
+            at = self._next
+            server = ring[at]
+            self._next = at + 1 if at + 1 < len(ring) else 0
+            if server not in tried:
+                return server
+            for _ in range(len(ring) - 1):
                 server = ring[self._next]
                 self._next += 1
                 if self._next == len(ring):

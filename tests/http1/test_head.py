@@ -779,6 +779,47 @@ def test_a_memo_answers_what_parsing_anew_does(blocks: list[bytes]) -> None:
         assert meaning(memo.parse, block) == meaning(lambda b: parse_request_head(b, LIMITS), block)
 
 
+@given(st.lists(BLOCKS, max_size=8), st.binary(max_size=8))
+def test_what_a_memo_finds_is_what_a_search_and_parsing_anew_find(blocks: list[bytes], following: bytes) -> None:
+    memo = RequestHeadMemo(LIMITS)
+
+    def found(data: bytes) -> object:
+        end = memo.find(data)
+        if not end:
+            end = find_head_end(data, 0, LIMITS)
+            return meaning(memo.parse, data[:end]), end
+        return meaning(lambda _: memo.head, data), end
+
+    for block in blocks:
+        data = block + following
+        try:
+            end = find_head_end(data, 0, LIMITS)
+        except BadMessage:
+            assert not memo.find(data)
+            continue
+        wanted = meaning(lambda b: parse_request_head(b, LIMITS), data[:end])
+        if isinstance(wanted, tuple):
+            # refused: by the memo itself, or by parsing what it does not find
+            with pytest.raises(BadMessage) as refused:
+                memo.parse(data[: memo.find(data) or end])
+            assert (refused.value.status, refused.value.code, str(refused.value)) == wanted
+        else:
+            assert found(data) == (wanted, end)
+
+
+def test_a_memo_finds_a_head_with_another_request_line_and_what_follows_stays() -> None:
+    memo = RequestHeadMemo(LIMITS)
+    assert memo.find(HEAD) == 0
+    memo.parse(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+    data = b"POST /b HTTP/1.1\r\nHost: a\r\n\r\nGET /"
+    assert memo.find(data) == len(data) - 5
+    assert (memo.head.method, memo.head.target) == (b"POST", b"/b")
+    for other in (b"GET /a HTTP/1.0", b"GET /a HTTP/2.0", b"GET  /a HTTP/1.1", b"", b"\r", b"GET /" + b"a" * 9000 + b" HTTP/1.1"):
+        assert memo.find(other + b"\r\nHost: a\r\n\r\n") == 0
+    for cut in range(len(data) - 5):
+        assert memo.find(data[:cut]) == 0
+
+
 def test_a_memo_hands_out_the_same_fields_while_only_the_request_line_changes() -> None:
     memo = RequestHeadMemo(LIMITS)
     first = memo.parse(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -815,3 +856,7 @@ def test_a_memo_of_answers_answers_what_parsing_anew_does(blocks: list[bytes]) -
     memo = ResponseHeadMemo(LIMITS)
     for block in [twice for one in blocks for twice in (one, one)]:
         assert meaning(memo.parse, block) == meaning(lambda b: parse_response_head(b, LIMITS), block)
+        if memo.find(block + b"rest"):
+            assert memo.find(block + b"rest") == len(block)
+            assert meaning(lambda _: memo.head, block) == meaning(lambda b: parse_response_head(b, LIMITS), block)
+            assert memo.find(block[:-1]) == 0

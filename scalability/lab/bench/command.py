@@ -154,11 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark", nargs="*", choices=[*BENCHMARKS, []], help=f"which ones: {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each program (default 5; fewer prove nothing)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of load in each turn (default 4)")
+    parser.add_argument("--seconds", type=int, default=4, help="whole seconds of load in each turn (default 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples to FILE")
     given = parser.parse_args(arguments)
-    if not 1 <= given.rounds <= 100 or not 0.5 <= given.seconds <= 60:
-        parser.error("--rounds is 1 to 100 and --seconds 0.5 to 60")
+    if not 1 <= given.rounds <= 100 or not 1 <= given.seconds <= 60:
+        parser.error("--rounds is 1 to 100 and --seconds 1 to 60")
     results, status = [], 0
     for name in given.benchmark or BENCHMARKS:
         run, needed = BENCHMARKS[name]

@@ -1,5 +1,6 @@
 """wrk, the load generator of the benchmarks: 6-7 us of CPU a request, so that little is taken from what is measured."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -30,14 +31,14 @@ def missing(*programs: str) -> list[str]:
 
 
 def wrk(url: str, *, connections: int, seconds: float, upload_bytes: int = 0) -> Sample:
-    """Load ``url`` (loopback only) with one thread for ``seconds`` s. Errors are socket errors and answers outside 2xx and 3xx.
+    """Load ``url`` (loopback only) with one thread for ``seconds`` s, rounded up: wrk knows no parts of seconds. Errors are socket errors and answers outside 2xx and 3xx.
 
     With ``upload_bytes`` each request is a POST with a body of so many.
     """
     if not url.startswith("http://127.0.0.1:"):
         raise ValueError("benchmarks send traffic to 127.0.0.1 only")
     fields = [part for field in BROWSER_FIELDS for part in ("-H", field)]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", *fields]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency", *fields]
     with tempfile.TemporaryDirectory(prefix="scalelab-bench-") as directory:
         if upload_bytes:
             script = Path(directory) / "upload.lua"
