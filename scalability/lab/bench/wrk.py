@@ -31,7 +31,9 @@ def missing(*programs: str) -> list[str]:
 
 
 def wrk(url: str, *, connections: int, seconds: float, upload_bytes: int = 0) -> Sample:
-    """Load ``url`` (loopback only) with one thread for ``seconds`` s, rounded up: wrk knows no parts of seconds. Errors are socket errors and answers outside 2xx and 3xx.
+    """Load ``url`` (loopback only) with one thread for ``seconds`` s, rounded up: wrk knows no parts of seconds.
+
+    Errors are socket errors and answers outside 2xx and 3xx.
 
     With ``upload_bytes`` each request is a POST with a body of so many.
     """
