@@ -6,11 +6,13 @@ channel, which accepts malformed heads and costs more than Klein itself, is not 
 An exchange is in one of these states:
 
     reading    its body is still arriving; at most ``max_body_bytes`` of it are kept
-    answering  the request is with its route
+    answering  the request is with its route; a route that streams (``api.streaming``) comes here with its body still arriving
     over       answered, refused, or the client is gone
 """
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
+from email import message_from_bytes
 from io import BytesIO
 from typing import Any, AnyStr
 from urllib.parse import unquote_to_bytes
@@ -21,9 +23,11 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
+from twisted.web.server import Session
 
 from scalability.api.request import APIRequest
-from scalability.errors import BodyTooLarge, BrokenAnswer, Overloaded, ScalelabError
+from scalability.api.streaming import Body
+from scalability.errors import BodyTooLarge, BrokenAnswer, ClientError, Overloaded, ScalelabError
 from scalability.http1.answer import REASONS
 from scalability.http1.head import RequestHead
 from scalability.lifecycle import DeadlineWheel
@@ -33,6 +37,12 @@ from scalability.telemetry.http_metrics import HTTPServerMetrics
 
 MAX_ARRIVING_BYTES = 64 << 20
 """Bytes of bodies that have arrived in part, of all clients together: 10,000 slow uploads of 1 MiB would be 10 GiB."""
+
+MAX_FORM_FIELDS = 10_000
+"""Of an urlencoded form; reading more would hold everybody else up."""
+
+MAX_SESSIONS = 10_000
+"""Of twisted.web's sessions, for routes that use them: each is kept for 15 minutes after its last use."""
 
 
 class APIFactory(HTTPServerFactory):
@@ -48,6 +58,8 @@ class APIFactory(HTTPServerFactory):
         self.max_body_bytes = max_body_bytes
         self.arriving_bytes = 0
         """Of bodies that are not complete yet."""
+        self.sessions: dict[bytes, Session] = {}
+        self._streams: Callable[[RequestHead], int | None] = getattr(resource, "streams_body_up_to", lambda head: None)
         self.metrics = MetricSet()
         self.http = HTTPServerMetrics(self.metrics)
         counts = self.counts
@@ -83,18 +95,48 @@ class APIFactory(HTTPServerFactory):
 
     def request_received(self, exchange: Exchange) -> None:
         """net's server has a request."""
-        if (exchange.head.content_length or 0) > self.max_body_bytes or len(exchange.body) > self.max_body_bytes:
-            self.refuse(exchange, self.too_large())
+        if exchange.body_complete and len(exchange.body) <= self.max_body_bytes:
+            channel = exchange.receiver = _Channel(self, exchange)
+            channel.start(exchange.body)
+            return
+        limit = self._streams(exchange.head)
+        length = max(exchange.head.content_length or 0, len(exchange.body))
+        if limit is not None:
+            if length > limit:
+                self.refuse(exchange, self.too_large(limit))
+            else:
+                channel = exchange.receiver = _Channel(self, exchange)
+                channel.stream(limit)
+        elif length > self.max_body_bytes:
+            self.refuse(exchange, self.too_large(self.max_body_bytes))
         else:
             channel = exchange.receiver = _Channel(self, exchange)
-            if exchange.body_complete:
-                channel.start(exchange.body)
-            elif channel.keep(exchange.body):
+            if channel.keep(exchange.body):
                 exchange.send_continue()
 
-    def too_large(self) -> BodyTooLarge:
+    def account(self, held_bytes: int) -> bool:
+        """A streamed body holds so many bytes more, or less; answers whether all bodies together are too many, and it should hold back."""
+        self.arriving_bytes += held_bytes
+        return self.arriving_bytes > MAX_ARRIVING_BYTES
+
+    def too_large(self, limit: int) -> BodyTooLarge:
         """What a body above the limit is answered."""
-        return BodyTooLarge(f"the body is larger than {self.max_body_bytes} bytes")
+        return BodyTooLarge(f"the body is larger than {limit} bytes")
+
+    # twisted.web's sessions
+
+    def makeSession(self) -> Session:  # noqa: N802 - Twisted's name
+        """A new session for ``request.getSession``; it ends after 15 minutes without use. Raises Overloaded when there are too many."""
+        if len(self.sessions) >= MAX_SESSIONS:
+            raise Overloaded("there are too many sessions; try again later")
+        uid = secrets.token_hex(16).encode()
+        session = self.sessions[uid] = Session(self, uid, reactor=self.clock)
+        session.startCheckingExpiration()
+        return session
+
+    def getSession(self, uid: bytes) -> Session:  # noqa: N802 - Twisted's name
+        """The session of that id. Raises KeyError."""
+        return self.sessions[uid]
 
     def refuse(self, exchange: Exchange, error: ScalelabError) -> None:
         """Answer ``error`` now, and read on only as long as the client needs to see it."""
@@ -130,18 +172,35 @@ class AdaptedRequest(APIRequest):
         self._head = head
         self._headers: Headers | None = None
         self._cookies: dict[bytes, bytes] | None = None
+        self._args: dict[bytes, list[bytes]] | None = None
         super().__init__(channel, parsePOSTFormSubmission=False)
 
-    def received(self, body: bytes) -> None:
-        """All of it is here: what ``requestReceived`` of twisted.web does, without reading the head again."""
+    def received(self, body: bytes | None) -> None:
+        """What ``requestReceived`` of twisted.web does, without reading the head again. ``body`` is None when it is in ``stream``."""
         head = self._head
-        self.content = BytesIO(body)
+        if body is not None:
+            self.content = BytesIO(body)
         self.method = head.method
         self.uri = head.target
         self.clientproto = b"HTTP/1.1" if head.minor else b"HTTP/1.0"
-        self.path, question, query = head.target.partition(b"?")
-        self.args = arguments(query) if question else {}
+        self.path = head.target.partition(b"?")[0]
         self.process()
+
+    @property
+    def args(self) -> dict[bytes, list[bytes]]:
+        """The query's arguments, and those of a form that was sent by POST. Raises ClientError (400) for a form that cannot be read."""
+        args = self._args
+        if args is None:
+            query = self._head.target.partition(b"?")[2]
+            args = self._args = arguments(query) if query else {}
+            if self.method == b"POST" and b"content-type" in self._head.index and self.content is not None:
+                args.update(_form(self._head.index[b"content-type"], self.content))
+        return args
+
+    @args.setter
+    def args(self, args: dict[bytes, list[bytes]]) -> None:
+        """A route may put others there."""
+        self._args = args
 
     @property
     def requestHeaders(self) -> Headers:  # noqa: N802 - Twisted's name
@@ -184,6 +243,31 @@ class AdaptedRequest(APIRequest):
         return head.get(name) if head.repeats is None else next(iter(head.get_all(name)[-1:]), None)
 
 
+def _form(content_type: bytes, content: Any) -> dict[bytes, list[bytes]]:
+    """The fields of an HTML form, as twisted.web reads them; nothing when the body is something else."""
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind not in (b"application/x-www-form-urlencoded", b"multipart/form-data"):
+        return {}
+    at = content.tell()
+    content.seek(0)
+    body = content.read()
+    content.seek(at)
+    if kind != b"multipart/form-data":
+        if body.count(b"&") >= MAX_FORM_FIELDS:
+            raise ClientError(f"the form has more than {MAX_FORM_FIELDS} fields")
+        return arguments(body)
+    # The standard library's reader of MIME is what twisted.web uses too; it takes time in proportion to the body, which has a limit.
+    message = message_from_bytes(b"MIME-Version: 1.0\r\nContent-Type: " + content_type + b"\r\n\r\n" + body)
+    if not message.is_multipart():
+        raise ClientError("the body is not multipart/form-data, as its Content-Type says")
+    fields: dict[bytes, list[bytes]] = {}
+    for part in message.get_payload():
+        name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]  # parts, since it is multipart
+        if isinstance(name, str) and name:
+            fields.setdefault(name.encode("utf-8", "surrogateescape"), []).append(part.get_payload(decode=True) or b"")  # type: ignore[union-attr,arg-type]
+    return fields
+
+
 class _Channel:
     """What a Request takes for its channel and its transport, and what the exchange takes for its receiver."""
 
@@ -197,6 +281,7 @@ class _Channel:
         "_request",
         "_sent_bytes",
         "_status",
+        "_stream",
         "exchange",
         "site",
     )
@@ -209,6 +294,7 @@ class _Channel:
         self.exchange = exchange
         self._body = bytearray()
         self._request: AdaptedRequest | None = None
+        self._stream: Body | None = None
         self._head: bytes | None = None
         self._status = 0
         self._keep_alive = False
@@ -226,13 +312,22 @@ class _Channel:
         self._request = request = AdaptedRequest(self, self.exchange.head)
         request.received(body)
 
+    def stream(self, limit: int) -> None:
+        """The body is here in part, and its route wants it so."""
+        exchange = self.exchange
+        self._stream = body = Body(exchange, limit, None if exchange.head.chunked else exchange.head.content_length, self.site.account)
+        body.received(exchange.body, exchange.body_complete)
+        self._request = request = AdaptedRequest(self, exchange.head)
+        request.stream = body
+        request.received(None)
+
     def keep(self, data: bytes) -> bool:
         """Keep a part of the body, unless it is too large or there is too much of all bodies: then the answer says so."""
         site = self.site
         self._body += data
         site.arriving_bytes += len(data)
         if len(self._body) > site.max_body_bytes:
-            error: ScalelabError = site.too_large()
+            error: ScalelabError = site.too_large(site.max_body_bytes)
         elif site.arriving_bytes > MAX_ARRIVING_BYTES:
             error = Overloaded("too many bodies are arriving at once; try again later")
         else:
@@ -249,7 +344,9 @@ class _Channel:
     # the exchange's receiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
-        if self.keep(data) and ended:
+        if self._stream is not None:
+            self._stream.received(data, ended)
+        elif self.keep(data) and ended:
             self.start(self._take_body())
 
     def client_lost(self, error: ScalelabError) -> None:
@@ -260,6 +357,8 @@ class _Channel:
             if producer is not None:
                 producer.stopProducing()
             request.connectionLost(Failure(error))
+        if self._stream is not None:
+            self._stream.fail(error)
 
     def client_full(self) -> None:
         self._full = True
@@ -318,6 +417,8 @@ class _Channel:
 
     def requestDone(self, request: AdaptedRequest) -> None:
         self._request = None
+        if self._stream is not None:
+            self._stream.over()
         if self._expected_bytes is not None and self._expected_bytes != self._sent_bytes:
             # Whatever came next on this connection would be read as part of this answer, or the other way round.
             self.log.error(

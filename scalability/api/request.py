@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource, getChildForRequest
 
 from scalability.api.json import error_answer
@@ -36,6 +37,9 @@ class APIRequest(server.Request):
     """The template that matched, for metrics: a path would be a label that clients choose."""
     mapper: Any = None
     """For Klein's ``url_for``."""
+    stream: Any = None
+    """The body, for a route that gets it as it comes (``api.streaming``); ``content`` is None then."""
+    sitepath: list[bytes] = []  # noqa: RUF012 - twisted.web's name; it makes the name of a session's cookie of it
     running: Deferred[Any] | None = None
     """What the route waits for; cancelled when the client leaves."""
     _started_s: float | None = None
@@ -78,7 +82,9 @@ class APIRequest(server.Request):
             self._refuse(error)
         else:
             if body is not server.NOT_DONE_YET:
-                self.setHeader(b"content-length", b"%d" % len(body))
+                # An answer without a body may have said the length that it stands for: a file's, to HEAD
+                if body or not (self.method == b"HEAD" or self.code in NO_BODY_CODES):
+                    self.setHeader(b"content-length", b"%d" % len(body))
                 self.write(body)
                 self.finish()
 

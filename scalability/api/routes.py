@@ -6,6 +6,7 @@ handed to Klein's own resource, which then does with it what it always does.
 """
 
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
 from klein import Klein
 from klein._app import KleinRequest
@@ -21,7 +22,9 @@ from werkzeug.exceptions import HTTPException
 
 from scalability.api.failures import answer_failure
 from scalability.api.request import APIRequest
+from scalability.api.streaming import LIMIT_ATTRIBUTE
 from scalability.errors import MethodNotAllowed, NotFound, ScalelabError
+from scalability.http1.head import RequestHead
 
 
 def routes(app: Klein | Resource) -> Resource:
@@ -46,7 +49,21 @@ class Routes(KleinResource):
         # One for all requests: paths, and never host names, choose a route.
         self._mapper = app.url_map.bind("localhost")
         self._templates = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}
+        self._streaming = {
+            endpoint: limit for endpoint, route in app.endpoints.items() if (limit := getattr(route, LIMIT_ATTRIBUTE, None)) is not None
+        }
         self._segments = {endpoint: getattr(route, "segment_count", 0) for endpoint, route in app.endpoints.items()}
+
+    def streams_body_up_to(self, head: RequestHead) -> int | None:
+        """The limit of the route that wants the body of this request as it comes; None for all others."""
+        if not self._streaming:
+            return None
+        try:
+            path = unquote_to_bytes(head.target.partition(b"?")[0]).decode()
+            endpoint, _ = self._mapper.match(path, head.method.decode("ascii"))
+        except (HTTPException, UnicodeDecodeError):
+            return None  # whatever it is, it is said when the request is routed
+        return self._streaming.get(cast(Any, endpoint))
 
     def render(self, request: Any) -> Any:
         postpath: list[bytes] = request.postpath
@@ -86,7 +103,8 @@ class Routes(KleinResource):
             return
         if type(result) is bytes:
             if not request.startedWriting and request.code not in (204, 304) and not request.responseHeaders.hasHeader(b"content-length"):
-                request.setHeader(b"content-length", b"%d" % len(result))  # all of it is here: no chunks
+                if result or request.method != b"HEAD":  # nothing, to HEAD, is no body of length 0
+                    request.setHeader(b"content-length", b"%d" % len(result))  # all of it is here: no chunks
             request.write(result)
             if not request.finished and not request._disconnected:
                 request.finish()
