@@ -102,9 +102,9 @@ class Routes(KleinResource):
         if request._disconnected or request.finished:
             return
         if type(result) is bytes:
-            if not request.startedWriting and request.code not in (204, 304) and not request.responseHeaders.hasHeader(b"content-length"):
-                if result or request.method != b"HEAD":  # nothing, to HEAD, is no body of length 0
-                    request.setHeader(b"content-length", b"%d" % len(result))  # all of it is here: no chunks
+            sized = request.startedWriting or request.code in (204, 304) or request.responseHeaders.hasHeader(b"content-length")
+            if not sized and (result or request.method != b"HEAD"):  # nothing, to HEAD, may stand for something
+                request.setHeader(b"content-length", b"%d" % len(result))  # all of it is here: no chunks
             request.write(result)
             if not request.finished and not request._disconnected:
                 request.finish()

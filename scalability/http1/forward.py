@@ -275,14 +275,17 @@ def chunk(payload: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
 
 
-def end_of_chunks(trailers: tuple[Field, ...]) -> bytes:
-    """The last chunk with those ``trailers`` that may be forwarded: never framing, Host, authentication or the like (rule 15)."""
+def end_of_chunks(trailers: tuple[Field, ...], nominated: frozenset[bytes] = frozenset()) -> bytes:
+    """The last chunk with those ``trailers`` that may be forwarded: never framing, Host, authentication or the like (rule 15).
+
+    ``nominated`` are the message's ``connection_options``: what they name ends here, wherever it stands (rule 1).
+    """
     if not trailers:
         return LAST_CHUNK
     parts = [b"0\r\n"]
     for name, value in trailers:
         lower = name.lower()
-        if lower not in _NEVER_IN_TRAILERS and not lower.startswith(b"x-forwarded-"):
+        if lower not in _NEVER_IN_TRAILERS and lower not in nominated and not lower.startswith(b"x-forwarded-"):
             parts += (name, b": ", value, b"\r\n")
     parts.append(b"\r\n")
     return b"".join(parts)

@@ -126,6 +126,7 @@ class Forwarding:
     _opening: Opening | None = None
     _server: Server | None = None
     _framing = Framing.NONE
+    _nominated: frozenset[bytes] = frozenset()
     _replayable = True
     _reused = False
     _slow_attempts = 0
@@ -175,7 +176,9 @@ class Forwarding:
     def _framed(self, data: bytes, ended: bool) -> bytes:
         if not self._exchange.head.chunked:
             return data
-        return chunk(data) + end_of_chunks(self._exchange.trailers) if ended else chunk(data)
+        if not ended:
+            return chunk(data)
+        return chunk(data) + end_of_chunks(self._exchange.trailers, self._exchange.head.connection_options)
 
     # ConnectReceiver
 
@@ -225,7 +228,9 @@ class Forwarding:
         if framing is Framing.CHUNKED:
             block += chunk(data)
             if ended:
-                block += end_of_chunks(connection.trailers)
+                block += end_of_chunks(connection.trailers, head.connection_options)
+            else:
+                self._nominated = head.connection_options
         elif data:
             block += data
         if ended:
@@ -242,7 +247,7 @@ class Forwarding:
         if self._framing is Framing.CHUNKED:
             data = chunk(data)
             if ended:
-                data += end_of_chunks(connection.trailers)
+                data += end_of_chunks(connection.trailers, self._nominated)
         if ended:
             assert self._server is not None
             self._connection = None

@@ -449,6 +449,12 @@ def test_rule_15_trailers_that_must_not_be_are_dropped(name: bytes) -> None:
     assert end_of_chunks(((name.lower(), b"x"), (b"Checksum", b"abc"))) == b"0\r\nChecksum: abc\r\n\r\n"
 
 
+def test_rule_01_what_connection_names_is_removed_from_trailers_too() -> None:
+    trailers = ((b"X-Sum", b"1"), (b"X-Other", b"2"))
+    assert end_of_chunks(trailers, frozenset([b"x-sum", b"close"])) == b"0\r\nX-Other: 2\r\n\r\n"
+    assert end_of_chunks((), frozenset([b"close"])) == LAST_CHUNK
+
+
 # Memories
 
 HEADS = st.builds(

@@ -290,6 +290,20 @@ def test_chunked_bodies_pass_in_both_directions_with_their_trailers() -> None:
     assert proxy.servers[0].pool.idle_connections == 1
 
 
+def test_rule_01_trailers_that_connection_names_end_here_both_ways() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: A\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nConnection: A\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for cut in (0, 5):
+        proxy = Proxy()
+        body = b"1\r\nx\r\n0\r\nA: 1\r\nB: 2\r\n\r\n"
+        server = proxy.ask(head + body[:cut])
+        proxy.client.deliver(body[cut:])
+        assert server.taken().endswith(b"1\r\nx\r\n0\r\nB: 2\r\n\r\n")
+        server.deliver(answer + body[:cut])
+        server.deliver(body[cut:])
+        assert proxy.client.taken().endswith(b"1\r\nx\r\n0\r\nB: 2\r\n\r\n")
+
+
 def test_a_whole_chunked_request_is_one_write() -> None:
     proxy = Proxy()
     server = proxy.ask(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
