@@ -182,8 +182,8 @@ def ensure(level: str = "run") -> None:
         environment.make(level)
     if not environment.active:
         python = str(environment.python)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
+            stream.flush()
         os.execv(python, [python, *sys.argv])
     if sys.path and sys.path[0] == str(ROOT / "tools"):
         # a script's folder comes first, and ours has a test.py: the standard library's names win again

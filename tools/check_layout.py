@@ -4,10 +4,11 @@
 Every module has its mirrored test, no module has a name that says nothing, no path of a machine is in the tree.
 """
 
+import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +76,10 @@ def problems(root: Path) -> list[str]:
     return [*mirrored(root), *names(paths), *machine_paths(root, paths)]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    argparse.ArgumentParser(description=__doc__, epilog="Exit status: 0 when all is well, 1 with a line for each problem.").parse_args(
+        arguments
+    )
     found = problems(ROOT)
     for problem in found:
         print(problem)
@@ -84,4 +88,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import _bootstrap
+
+    _bootstrap.ensure("run")
+    sys.exit(main(sys.argv[1:]))

@@ -4,12 +4,19 @@ Written for comparison only, in the shape of the course's reference (balancer, g
 process of its own), and needed by nothing but the benchmark. ``python tools/flask_lab.py ROLE PORT [URL ...]``.
 """
 
+import argparse
 import itertools
 import logging
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
+
+if __name__ == "__main__":
+    import _bootstrap
+
+    _bootstrap.ensure("bench")
 
 import requests
 from flask import Flask, Response, jsonify, request
@@ -74,16 +81,28 @@ def database() -> Flask:
     return app
 
 
-def main(role: str, port: str, *urls: str) -> None:
+URLS = {"balancer": "the gateways", "gateway": "the cache and the database", "cache": "", "database": ""}
+"""The roles, and which URLs each needs."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("role", choices=URLS, metavar="ROLE", help=", ".join(URLS))
+    parser.add_argument("port", type=int, metavar="PORT", help="port on 127.0.0.1 to listen on")
+    parser.add_argument("urls", nargs="*", metavar="URL", help="the balancer's gateways; the gateway's cache and database")
+    given = parser.parse_args(arguments)
+    role, urls = given.role, given.urls
+    if (role == "gateway" and len(urls) != 2) or (role == "balancer" and not urls):
+        parser.error(f"the {role} needs the URLs of {URLS[role]}")
     app = {
-        "balancer": lambda: balancer(list(urls)),
-        "gateway": lambda: gateway(urls[0], urls[1]),
+        "balancer": lambda: balancer(urls),
+        "gateway": lambda: gateway(*urls),
         "cache": cache,
         "database": database,
     }[role]()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would be measured too
-    app.run("127.0.0.1", int(port), threaded=True)
+    app.run("127.0.0.1", given.port, threaded=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -104,6 +104,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"}.intersection(sys.argv[1:]):
+        print(f"{__doc__}\nExample: python3 tools/test.py tests/net -k pipelining -x; pytest's own arguments: .venv/bin/pytest --help")
+        raise SystemExit
     _bootstrap.ensure("test")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     raise SystemExit(main(sys.argv[1:]))

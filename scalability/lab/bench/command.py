@@ -152,13 +152,16 @@ BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[s
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks. Status 1 when one could not be run, with the reason."""
     parser = argparse.ArgumentParser(prog="tools/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", nargs="*", choices=[*BENCHMARKS, []], help=f"which ones: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("benchmark", nargs="*", metavar="BENCHMARK", help=f"which ones: {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each program (default 5; fewer prove nothing)")
     parser.add_argument("--seconds", type=int, default=4, help="whole seconds of load in each turn (default 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples to FILE")
     given = parser.parse_args(arguments)
     if not 1 <= given.rounds <= 100 or not 1 <= given.seconds <= 60:
         parser.error("--rounds is 1 to 100 and --seconds 1 to 60")
+    unknown = [name for name in given.benchmark if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     results, status = [], 0
     for name in given.benchmark or BENCHMARKS:
         run, needed = BENCHMARKS[name]

@@ -43,7 +43,7 @@ def _number(name: str, convert: Callable[[str], Any], low: float, high: float) -
         try:
             value = convert(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' if convert is int else ''}number") from None
         if not math.isfinite(value) or not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is outside {low:g} to {high:g} {name}")
         return value

@@ -34,6 +34,6 @@ class Progress:
     def end(self) -> None:
         """Wipe the live line away."""
         if self._width:
-            self._out.write("\r" + " " * self._width + "\r")
+            self._out.write("\r" + " " * (self._width + len("^C")) + "\r")  # a terminal shows the Ctrl-C that ended us
             self._out.flush()
             self._width = 0

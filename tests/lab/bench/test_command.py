@@ -15,6 +15,12 @@ def test_absurd_rounds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--rounds is 1 to 100" in capsys.readouterr().err
 
 
+def test_an_unknown_benchmark_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["ballancer"])
+    assert "there is no benchmark 'ballancer'; there are balancer, " in capsys.readouterr().err
+
+
 def test_an_absent_program_is_named_and_fails_the_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(command.BENCHMARKS, "lab", (lambda rounds, seconds, report: {}, ("no-such-program-here",)))
     assert command.main(["lab"]) == 1

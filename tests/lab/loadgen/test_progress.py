@@ -28,7 +28,7 @@ def test_a_terminal_has_one_line_that_is_rewritten_and_wiped() -> None:
     first, second = out.getvalue().split("\r")[1:]
     assert len(second) == len(first), "a shorter line covers the longer one before it"
     progress.end()
-    assert out.getvalue().endswith("\r" + " " * len(second.rstrip()) + "\r")
+    assert out.getvalue().endswith("\r" + " " * (len(second.rstrip()) + 2) + "\r"), "and the ^C of one who interrupts it"
     progress.end()
 
 
