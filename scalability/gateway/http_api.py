@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 
+from scalability.api.admin import metrics_answer
 from scalability.api.json import json_answer, read_json
 from scalability.errors import BadAnswer, DependencyDown, Forbidden, NotFound, ScalelabError, Unauthorized, UpstreamError
 from scalability.gateway.cache_clients import JSON_FIELDS
@@ -21,7 +22,7 @@ from scalability.gateway.look_aside import Found, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.gateway.tokens import Tokens, challenge
 from scalability.net.service_client import Answer
-from scalability.telemetry.exposition import asks_for_prometheus, exposition
+from scalability.telemetry.exposition import asks_for_prometheus
 
 DATA_KEY = "data"
 """The key of ``/data`` in the look-aside cache."""
@@ -163,9 +164,7 @@ def _plain_routes(app: Klein, parts: Parts) -> None:
         accept = request.getHeader("accept") or ""
         if not asks_for_prometheus(accept):
             return json_answer(request, parts.metrics.as_json())
-        text = exposition(parts.exposed, accept)
-        request.setHeader(b"content-type", text.content_type.encode())
-        return text.body
+        return metrics_answer(request, parts.exposed)
 
 
 _STATES = {None: "unknown", True: "up", False: "down"}
