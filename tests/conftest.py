@@ -16,7 +16,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogBeginner, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -38,6 +38,9 @@ hypothesis.settings.load_profile("scalelab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Until logging has begun, Twisted keeps the last 65,536 events, and with them every object that logged: one that is
+    # dropped without being closed would be noticed thousands of tests later.
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
     config.addinivalue_line("markers", f"deadline(seconds): how long a coroutine test may take ({DEADLINE_S:.0f} s unless said)")
 
 

@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -236,6 +237,10 @@ def test_stopping_leaves_a_hung_writer_behind_after_the_deadline(clock: Threaded
     clock.wait(stopping)
     assert clock.getDelayedCalls() == []
     gate.open.set()
+    for thread in threading.enumerate():
+        if thread.name == f"{NOTES.name} writer":
+            thread.join(10)
+    store._release()  # what a process that ends here would leave to the kernel
 
 
 # what cannot start
