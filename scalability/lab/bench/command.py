@@ -9,6 +9,7 @@ connection; the cost of choosing a server.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import urllib.request
@@ -20,7 +21,7 @@ from scalability.lab.bench.cpu import family_cpu_seconds
 from scalability.lab.bench.klein_app import KINDS
 from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, klein_app, plugin, upstream
 from scalability.lab.bench.proxy import proxy
-from scalability.lab.bench.rounds import Sample, in_turns, middle, ratio
+from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
 from scalability.lab.bench.wrk import missing, wrk
 
 
@@ -97,7 +98,7 @@ def lab(rounds: int, seconds: float, report: Callable[[str], None]) -> dict[str,
         for program in (ours, theirs):
             answers = [_get(program.url + "/data") for _ in range(4)]
             if answers[-1]["cached"] is not True:
-                raise RuntimeError(f"/data is not served from the cache: {answers[-1]}")
+                raise NoFigure(f"/data is not served from the cache: {answers[-1]}")
         taken = in_turns(
             {"scalelab": lambda: wrk(ours.url + "/data", connections=50, seconds=seconds), "flask": lambda: _warmed(theirs, seconds)},
             rounds,
@@ -136,7 +137,10 @@ def _rate(sample: Sample) -> float:
 
 def _plain(taken: dict[str, list[Sample]]) -> dict[str, list[dict[str, float]]]:
     return {
-        name: [{"requests": s.requests, "seconds": s.seconds, "per_s": s.per_s, "cpu_us": s.cpu_us} for s in samples]
+        name: [
+            {"requests": s.requests, "seconds": s.seconds, "per_s": s.per_s} | ({} if math.isnan(s.cpu_us) else {"cpu_us": s.cpu_us})
+            for s in samples
+        ]
         for name, samples in taken.items()
     }
 
@@ -170,7 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"{name}: not run, because {' and '.join(absent)} cannot be found; apt-get install {' '.join(absent)}")
             status = 1
             continue
-        results.append(run(given.rounds, given.seconds, _say))
+        try:
+            results.append(run(given.rounds, given.seconds, _say))
+        except NoFigure as error:
+            _say(f"{name}: no figure: {error}")
+            status = 1
     if given.json is not None:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
     return status

@@ -2,7 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
+
+
+class NoFigure(RuntimeError):
+    """A run that means nothing, and why."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,16 @@ class Ratio:
 
 
 def in_turns(arms: Mapping[str, Callable[[], Sample]], rounds: int, report: Callable[[str], None]) -> dict[str, list[Sample]]:
-    """Run every arm once in each round, in order. Raises RuntimeError when an arm answers with errors: such a figure means nothing."""
+    """Run every arm once in each round, in order. Raises NoFigure when an arm answers with errors."""
     taken: dict[str, list[Sample]] = {name: [] for name in arms}
     for number in range(1, rounds + 1):
         for name, run in arms.items():
             sample = run()
             if sample.errors or not sample.requests:
-                raise RuntimeError(f"{name}: {sample.errors} failed of {sample.requests} requests; the run says nothing")
+                raise NoFigure(f"{name}: {sample.errors} failed of {sample.requests} requests; the run says nothing")
+            cpu = "" if isnan(sample.cpu_us) else f"  {sample.cpu_us:7.1f} us CPU a request"
             report(
-                f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s  {sample.cpu_us:7.1f} us CPU a request"
+                f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s{cpu}"
                 f"  p50 {sample.p50_s * 1e3:.2f} ms  p99 {sample.p99_s * 1e3:.2f} ms"
             )
             taken[name].append(sample)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scalability.lab.bench import command
-from scalability.lab.bench.rounds import Sample
+from scalability.lab.bench.rounds import NoFigure, Sample
 
 
 def test_absurd_rounds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +19,15 @@ def test_an_unknown_benchmark_is_refused_with_those_that_there_are(capsys: pytes
     with pytest.raises(SystemExit):
         command.main(["ballancer"])
     assert "there is no benchmark 'ballancer'; there are balancer, " in capsys.readouterr().err
+
+
+def test_a_run_that_means_nothing_fails_with_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(rounds: int, seconds: float, report: object) -> dict[str, object]:
+        raise NoFigure("flask: 12 failed of 38 requests; the run says nothing")
+
+    monkeypatch.setitem(command.BENCHMARKS, "lab", (run, ()))
+    assert command.main(["lab"]) == 1
+    assert capsys.readouterr().out == "lab: no figure: flask: 12 failed of 38 requests; the run says nothing\n"
 
 
 def test_an_absent_program_is_named_and_fails_the_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
