@@ -4,7 +4,6 @@ A ``console`` block holds commands after ``$ `` and what they print; ``...`` sta
 The lab runs on ports of its own: the README's are replaced in the commands.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -85,8 +84,20 @@ def test_the_single_servers_of_the_readme_have_good_flags() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
-    assert links
-    missing = [link for link in links if not os.path.exists(CHECKOUT / link)]
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in (CHECKOUT / "docs").glob("*.md"))]
+)
+def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", (CHECKOUT / page).read_text()) if not link.startswith("http")]
+    missing = [link for link in links if not (CHECKOUT / page).parent.joinpath(link).exists()]
     assert missing == []
+
+
+def test_the_readme_links_to_every_page() -> None:
+    pages = {f"docs/{page.name}" for page in (CHECKOUT / "docs").glob("*.md")}
+    assert pages - set(re.findall(r"\]\(([^)#]+)\)", README)) == set()
+
+
+def test_no_page_is_a_promise() -> None:
+    empty = [page.name for page in (CHECKOUT / "docs").glob("*.md") if len(page.read_text()) < 400]
+    assert empty == []
