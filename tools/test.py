@@ -108,5 +108,7 @@ if __name__ == "__main__":
         print(f"{__doc__}\nExample: python3 tools/test.py tests/net -k pipelining -x; pytest's own arguments: .venv/bin/pytest --help")
         raise SystemExit
     _bootstrap.ensure("test")
+    # ignored in what a script starts in the background; Step.end needs it, in pytest too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     raise SystemExit(main(sys.argv[1:]))

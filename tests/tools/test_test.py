@@ -57,7 +57,8 @@ def test_a_run_that_finds_no_test_fails(tmp_path: Path) -> None:
         assert "FAIL  pytest" in process.output
 
 
-def test_a_run_that_is_told_to_stop_ends_its_tests_and_what_they_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["exec", "trap '' INT; exec"], ids=["plainly", "in the background of a script"])
+def test_a_run_that_is_told_to_stop_ends_its_tests_and_what_they_started(how: str, tmp_path: Path) -> None:
     (tmp_path / "test_slow.py").write_text(
         "import subprocess, sys, time\n"
         "def test_slow(request):\n"
@@ -67,7 +68,8 @@ def test_a_run_that_is_told_to_stop_ends_its_tests_and_what_they_started(tmp_pat
         "    print('child', child.pid, file=sys.__stderr__, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    with Process([sys.executable, "tools/test.py", "-s", str(tmp_path)], cwd=CHECKOUT, parent_pipe=False) as process:
+    command = ["sh", "-c", f'{how} "$@"', "sh", sys.executable, "tools/test.py", "-s", str(tmp_path)]
+    with Process(command, cwd=CHECKOUT, parent_pipe=False) as process:
         child = int(process.wait_for(r"child (\d+)", timeout_s=60)[1])
         tests = process.children()
         process.kill()
