@@ -48,10 +48,8 @@ def in_turns(arms: Mapping[str, Callable[[], Sample]], rounds: int, report: Call
             if sample.errors or not sample.requests:
                 raise NoFigure(f"{name}: {sample.errors} failed of {sample.requests} requests; the run says nothing")
             cpu = "" if isnan(sample.cpu_us) else f"  {sample.cpu_us:7.1f} us CPU a request"
-            report(
-                f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s{cpu}"
-                f"  p50 {sample.p50_s * 1e3:.2f} ms  p99 {sample.p99_s * 1e3:.2f} ms"
-            )
+            p50, p99 = (f"{seconds * 1e3:.2f} ms" if not isnan(seconds) else "unknown" for seconds in (sample.p50_s, sample.p99_s))
+            report(f"round {number}/{rounds}  {name:<12} {sample.per_s:>9,.0f} requests/s{cpu}  p50 {p50}  p99 {p99}")
             taken[name].append(sample)
     return taken
 

@@ -41,3 +41,9 @@ def test_the_ratio_is_taken_round_by_round() -> None:
 
 def test_the_middle_is_the_median() -> None:
     assert middle([sample(requests=n) for n in (2, 100, 4)], lambda s: s.per_s) == 2.0
+
+
+def test_what_was_not_measured_is_not_reported_as_a_number() -> None:
+    said: list[str] = []
+    in_turns({"a": lambda: Sample(100, 0, 2.0)}, 1, said.append)
+    assert said == ["round 1/1  a                   50 requests/s  p50 unknown  p99 unknown"]
