@@ -141,7 +141,9 @@ def _request_fields(
     dropped = _REGENERATED | without
     if head.connection_options:
         dropped |= head.connection_options - _RELIED_UPON
-    parts = [b"Host: ", head.host or default_host, b"\r\n"]
+    # A Host that is there and empty is forwarded as it came; the default is for HTTP/1.0 clients without one
+    host = head.host or (b"" if b"host" in index else default_host)
+    parts = [b"Host: ", host, b"\r\n"]
     for name, value in head.fields:
         lower = name.lower()
         if lower in dropped or (
@@ -159,13 +161,13 @@ def _request_fields(
     if not (trusted and b"x-real-ip" in index):
         parts += (b"X-Real-IP: ", client_host, b"\r\n")
     if forwarded:
-        element = forwarded_element(peer_host, scheme, head.host or default_host)
+        element = forwarded_element(peer_host, scheme, host)
         elements = [*filter(None, head.get_all(b"forwarded")), element] if trusted else [element]
         parts += (b"Forwarded: ", b", ".join(elements), b"\r\n")
     if not (trusted and b"x-forwarded-proto" in index):
         parts += (b"X-Forwarded-Proto: ", scheme, b"\r\n")
     if not (trusted and b"x-forwarded-host" in index):
-        parts += (b"X-Forwarded-Host: ", head.host or default_host, b"\r\n")
+        parts += (b"X-Forwarded-Host: ", host, b"\r\n")
     parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
     for name, value in extra:
         parts += (name, b": ", value, b"\r\n")

@@ -90,6 +90,17 @@ def test_everything_else_is_forwarded(line: str) -> None:
     assert asked.proxy.targets == [line.split()[1].encode()]
 
 
+@pytest.mark.parametrize(
+    "target", ["/%68ealth", "/health%3fx", "//health", "/./health", "/health;x", "/HEALTH", "http://x/%68ealth", "/health%2f"]
+)
+def test_rule_34_what_is_decided_by_is_what_is_forwarded(target: str) -> None:
+    """Nobody's spelling of /health but the exact one is answered here, and every other passes as it was sent."""
+    asked = Asked()
+    assert asked.ask(f"GET {target}")[0] == 299
+    assert asked.proxy.targets == [target.removeprefix("http://x").encode()]
+    assert asked.ask("GET http://x/health")[0] == 200, "the origin form decides, which a server would get"
+
+
 def test_a_server_that_finishes_its_last_requests_is_shown_as_leaving() -> None:
     asked = Asked("127.0.0.1:1001")
     (server,) = asked.upstream

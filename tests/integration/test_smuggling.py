@@ -346,6 +346,7 @@ HOSTS = [
     passed("the server as a whole, absolutely", get(b"http://real", method=b"OPTIONS"), b"OPTIONS * real "),
     passed("a nominated Host", get(fields=b"Host: h\r\nConnection: Host\r\n"), A),
     passed("a Host of another name", get(fields=b"Host: h\r\nX-Host: evil\r\nX-Forwarded-Host: evil\r\nHost_: evil\r\n"), A),
+    passed("an empty Host", get(fields=b"Host:\r\n"), b"GET /a  "),
     passed("an address with a port", get(fields=b"Host: [::1]:8080\r\n"), b"GET /a [::1]:8080 "),
     *[
         refused(f"target {target!r}", get(target))
