@@ -214,7 +214,7 @@ def test_rule_31_an_absolute_target_leaves_in_origin_form_with_its_own_host(star
 
 def test_rule_30_an_empty_host_is_forwarded_as_it_came() -> None:
     head = request(b"Host:", host=False)
-    assert sent(head).startswith(b"GET / HTTP/1.1\r\nHost: \r\n")
+    assert b"\r\nHost: \r\n" in sent(head)
     forwarded = forward_request(head, peer_host=b"1.2.3.4", scheme=b"http", via=b"lab", default_host=b"front")
     assert b"Host: \r\n" in forwarded
     assert b"front" not in forwarded
