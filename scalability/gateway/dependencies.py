@@ -54,6 +54,7 @@ class Dependency:
         self._recess_s = recess_s
         self._hangs = False
         self._look_again_at = 0.0
+        self._was_up = False
 
     def request(self, method: bytes, target: bytes, fields: Fields = (), body: bytes = b"") -> Deferred[Answer]:
         """Ask; fires with the answer, whatever its status. Fails with a ScalelabError."""
@@ -105,10 +106,15 @@ class Dependency:
 
     def _changed(self, *, up: bool, why: str = "") -> None:
         known, self.up = self.up, up
-        if not up:
+        if up:
+            if known is not None:
+                self.log.info("the {name} is up" + (" again" if self._was_up else ""), name=self.name)
+            self._was_up = True
+        elif self._was_up:
             self.log.warn("the {name} is down: {why}", name=self.name, why=why)
-        elif known is not None:
-            self.log.info("the {name} is up again", name=self.name)
+        else:
+            # everything starts at once, and somebody is first
+            self.log.info("the {name} does not answer yet: {why}", name=self.name, why=why)
 
 
 def _looked(_: Answer) -> None:

@@ -2,6 +2,7 @@
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.errors import AnswerTimeout, ConnectError, ConnectTimeout, DependencyDown, NoAnswer, Overloaded
@@ -34,6 +35,23 @@ class DependencyTests(SynchronousTestCase):
         assert self.dependency.up is True
         self.fail_after(0, ConnectError())
         assert (self.dependency.up, self.dependency.failures, self.dependency.requests) == (False, 1, 2)
+
+    def test_one_that_was_never_up_is_not_down_but_awaited(self) -> None:
+        with capturedLogs() as events:
+            self.fail_after(0, ConnectError())
+            for status in (200, 200):
+                self.get()
+                self.service.open[0].answer(status)
+            self.fail_after(0, ConnectError())
+            self.get()
+            self.service.open[0].answer(200)
+        ours = [event for event in events if event.get("log_namespace") == "scalability.gateway.dependencies.Dependency"]
+        assert [(event["log_level"], formatEvent(event)) for event in ours] == [
+            (LogLevel.info, "the cache does not answer yet: connect_failed"),
+            (LogLevel.info, "the cache is up"),
+            (LogLevel.warn, "the cache is down: connect_failed"),
+            (LogLevel.info, "the cache is up again"),
+        ]
 
     def test_one_that_refuses_at_once_is_asked_again_at_once(self) -> None:
         self.fail_after(0.01, ConnectError())
