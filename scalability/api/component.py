@@ -30,6 +30,7 @@ def component_service(
     ready: Readiness = lambda: None,
     admin: Klein | None = None,
     grace_s: float = 30.0,
+    further: Sequence[Listener] = (),
 ) -> OrderedService:
     """The service that twistd runs for a component.
 
@@ -37,6 +38,7 @@ def component_service(
     ``factory`` serves ``options.listen``; ``admin`` gets /metrics, /healthz and /readyz added and is served on
     ``options.admin`` where that is set. ``/metrics`` shows ``collectors``, what ``mount`` counted for ``factory``, and
     the process. ``who`` is the plugin's name, for messages. ``grace_s`` is how long requests in flight may take at the end.
+    ``further`` listeners lead to ``factory`` too.
     """
     raise_open_files()
     root = OrderedService()
@@ -57,4 +59,7 @@ def component_service(
         admin_factory = mount(admin_app(shown, ready, admin), reactor=reactor)
         Listener(reactor, options.admin, admin_factory, who=f"{who} admin", flag="--admin", grace_s=1.0).setServiceParent(root)
     Listener(reactor, options.listen, factory, who=who, grace_s=grace_s).setServiceParent(root)
+    # opened last, so closed first: then the main listener drains what all of them share
+    for listener in further:
+        listener.setServiceParent(root)
     return root

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Meta
 
-from scalability.config import Address, Flag, Network, ServerOptions
+from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
@@ -77,6 +77,17 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     access_log: Annotated[
         Path | None, Flag("File that gets one JSON line for each request, appended in batches of up to a second.", "FILE")
     ] = None
+    tls_listen: Annotated[Address | None, Flag("HOST:PORT to accept requests over TLS (1.2 and 1.3) on, beside --listen.", "HOST:PORT")] = (
+        None
+    )
+    tls_cert: Annotated[
+        tuple[CertificatePath, ...],
+        Flag(
+            "A certificate for --tls-listen: a PEM file with its chain and its key, CERT,KEY, or a folder of such files. A client gets "
+            "the one that names the host it asks for, else the first. Read anew when a file changes.",
+            "FILE",
+        ),
+    ] = ()
     trusted_proxy: Annotated[
         tuple[Network, ...],
         Flag(
@@ -175,6 +186,10 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"resolver: {self.resolver.host!r} is not an IP address") from None
             if not self.resolver.port:
                 raise ValueError("resolver: no name server listens on port 0")
+        if self.tls_listen is not None and not self.tls_cert:
+            raise ValueError("tls_cert: --tls-listen needs a certificate")
+        if self.tls_cert and self.tls_listen is None:
+            raise ValueError("tls_listen: --tls-cert names certificates, and no listener serves them")
         if self.max_target_bytes >= self.max_header_bytes:
             raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
         seen: set[tuple[Address, bool]] = set()
@@ -185,7 +200,12 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             seen.add(key)
 
     def check_files(self) -> None:
-        """Raise ConfigError when the access log could not be written."""
+        """Raise ConfigError when the access log could not be written, or a certificate not be served."""
+        if self.tls_cert:
+            from scalability.net.certificates import read_certificates  # loads OpenSSL, which most do without
+
+            for source in self.tls_cert:
+                read_certificates(source)
         file = self.access_log
         if file is None:
             return

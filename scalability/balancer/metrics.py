@@ -1,6 +1,7 @@
 """What the balancer tells Prometheus: its clients' side, and each server behind it. Read at scrape time from plain integers."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from scalability.balancer.front import is_health
 from scalability.net.http_server import Exchange, HTTPServerFactory
@@ -9,6 +10,9 @@ from scalability.telemetry import Histogram, Kind, MetricSet
 from scalability.telemetry.http_metrics import KNOWN_METHODS, OTHER_METHOD
 from scalability.upstream.health import State
 from scalability.upstream.servers import Server, Upstream
+
+if TYPE_CHECKING:
+    from scalability.net.certificates import CertificateStore  # loads OpenSSL, which most do without
 
 CLIENT_GONE = 499
 """The status under which a request is counted whose client did not wait for the answer's head, as in nginx's logs."""
@@ -165,3 +169,21 @@ def every_server(upstream: Upstream) -> Iterator[Server]:
     """Those that finish their last requests too."""
     yield from upstream
     yield from upstream.leaving
+
+
+def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:
+    """The certificates of the TLS listener."""
+    metrics.readings_from(
+        "scalelab_lb_certificate_expiry_timestamp_seconds",
+        "When each certificate that is served expires, in Unix seconds.",
+        Kind.GAUGE,
+        ("file",),
+        lambda: (((certificate.file,), certificate.expires) for certificate in store.certificates),
+    )
+    metrics.readings_from(
+        "scalelab_lb_certificate_reads_total",
+        "How often certificate files that had changed were read, by what came of it: changed or failed.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: (((result,), count) for result, count in store.reloads.items()),
+    )

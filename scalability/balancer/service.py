@@ -9,6 +9,7 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
 from scalability.balancer.traffic import WHO, Traffic, connections_to
 from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.net.listen import Listener
 from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
 
@@ -22,6 +23,10 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     factory = traffic.factory
     add_health(traffic.metrics, upstream)
 
+    further = []
+    if options.tls_listen is not None and traffic.tls is not None:
+        further.append(Listener(reactor, options.tls_listen, traffic.tls, who=f"{WHO} tls", flag="--tls-listen"))
+
     def not_ready() -> str | None:
         return "it is stopping" if factory.draining else upstream.not_ready()
 
@@ -34,4 +39,5 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         collectors=[traffic.metrics],
         ready=not_ready,
         grace_s=options.grace_s,
+        further=further,
     )

@@ -10,8 +10,9 @@ from twisted.logger import Logger
 from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_clients, add_traffic
-from scalability.config import Address
+from scalability.balancer.metrics import Requests, add_certificates, add_clients, add_traffic
+from scalability.config import Address, fail
+from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
@@ -102,6 +103,21 @@ class Traffic:
         )
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
+        self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options)
+        """A factory as ``factory``, which it needs, for ``options.tls_listen``; None without that."""
+
+    def _serve_tls(self, reactor: Any, options: BalancerOptions) -> Any:
+        """What the TLS listener is to be listened with; its certificates are watched by one of ``parts``."""
+        from scalability.net.certificates import CertificateStore, CertificateWatch  # loads OpenSSL, which most do without
+        from scalability.net.tls import TLSServerFactory
+
+        try:
+            store = CertificateStore(options.tls_cert)
+        except ConfigError as error:
+            fail(WHO, str(error))
+        self.parts.append(CertificateWatch(reactor, store))
+        add_certificates(self.metrics, store)
+        return TLSServerFactory(store, self.factory, reactor)
 
     def _clients_that_fit(self, wanted: int) -> int:
         open_files = raise_open_files()

@@ -2,13 +2,20 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from scalability.testing.certificates import Authority
+from scalability.testing.client import HTTPClient
 from scalability.testing.processes import Process
 
 Start = Callable[..., Process]
@@ -99,3 +106,114 @@ def test_names_can_be_left_alone(start: Start, recorder: Recorder) -> None:
     assert seen["x-request-id"] == "theirs"
     assert "traceparent" not in seen
     assert "x-request-id" not in answer
+
+
+AUTHORITY = Authority()
+
+
+def secure(start: Start, recorder: Recorder, *flags: str) -> tuple[Process, int, int]:
+    process = start("scalelab-lb", "--backend", f"127.0.0.1:{recorder.port}", "--tls-listen", "127.0.0.1:0", *flags)
+    return process, process.wait_listening(), int(process.wait_for(r"tls listens on \S+:(\d+)")[1])
+
+
+def trusting(tmp_path: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=AUTHORITY.write_own(tmp_path / "ca.pem"))
+
+
+def connect(port: int, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10), server_hostname=name)
+
+
+def ask_securely(client: ssl.SSLSocket, name: str) -> dict[str, str]:
+    client.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nX-Forwarded-Proto: ftp\r\nConnection: close\r\n\r\n".encode())
+    got = b""
+    while data := client.recv(65536):
+        got += data
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    return seen_fields(body.decode())
+
+
+def test_tls_and_plain_side_by_side_with_a_certificate_for_each_name(start: Start, recorder: Recorder, tmp_path: Path) -> None:
+    one = AUTHORITY.write(tmp_path / "one.pem", "one.example", "*.wild.example")
+    certificate, key = AUTHORITY.issue("two.example")
+    (tmp_path / "two.crt").write_bytes(certificate)
+    (tmp_path / "two.pem").write_bytes(key)
+    flags = ["--tls-cert", str(one), "--tls-cert", f"{tmp_path / 'two.crt'},{tmp_path / 'two.pem'}"]
+    process, plain, secured = secure(start, recorder, *flags)
+    context = trusting(tmp_path)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for name in ("one.example", "any.wild.example", "two.example"):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.minimum_version = context.maximum_version = version
+            with connect(secured, context, name) as client:
+                assert client.selected_alpn_protocol() == "http/1.1"
+                assert ask_securely(client, name)["x-forwarded-proto"] == "https"
+    assert ask(plain, {})[0]["x-forwarded-proto"] == "http"
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        connect(secured, trusting(tmp_path), "three.example")
+    context = trusting(tmp_path)
+    context.set_alpn_protocols(["h2"])
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
+        connect(secured, context, "one.example")
+    said = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{secured}", "-servername", "two.example", "-tls1_1"],
+        input=b"",
+        capture_output=True,
+        timeout=20,
+    )
+    assert said.returncode != 0
+    assert "Traceback" not in process.output
+
+
+def test_a_changed_certificate_is_served_without_a_restart_and_a_broken_one_is_not(
+    start: Start, recorder: Recorder, http: HTTPClient, tmp_path: Path
+) -> None:
+    file = AUTHORITY.write(tmp_path / "cert.pem", "old.example")
+    process, _, secured = secure(start, recorder, "--tls-cert", str(file), "--admin", "127.0.0.1:0")
+    context = trusting(tmp_path)
+    with connect(secured, context, "old.example") as kept:
+        file.write_bytes(b"half a certificate")
+        process.wait_for("is not read anew, the old one is served on: .*holds no certificate")
+        connect(secured, context, "old.example").close()
+        fresh = AUTHORITY.write(tmp_path / "fresh", "new.example")
+        os.replace(fresh, file)
+        process.wait_for("for new.example is served now")
+        connect(secured, context, "new.example").close()
+        assert ask_securely(kept, "old.example")["host"] == "old.example"
+    metrics = http.get(process.wait_admin(), "/metrics").text
+    assert 'scalelab_lb_certificate_reads_total{result="failed"} 1.0' in metrics
+    assert 'scalelab_lb_certificate_reads_total{result="changed"} 1.0' in metrics
+    assert f'scalelab_lb_certificate_expiry_timestamp_seconds{{file="{file}"}}' in metrics
+
+
+def test_a_certificate_that_cannot_be_served_ends_the_start_with_one_line(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_bytes(b"nothing")
+    for flags, why in [
+        (["--tls-listen", "127.0.0.1:0"], "--tls-listen needs a certificate"),
+        (["--tls-cert", str(tmp_path / "bad.pem")], "no listener serves them"),
+        (["--tls-listen", "127.0.0.1:0", "--tls-cert", str(tmp_path / "bad.pem")], "holds no certificate in PEM"),
+        (["--tls-listen", "127.0.0.1:0", "--tls-cert", str(tmp_path / "missing.pem")], "cannot read"),
+    ]:
+        process = start("scalelab-lb", *flags)
+        assert process.wait() == 1
+        assert process.stderr.count("\n") == 1
+        assert why in process.stderr
+
+
+def test_sigterm_finishes_what_runs_over_tls(start: Start, tmp_path: Path) -> None:
+    slow = start("scalelab-microservice", "--service-time", "1")
+    file = AUTHORITY.write(tmp_path / "cert.pem", "a.example")
+    flags = ["--backend", f"127.0.0.1:{slow.wait_listening()}", "--tls-listen", "127.0.0.1:0", "--tls-cert", str(file)]
+    process = start("scalelab-lb", *flags)
+    port = int(process.wait_for(r"tls listens on \S+:(\d+)")[1])
+    with connect(port, trusting(tmp_path), "a.example") as client:
+        client.sendall(b"GET /process HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        time.sleep(0.3)
+        process.kill(signal.SIGTERM)
+        got = b""
+        while data := client.recv(65536):
+            got += data
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in got
+    assert process.wait(timeout_s=20) in (0, -signal.SIGTERM)
