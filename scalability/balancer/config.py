@@ -88,6 +88,14 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             "FILE",
         ),
     ] = ()
+    proxy_protocol_from: Annotated[
+        tuple[Network, ...],
+        Flag(
+            "A network (CIDR) or address of proxies that begin each connection with a PROXY protocol header, version 1 or 2. From them it "
+            "is required, within --header-timeout; from nobody else it is read.",
+            "CIDR",
+        ),
+    ] = ()
     trusted_proxy: Annotated[
         tuple[Network, ...],
         Flag(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from scalability.balancer.front import is_health
 from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.proxy_protocol import Announcements
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import Histogram, Kind, MetricSet
 from scalability.telemetry.http_metrics import KNOWN_METHODS, OTHER_METHOD
@@ -186,4 +187,15 @@ def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:
         Kind.COUNTER,
         ("result",),
         lambda: (((result,), count) for result, count in store.reloads.items()),
+    )
+
+
+def add_announcements(metrics: MetricSet, announcements: Announcements) -> None:
+    """The PROXY protocol headers of clients' connections."""
+    metrics.readings_from(
+        "scalelab_lb_proxy_headers_total",
+        "Connections that had to begin with a PROXY protocol header, by what came of it: read or refused.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: ((("read",), announcements.read), (("refused",), announcements.refused)),
     )

@@ -34,7 +34,7 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         reactor,
         options,
         who=WHO,
-        factory=factory,
+        factory=traffic.plain,
         parts=[wheel, upstream, *checks, *traffic.parts],
         collectors=[traffic.metrics],
         ready=not_ready,

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_certificates, add_clients, add_traffic
+from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_traffic
 from scalability.config import Address, fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -19,6 +19,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
@@ -67,7 +68,7 @@ def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel)
 
 
 class Traffic:
-    """The clients' side of a balancer, in one process: ``factory`` is to be listened with, above ``parts``; ``metrics`` counts it.
+    """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
     ``via`` is the balancer's pseudonym: requests may pass several balancers, and only one that returns is a loop.
     """
@@ -103,8 +104,12 @@ class Traffic:
         )
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
+        self.plain: Any = self.factory
+        """What ``options.listen`` is to be listened with. Its listener closes last, and drains."""
         self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options)
-        """A factory as ``factory``, which it needs, for ``options.tls_listen``; None without that."""
+        """What ``options.tls_listen`` is to be listened with; None without that."""
+        if options.proxy_protocol_from:
+            self._await_headers(options, wheel)
 
     def _serve_tls(self, reactor: Any, options: BalancerOptions) -> Any:
         """What the TLS listener is to be listened with; its certificates are watched by one of ``parts``."""
@@ -118,6 +123,15 @@ class Traffic:
         self.parts.append(CertificateWatch(reactor, store))
         add_certificates(self.metrics, store)
         return TLSServerFactory(store, self.factory, reactor)
+
+    def _await_headers(self, options: BalancerOptions, wheel: DeadlineWheel) -> None:
+        """Have PROXY protocol headers read before anything else."""
+        senders = Networks(network.addresses for network in options.proxy_protocol_from)
+        announcements = Announcements(self.factory, senders, wheel, timeout_s=options.header_timeout_s)
+        add_announcements(self.metrics, announcements)
+        self.plain = DrainingProxyProtocolFactory(announcements, self.factory)
+        if self.tls is not None:
+            self.tls = ProxyProtocolFactory(announcements, self.tls)
 
     def _clients_that_fit(self, wanted: int) -> int:
         open_files = raise_open_files()

@@ -34,6 +34,7 @@ from scalability.http1.answer import simple_answer
 from scalability.http1.body import BodyReader, request_body
 from scalability.http1.head import Field, RequestHead, RequestHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.proxy_protocol import ProxyHeader
 from scalability.lifecycle import DeadlineWheel, MovingDeadline
 from scalability.net.failures import error_answer
 from scalability.net.transport import HIGH_WATERMARK
@@ -275,6 +276,9 @@ class ServerConnection(TwistedProtocol):
     _body_due = 0
     """The tick by which the body that is arriving must have brought more, in units of a tick's least bytes; see ``_body_ticks``."""
     _body_paused_at = 0
+
+    announced: ProxyHeader | None = None
+    """The PROXY protocol header that the connection began with, if any: its addresses are the client's."""
 
     def __init__(self, factory: "HTTPServerFactory", peer: IAddress | None) -> None:
         self.factory = factory

@@ -1,6 +1,6 @@
 """The balancer's edge as a process: who is believed, how requests are named, TLS and the PROXY protocol on both sides."""
 
-import http.client
+import http.client as http_client
 import json
 import os
 import signal
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scalability.http1.proxy_protocol import proxy_header
 from scalability.testing.certificates import Authority
 from scalability.testing.client import HTTPClient
 from scalability.testing.processes import Process
@@ -60,7 +61,7 @@ def recorder() -> Iterator[Recorder]:
 
 def ask(port: int, fields: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """``GET /``: the fields that the server saw, and those of the answer, by lower-case name."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http_client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/", headers=fields)
     answer = connection.getresponse()
     seen = answer.read().decode()
@@ -217,3 +218,49 @@ def test_sigterm_finishes_what_runs_over_tls(start: Start, tmp_path: Path) -> No
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nConnection: close\r\n" in got
     assert process.wait(timeout_s=20) in (0, -signal.SIGTERM)
+
+
+def announced(port: int, header: bytes) -> dict[str, str]:
+    """``GET /`` on a connection that begins with ``header``: what the server saw."""
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        for byte in header:
+            client.sendall(bytes([byte]))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        got = b""
+        while data := client.recv(65536):
+            got += data
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n"), got
+    return seen_fields(got.partition(b"\r\n\r\n")[2].decode())
+
+
+def test_the_proxy_protocol_tells_the_client_on_both_listeners(start: Start, recorder: Recorder, http: HTTPClient, tmp_path: Path) -> None:
+    file = AUTHORITY.write(tmp_path / "cert.pem", "a.example")
+    flags = ["--proxy-protocol-from", "127.0.0.1", "--tls-cert", str(file), "--admin", "127.0.0.1:0"]
+    process, plain, secured = secure(start, recorder, *flags)
+    for version in (1, 2):
+        header = proxy_header(version, ("203.0.113.9", 4711), ("198.51.100.1", 443))
+        assert announced(plain, header)["x-forwarded-for"] == "203.0.113.9"
+        with socket.create_connection(("127.0.0.1", secured), 10) as raw:
+            raw.sendall(header)
+            with trusting(tmp_path).wrap_socket(raw, server_hostname="a.example") as client:
+                seen = ask_securely(client, "a.example")
+        assert (seen["x-forwarded-for"], seen["x-real-ip"], seen["x-forwarded-proto"]) == ("203.0.113.9", "203.0.113.9", "https")
+    assert announced(plain, b"PROXY UNKNOWN\r\n")["x-forwarded-for"] == "127.0.0.1"
+    with pytest.raises((ConnectionResetError, http_client.RemoteDisconnected)):
+        ask(plain, {})
+    curl = subprocess.run(["curl", "-s", "--haproxy-protocol", f"http://127.0.0.1:{plain}/"], capture_output=True, timeout=20)
+    assert seen_fields(curl.stdout.decode())["x-forwarded-for"] == "127.0.0.1"
+    metrics = http.get(process.wait_admin(), "/metrics").text
+    assert 'scalelab_lb_proxy_headers_total{result="read"} 6.0' in metrics
+    assert 'scalelab_lb_proxy_headers_total{result="refused"} 1.0' in metrics
+    process.stop()
+    assert "Traceback" not in process.output
+
+
+def test_a_proxy_header_from_elsewhere_is_no_request(start: Start, recorder: Recorder) -> None:
+    process = start("scalelab-lb", "--backend", f"127.0.0.1:{recorder.port}", "--proxy-protocol-from", "192.0.2.0/24")
+    port = process.wait_listening()
+    assert ask(port, {})[0]["x-forwarded-for"] == "127.0.0.1"
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(b"PROXY TCP4 203.0.113.9 198.51.100.1 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
