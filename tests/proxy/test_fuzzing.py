@@ -257,7 +257,8 @@ def requests_meant(data: bytes) -> list[tuple[bytes, bytes, bytes, bytes]]:
             break
         if not reader.complete:
             break
-        found.append((head.method, head.target, head.host, payload))
+        host = head.host or (b"" if b"host" in head.index else b"localhost")  # HTTP/1.0 may come without one
+        found.append((head.method, head.target, host, payload))
         if not head.keep_alive:
             break
     return found
