@@ -6,8 +6,8 @@ import pytest
 
 from tools import rules
 
-AWAITED = (43, 46)
-"""Tunnels and the PROXY protocol."""
+AWAITED = (43,)
+"""Tunnels."""
 
 
 @pytest.fixture
