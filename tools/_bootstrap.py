@@ -66,6 +66,9 @@ class Environment:
             with _taking_turns(self.path.with_name(self.path.name + ".lock")):
                 if not self.ready(level):
                     self._make(level)
+        except KeyboardInterrupt:
+            _say("set-up interrupted; the next start begins it anew")
+            sys.exit(130)
         except OSError as error:
             _fail(f"cannot set up {self.path}: {error.strerror or error}")
 

@@ -148,11 +148,13 @@ def test_an_environment_whose_interpreter_is_gone_or_broken_is_made_anew(root: P
     assert environment.ready("run")
 
 
-def test_an_interrupted_set_up_is_started_over(root: Path) -> None:
+def test_an_interrupted_set_up_is_one_line_and_is_started_over(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environment = Installs(root)
     environment.breaks = True
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as ended:
         environment.make("run")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith("scalelab: set-up interrupted; the next start begins it anew\n")
     assert not environment.ready("run")
     environment.breaks = False
     environment.make("run")
@@ -164,7 +166,7 @@ def test_an_interrupted_change_is_started_over(root: Path) -> None:
     environment = Installs(root)
     environment.make("run")
     environment.breaks = True
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit):
         environment.make("test")
     assert not environment.ready("run")
     environment.breaks = False
