@@ -88,6 +88,7 @@ class Body:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._ended = False
+        self._wanted = False
         self._paused = False
         self._error: ScalelabError | None = None
         self._waiter: Deferred[None] | None = None
@@ -107,8 +108,10 @@ class Body:
                 raise StopAsyncIteration
             if self._waiter is not None:
                 raise RuntimeError("somebody waits for this body already")
-            if self._source is not None:
-                self._source.send_continue()  # a client that asked first is told to go on when somebody wants its body
+            if not self._wanted:
+                self._wanted = True
+                if self._source is not None and not self.received_bytes:
+                    self._source.send_continue()  # once: a client that asked first is told to go on when somebody wants its body
             self._waiter = Deferred(self._forget)
             await self._waiter
 

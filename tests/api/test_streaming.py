@@ -200,8 +200,14 @@ def test_a_limit_below_that_of_mount_holds_too(lab: Lab) -> None:
 def test_a_client_that_waits_for_100_is_told_to_go_on_when_the_route_wants_its_body(lab: Lab) -> None:
     client = lab.begin(post(b"/up/a", 5, b"Expect: 100-continue\r\n"))
     assert client.taken() == b"HTTP/1.1 100 Continue\r\n\r\n"
-    client.deliver(b"hello")
+    client.deliver(b"he")
+    assert client.taken() == b"", "once is enough"
+    client.deliver(b"llo")
     assert client.taken().startswith(b"HTTP/1.1 200 ")
+    began = lab.begin(post(b"/up/a", 5, b"Expect: 100-continue\r\n") + b"he")
+    assert began.taken() == b"", "it did not wait"
+    began.deliver(b"llo")
+    assert began.taken().startswith(b"HTTP/1.1 200 ")
     other = lab.begin(post(b"/never", 5, b"Expect: 100-continue\r\n"))
     assert other.taken().startswith(b"HTTP/1.1 403 ")
 
