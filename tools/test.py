@@ -73,7 +73,7 @@ def steps_of(arguments: Sequence[str]) -> tuple[list[Step], Step | None]:
         return checks, None
     # a part of the tests cannot reach the floor of the whole
     coverage = [] if rest or "--no-coverage" in chosen else ["--cov", "--cov-report=term"]
-    return checks, Step("pytest", ["-m", "pytest", "--durations=10", "--durations-min=5", *coverage, *rest], shown=True)
+    return checks, Step("pytest", ["-m", "pytest", "-rs", "--durations=10", "--durations-min=5", *coverage, *rest], shown=True)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ def test_without_arguments_every_check_and_every_test_runs_with_the_coverage_flo
     assert names(checks) == ["ruff check", "ruff format", "layout", "import contracts", "mypy"]
     assert tests is not None
     assert "--cov" in tests.command
+    assert "-rs" in tests.command, "a skipped test is named, with the reason"
 
 
 def test_pytests_own_arguments_run_a_part_of_the_tests_and_nothing_else() -> None:
