@@ -192,6 +192,12 @@ class ConnectError(UpstreamError):
     code = "connect_failed"
 
 
+class TLSFailed(ConnectError):
+    """A server behind this one could not be reached securely."""
+
+    code = "tls_failed"
+
+
 class ConnectTimeout(UpstreamError):
     """A server behind this one did not accept a connection in time."""
 

@@ -5,20 +5,30 @@ from typing import Any
 from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
-from scalability.config import Address
+from scalability.balancer.traffic import secured
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
 from scalability.upstream.discovery import DNSDiscovery, name_static
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver
-from scalability.upstream.servers import Upstream
+from scalability.upstream.servers import Server, Upstream
 
 
 def checking(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream) -> list[IService]:
     """Names the configured servers to ``upstream``; the services that check them and find others."""
 
-    def client(address: Address) -> ServiceClient:
-        return ServiceClient(reactor, address, wheel, timeout_s=2 * options.health_interval_s, max_in_flight=4)
+    secure = secured(reactor, options)
+
+    def client(server: Server) -> ServiceClient:
+        return ServiceClient(
+            reactor,
+            server.address,
+            wheel,
+            timeout_s=2 * options.health_interval_s,
+            max_in_flight=4,
+            secure=secure(server.tls),
+            host=server.tls,
+        )
 
     checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)
     name_static(upstream, options.backend)

@@ -57,7 +57,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         tuple[Backend, ...],
         Flag(
             "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name; "
-            "either with ,weight=N (1 to 256) for its share of the requests.",
+            "either with ,weight=N (1 to 256) for its share of the requests, and ,tls where it speaks TLS; ,tls=NAME if its certificate "
+            "has another name than it is reached by.",
             "HOST:PORT",
         ),
     ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))
@@ -77,6 +78,12 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     access_log: Annotated[
         Path | None, Flag("File that gets one JSON line for each request, appended in batches of up to a second.", "FILE")
     ] = None
+    backend_ca: Annotated[
+        Path | None, Flag("PEM file with the authorities whose word counts about ,tls backends, instead of the system's.", "FILE")
+    ] = None
+    backend_insecure: Annotated[
+        bool, Flag("Accept any certificate of ,tls backends. Whoever sits in between can read and change everything.")
+    ] = False
     tls_listen: Annotated[Address | None, Flag("HOST:PORT to accept requests over TLS (1.2 and 1.3) on, beside --listen.", "HOST:PORT")] = (
         None
     )
@@ -194,6 +201,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"resolver: {self.resolver.host!r} is not an IP address") from None
             if not self.resolver.port:
                 raise ValueError("resolver: no name server listens on port 0")
+        if self.backend_insecure and self.backend_ca is not None:
+            raise ValueError("backend_insecure: with --backend-ca certificates are verified")
         if self.tls_listen is not None and not self.tls_cert:
             raise ValueError("tls_cert: --tls-listen needs a certificate")
         if self.tls_cert and self.tls_listen is None:
@@ -214,6 +223,10 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
             for source in self.tls_cert:
                 read_certificates(source)
+        if self.backend_ca is not None:
+            from scalability.net.tls import Authorities  # likewise
+
+            Authorities(self.backend_ca)
         file = self.access_log
         if file is None:
             return

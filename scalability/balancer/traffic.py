@@ -11,19 +11,19 @@ from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_traffic
-from scalability.config import Address, fail
+from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
-from scalability.net.http_client import ConnectionPool
+from scalability.net.http_client import ConnectionPool, Secure
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
-from scalability.upstream.servers import Upstream
+from scalability.upstream.servers import ServerSpec, Upstream
 
 WHO = "scalelab-lb"
 
@@ -50,18 +50,33 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
     return max(1, min(wanted, (open_files - RESERVED_FILES) // 2))
 
 
-def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[Address], ConnectionPool]:
+def secured(reactor: Any, options: BalancerOptions) -> Callable[[str], Secure | None]:
+    """What makes, of the name in a server's certificate, what its connections are wrapped into; of no name none."""
+    if not any(backend.spec.tls for backend in options.backend):
+        return lambda name: None
+    from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
+
+    try:
+        servers = ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    return lambda name: servers.wrap(name) if name else None
+
+
+def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[ServerSpec], ConnectionPool]:
     """What makes the pool of connections to a server."""
     limits = options.limits()
+    secure = secured(reactor, options)
 
-    def pool(address: Address) -> ConnectionPool:
+    def pool(spec: ServerSpec) -> ConnectionPool:
         return ConnectionPool(
             reactor,
-            address,
+            spec.address,
             wheel,
             connect_timeout_s=options.connect_timeout_s,
             answer_s=options.answer_timeout_s,
             limits=limits,
+            secure=secure(spec.tls),
         )
 
     return pool

@@ -16,18 +16,29 @@ A connection goes back to its pool by itself, and only if the message framing en
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IHostResolution, IPushProducer, IResolutionReceiver
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IHostResolution, IPushProducer, IResolutionReceiver
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from scalability.config import Address
-from scalability.errors import AnswerTimeout, BadAnswer, BadMessage, BrokenAnswer, ConnectError, ConnectTimeout, NoAnswer, UpstreamError
+from scalability.errors import (
+    AnswerTimeout,
+    BadAnswer,
+    BadMessage,
+    BrokenAnswer,
+    ConnectError,
+    ConnectTimeout,
+    NoAnswer,
+    TLSFailed,
+    UpstreamError,
+)
 from scalability.http1.body import NO_BODY, BodyReader, response_body
 from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
@@ -39,6 +50,10 @@ PEEK_AFTER_IDLE_TICKS = 4
 
 SURPLUS_S = 1.0
 """How long idle connections beyond ``max_idle`` are kept, in seconds."""
+
+
+Secure = Callable[["SecureConnection"], Any]
+"""Wraps a connection into TLS: the protocol to give to the transport."""
 
 
 class AnswerReceiver(Protocol):
@@ -153,7 +168,7 @@ class ClientConnection(TwistedProtocol):
 
     def stale(self) -> bool:
         """True when the server has closed the idle connection, or sent bytes unasked, and the loop has not read that yet."""
-        handle = getattr(self.transport, "getHandle", None)
+        handle = getattr(self._socket_transport(), "getHandle", None)
         if handle is None:
             return False
         try:
@@ -163,6 +178,9 @@ class ClientConnection(TwistedProtocol):
         except OSError:
             return True
         return True  # a byte or the end: neither is good
+
+    def _socket_transport(self) -> Any:
+        return self.transport
 
     # bytes
 
@@ -313,13 +331,39 @@ class ClientConnection(TwistedProtocol):
             self.transport.loseConnection()
 
 
+@implementer(IHandshakeListener)
+class SecureConnection(ClientConnection):
+    """A connection under TLS: it stands once the handshake is done and the server is the one that was meant."""
+
+    def connectionMade(self) -> None:
+        """The handshake comes first."""
+
+    def handshakeCompleted(self) -> None:
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        opening, self._opening = self._opening, None
+        super().connectionLost(reason)
+        if opening is not None:
+            opening.handshake_failed(reason)
+
+    def give_up_handshake(self) -> None:
+        """The attempt is over, without a word to it."""
+        self._opening = None
+        self.transport.abortConnection()
+
+    def _socket_transport(self) -> Any:
+        return self.transport.transport
+
+
 class ConnectionPool:
     """Connections to one server: idle ones to reuse, last in first out, so that a quiet time closes those that are too many.
 
     ``idle_s`` stays below the five seconds after which many servers (Node's) close theirs; beyond ``max_idle`` connections are kept
     for a second only. A connection is closed after ``max_requests``. ``answer_s`` is the wait for an answer's first byte, and for
     each next one, unless a request says otherwise. Host names are resolved anew for each connection. ``wheel`` must be
-    running: it is the only clock of all deadlines here.
+    running: it is the only clock of all deadlines here. With ``secure`` (``net.tls.ServerTLS.wrap``) connections speak TLS;
+    the handshake counts in the connect timeout, and one that fails is a connection that could not be made (TLSFailed).
     """
 
     def __init__(
@@ -334,8 +378,10 @@ class ConnectionPool:
         max_idle: int = 32,
         max_requests: int = 1000,
         limits: Limits = DEFAULT_LIMITS,
+        secure: Secure | None = None,
     ) -> None:
         self.address = address
+        self.secure = secure
         self.wheel = wheel
         self.limits = limits
         self.connect_timeout_s = connect_timeout_s
@@ -428,6 +474,8 @@ class Opening(ClientFactory):
         self._reactor: Any = None
         self._hosts: list[str] = []
         self._connector: Any = None
+        self._handshaking: SecureConnection | None = None
+        self._secured = False
         self._resolution: IHostResolution | None = None
         self._error: BaseException | None = None
         self._deadline: Deadline = pool.wheel.after(pool.connect_timeout_s, self._timed_out)
@@ -467,8 +515,13 @@ class Opening(ClientFactory):
 
     # ClientFactory
 
-    def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
-        return ClientConnection(self._pool, self)
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # a ClientConnection, perhaps within TLS
+        secure = self._pool.secure
+        if secure is None:
+            return ClientConnection(self._pool, self)
+        self._secured = True
+        self._handshaking = SecureConnection(self._pool, self)
+        return secure(self._handshaking)
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         self._connector = None
@@ -478,6 +531,7 @@ class Opening(ClientFactory):
 
     def established(self, connection: ClientConnection) -> None:
         """Called by the connection when it stands."""
+        self._handshaking = None
         self._deadline.cancel()
         self._pool.opened(self, connection)
         receiver, self._receiver = self._receiver, None
@@ -486,12 +540,20 @@ class Opening(ClientFactory):
         else:
             receiver.connected(connection)
 
+    def handshake_failed(self, reason: Failure) -> None:
+        """Called by the connection when it ends before it stands."""
+        self._handshaking = None
+        self._connector = None
+        self._error = reason.value
+        self._next()
+
     def _next(self) -> None:
         if self._receiver is None:
             return
         if not self._hosts:
-            self.fail(ConnectError())
+            self.fail(TLSFailed() if self._secured else ConnectError())
             return
+        self._secured = False
         self._connector = connect_tcp(self._reactor, self._hosts.pop(0), self._pool.address.port, self)
 
     def _timed_out(self) -> None:
@@ -503,6 +565,9 @@ class Opening(ClientFactory):
         if self._resolution is not None:
             # Twisted's getaddrinfo runs on a thread and cannot be stopped; what it finds is ignored
             self._resolution = None
+        handshaking, self._handshaking = self._handshaking, None
+        if handshaking is not None:
+            handshaking.give_up_handshake()
         connector, self._connector = self._connector, None
         if connector is not None and connector.state == "connecting":
             connector.stopConnecting()

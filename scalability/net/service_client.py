@@ -21,7 +21,7 @@ from scalability.errors import (
 )
 from scalability.http1.head import Field, ResponseHead
 from scalability.lifecycle import Deadline, DeadlineWheel
-from scalability.net.http_client import ClientConnection, ConnectionPool, Opening
+from scalability.net.http_client import ClientConnection, ConnectionPool, Opening, Secure
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """RFC 9110 section 9.2.2."""
@@ -59,7 +59,8 @@ class ServiceClient:
 
     ``timeout_s`` bounds a whole request, connecting included, rounded up to the wheel's tick; ``wheel`` must be running (it is
     a service: add it below the client's user). Answers above ``max_body_bytes`` are BadAnswer. At most ``max_in_flight`` requests
-    run at once; one more fails with Overloaded.
+    run at once; one more fails with Overloaded. ``secure`` makes them TLS (``ConnectionPool``); ``host`` is sent as Host instead of
+    the address.
     """
 
     def __init__(
@@ -74,17 +75,25 @@ class ServiceClient:
         max_in_flight: int = 1024,
         idle_s: float = 4.0,
         max_idle: int = 32,
+        secure: Secure | None = None,
+        host: str = "",
     ) -> None:
         self.address = address
         self.pool = ConnectionPool(
-            reactor, address, wheel, connect_timeout_s=min(connect_timeout_s, timeout_s), idle_s=idle_s, max_idle=max_idle
+            reactor,
+            address,
+            wheel,
+            connect_timeout_s=min(connect_timeout_s, timeout_s),
+            idle_s=idle_s,
+            max_idle=max_idle,
+            secure=secure,
         )
         self.max_body_bytes = max_body_bytes
         self.in_flight: set[_Call] = set()
         self._wheel = wheel
         self._timeout_s = timeout_s
         self._max_in_flight = max_in_flight
-        self._start = b" HTTP/1.1\r\nHost: " + str(address).encode() + b"\r\n"
+        self._start = b" HTTP/1.1\r\nHost: " + (host or str(address)).encode() + b"\r\n"
 
     def request(
         self,

@@ -1,10 +1,23 @@
-"""TLS between a listener and the server above it."""
+"""TLS between a listener and the server above it, and towards the servers behind us."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
+from cryptography.x509 import load_pem_x509_certificates
+from OpenSSL import SSL
+from twisted.internet._sslverify import IOpenSSLTrustRoot
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions, optionsForClientTLS, platformTrust
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from scalability.errors import ConfigError
+
+CA_FLAG = "--backend-ca"
+HTTP = b"http/1.1"
 
 
 class TLSServerFactory(TLSMemoryBIOFactory):
@@ -23,3 +36,59 @@ class TLSServerFactory(TLSMemoryBIOFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:  # None where the server has no room
         served = self.wrappedFactory.buildProtocol(addr)
         return None if served is None else self.protocol(self, served)
+
+
+class ServerTLS:
+    """How servers behind us are met: TLS 1.2 or 1.3, and unless ``verify`` is False a certificate for the name that was meant.
+
+    It must lead to one of the authorities in the PEM file ``ca``, or of the system without that. Raises ConfigError when the
+    file holds none. Blocks while it reads it.
+    """
+
+    def __init__(self, clock: IReactorTime, *, ca: Path | None = None, verify: bool = True) -> None:
+        self._clock = clock
+        self._roots: Any = platformTrust() if ca is None else Authorities(ca)
+        self._verify = verify
+
+    def wrap(self, name: str) -> Callable[[Any], Any]:
+        """What wraps a connection (``ConnectionPool``'s ``secure``) to a server that is called ``name``, a host name or an address."""
+        creator: Any = optionsForClientTLS(name, trustRoot=self._roots, acceptableProtocols=[HTTP]) if self._verify else Unverified(name)
+        factory = TLSMemoryBIOFactory(creator, True, Factory(), self._clock)
+
+        def wrapped(connection: Any) -> Any:
+            return factory.protocol(factory, connection)
+
+        return wrapped
+
+
+@implementer(IOpenSSLTrustRoot)
+class Authorities:
+    """The certificates in a PEM file, as those whose word counts. Raises ConfigError when it holds none."""
+
+    def __init__(self, file: Path) -> None:
+        try:
+            load_pem_x509_certificates(file.read_bytes())
+        except OSError as error:
+            raise ConfigError(CA_FLAG, f"cannot read {file}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(CA_FLAG, f"{file} holds no certificate in PEM") from error
+        self._file = file
+
+    def _addCACertsToContext(self, context: SSL.Context) -> None:  # noqa: N802 - Twisted's name
+        context.load_verify_locations(str(self._file))
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class Unverified:
+    """Encrypts, with whomever: whoever sits in between can read and change everything."""
+
+    def __init__(self, name: str) -> None:
+        self._name = b"" if isIPAddress(name) or isIPv6Address(name) else name.encode()
+        self._context = CertificateOptions().getContext()
+
+    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: N802 - Twisted's name
+        connection = SSL.Connection(self._context, None)
+        connection.set_alpn_protos([HTTP])
+        if self._name:
+            connection.set_tlsext_host_name(self._name)
+        return connection

@@ -31,7 +31,7 @@ class Backend(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST:PORT`` or ``dns:NAME:PORT``, either with ``,weight=N``. Raises ValueError, saying what is wrong."""
+        """Read ``HOST:PORT`` or ``dns:NAME:PORT``, either with ``,weight=N`` and ``,tls``. Raises ValueError, saying what is wrong."""
         rest = text.removeprefix("dns:")
         if rest != text and ":" in rest:
             spec = ServerSpec.parse(rest)
@@ -93,7 +93,7 @@ class DNSDiscovery(Ticker):
         self.log.info("{source} is {addresses}", source=self._source, addresses=", ".join(sorted(addresses)) or "nothing")
         port, weight = self._spec.address.port, self._spec.weight
         # sorted: answers come rotated, and the order of servers should not change with each of them
-        specs = [ServerSpec(Address(address, port), weight) for address in sorted(addresses)]
+        specs = [ServerSpec(Address(address, port), weight, self._spec.tls) for address in sorted(addresses)]
         self._upstream.name_servers(self._source, specs, trusted=False)
 
     def _say(self, trouble: str) -> None:

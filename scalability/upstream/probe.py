@@ -17,8 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scalability.config import Address
-from scalability.errors import ConnectError, ScalelabError
+from scalability.errors import ConnectError, ScalelabError, TLSFailed
 from scalability.lifecycle import Ticker
 from scalability.net.service_client import Answer, ServiceClient
 from scalability.upstream.health import State
@@ -96,7 +95,8 @@ class Prober(Ticker):
         if isinstance(failure.value, ConnectError) and is_ours(failure.value):
             self.log.warn("the check of {server} could not be made: {why}", server=self._server.name, why=str(failure.value.__cause__))
         elif isinstance(failure.value, ScalelabError):
-            self._check_failed(f"the check failed: {failure.value.code}")
+            why = f" ({failure.value.__cause__})" if isinstance(failure.value, TLSFailed) else ""
+            self._check_failed(f"the check failed: {failure.value.code}{why}")
         else:
             self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
             self._check_failed("the check failed in an unexpected way; the log says more")
@@ -113,7 +113,7 @@ class HealthChecks(MultiService):
     """Keeps a Prober for each server of ``upstream``, as long as it is named there."""
 
     def __init__(
-        self, clock: IReactorTime, upstream: Upstream, client: Callable[[Address], ServiceClient], *, interval_s: float, path: str
+        self, clock: IReactorTime, upstream: Upstream, client: Callable[[Server], ServiceClient], *, interval_s: float, path: str
     ) -> None:
         super().__init__()
         self._clock = clock
@@ -126,7 +126,7 @@ class HealthChecks(MultiService):
 
     def joined(self, server: Server) -> None:
         """Check ``server`` from now on, the first time at once."""
-        prober = Prober(self._clock, self._interval_s, self._path, self._client(server.address), server, self._upstream)
+        prober = Prober(self._clock, self._interval_s, self._path, self._client(server), server, self._upstream)
         self._probers[server] = prober
         prober.setServiceParent(self)
 

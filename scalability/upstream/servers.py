@@ -12,8 +12,10 @@ fail later (no answer, a broken one, a slow one) are counted and leave health al
 """
 
 import errno
+import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import NamedTuple, Protocol, Self
 
 from twisted.application.service import Service
@@ -28,32 +30,56 @@ from scalability.upstream.selection import Selection
 
 MAX_WEIGHT = 256
 
+_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+
 
 class ServerSpec(NamedTuple):
-    """A server as a source names it: where it listens, and its share of the requests."""
+    """A server as a source names it: where it listens, its share of the requests, and the name in its certificate if it speaks TLS."""
 
     address: Address
     weight: int = 1
+    tls: str = ""
+    """The host name or address that its certificate must hold; empty: plain HTTP."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST:PORT`` or ``HOST:PORT,weight=N`` with N from 1 to 256. Raises ValueError, saying what is wrong."""
+        """Read ``HOST:PORT``, perhaps with ``,weight=N`` (1 to 256), ``,tls`` or ``,tls=NAME`` after it. Raises ValueError."""
         where, *options = text.split(",")
         address = Address.parse(where)
         if not address.port:
             raise ValueError(f"{text!r}: no server listens on port 0")
         weight = 1
+        tls = ""
         for option in options:
-            key, _, value = option.partition("=")
+            key, given, value = option.partition("=")
+            if key == "tls":
+                tls = value if given else address.host
+                if not _is_name(tls):
+                    raise ValueError(f"{text!r}: {tls!r} is no host name that a certificate could hold")
+                continue
             if key != "weight":
-                raise ValueError(f"{text!r}: after the address only ,weight=N may stand, not {option!r}")
+                raise ValueError(f"{text!r}: after the address only ,weight=N, ,tls and ,tls=NAME may stand, not {option!r}")
             if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MAX_WEIGHT:
                 raise ValueError(f"{text!r}: the weight must be a whole number from 1 to {MAX_WEIGHT}")
             weight = int(value)
-        return cls(address, weight)
+        return cls(address, weight, tls)
 
     def __str__(self) -> str:
-        return str(self.address) if self.weight == 1 else f"{self.address},weight={self.weight}"
+        words = [str(self.address)]
+        if self.weight != 1:
+            words.append(f"weight={self.weight}")
+        if self.tls:
+            words.append("tls" if self.tls == self.address.host else f"tls={self.tls}")
+        return ",".join(words)
+
+
+def _is_name(text: str) -> bool:
+    """Whether ``text`` is a host name in ASCII, or an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return _NAME.fullmatch(text) is not None
+    return True
 
 
 @dataclass(slots=True)
@@ -79,12 +105,14 @@ def is_ours(error: BaseException) -> bool:
 class Server:
     """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
 
-    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "weight")
+    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "tls", "weight")
 
     def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
         self._upstream = upstream
         self.name = str(spec.address)
         self.address = spec.address
+        self.tls = spec.tls
+        """The name in its certificate; empty: it speaks no TLS."""
         self.weight = spec.weight
         self.pool = pool
         self.health = health
@@ -138,7 +166,7 @@ class Upstream(Service):
     def __init__(
         self,
         selection: Callable[[], Selection[Server]],
-        pool: Callable[[Address], ConnectionPool],
+        pool: Callable[[ServerSpec], ConnectionPool],
         *,
         rise: int = 2,
         fall: int = 3,
@@ -241,7 +269,7 @@ class Upstream(Service):
         health = Health(rise=self._rise, fall=self._fall, state=state)
         server = self._leaving.pop(spec.address, None)
         if server is None:
-            server = Server(self, spec, self._make_pool(spec.address), health)
+            server = Server(self, spec, self._make_pool(spec), health)
         else:
             # it comes back while its last requests run: the same server, that must show itself again
             server.removed = False

@@ -10,7 +10,7 @@ from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Upstream
+from scalability.upstream.servers import ServerSpec, Upstream
 
 
 def test_it_never_accepts_more_clients_than_it_is_told() -> None:
@@ -26,7 +26,7 @@ def test_it_never_accepts_more_clients_than_it_is_told() -> None:
 def test_a_pool_has_the_timeouts_of_the_configuration() -> None:
     network = MemoryNetwork()
     wheel = DeadlineWheel(network)
-    pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(Address("192.0.2.1", 80))
+    pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
     assert (pool.connect_timeout_s, pool.answer_ticks) == (1.5, wheel.ticks(7))
 
 

@@ -1,5 +1,6 @@
 """The balancer's edge as a process: who is believed, how requests are named, TLS and the PROXY protocol on both sides."""
 
+import contextlib
 import http.client as http_client
 import json
 import os
@@ -25,7 +26,8 @@ Start = Callable[..., Process]
 class Recorder:
     """A server that answers each request with the head that it got, one connection after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, secured: ssl.SSLContext | None = None) -> None:
+        self._secured = secured
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -41,7 +43,12 @@ class Recorder:
 
     def _answer(self, client: socket.socket) -> None:
         got = b""
-        with client:
+        if self._secured is not None:
+            try:
+                client = self._secured.wrap_socket(client, server_side=True)
+            except OSError:
+                return
+        with contextlib.suppress(OSError), client:
             while data := client.recv(65536):
                 got += data
                 while (end := got.find(b"\r\n\r\n")) >= 0:
@@ -264,3 +271,42 @@ def test_a_proxy_header_from_elsewhere_is_no_request(start: Start, recorder: Rec
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(b"PROXY TCP4 203.0.113.9 198.51.100.1 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def secured_server(tmp_path: Path, *names: str) -> Recorder:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(AUTHORITY.write(tmp_path / "server.pem", *names))
+    return Recorder(context)
+
+
+def test_tls_to_backends_is_verified_against_the_authorities_that_are_named(start: Start, tmp_path: Path) -> None:
+    ca = AUTHORITY.write_own(tmp_path / "ca.pem")
+    server = secured_server(tmp_path, "shop.example", "127.0.0.1")
+    for backend in (f"127.0.0.1:{server.port},tls", f"127.0.0.1:{server.port},weight=2,tls=shop.example"):
+        process = start("scalelab-lb", "--backend", backend, "--backend-ca", str(ca), "--health-interval", "0.2")
+        port = process.wait_listening()
+        process.wait_for("is up: the check was answered 200")
+        for _ in range(3):
+            assert ask(port, {})[0]["x-forwarded-proto"] == "http"
+        process.stop()
+        assert "Traceback" not in process.output
+    server.close()
+
+
+def test_a_backend_that_is_not_who_it_should_be_gets_nothing_and_is_down(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    ca = AUTHORITY.write_own(tmp_path / "ca.pem")
+    server = secured_server(tmp_path, "shop.example")
+    for flags in (["--backend-ca", str(ca)], []):
+        process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},tls", "--health-interval", "1", *flags)
+        port = process.wait_listening()
+        answer = http.post(port, "/")
+        assert (answer.status, answer.json()["error"]) in ((502, "tls_failed"), (503, "no_server"))
+        begun = time.monotonic()
+        while "tls_failed" not in (said := http.get(port, "/health").json()["servers"][0]["last_check"]):
+            assert time.monotonic() - begun < 20, said
+            time.sleep(0.05)
+        process.stop()
+        assert "Traceback" not in process.output
+    process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},tls", "--backend-insecure")
+    assert ask(process.wait_listening(), {})[0]["x-forwarded-for"] == "127.0.0.1"
+    server.close()

@@ -4,13 +4,16 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from OpenSSL import SSL
 
-from scalability.config import CertificatePath
+from scalability.config import Address, CertificatePath
+from scalability.errors import ConfigError, ConnectError, ConnectTimeout, TLSFailed
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.certificates import CertificateStore
+from scalability.net.http_client import ClientConnection, ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
-from scalability.net.tls import TLSServerFactory
+from scalability.net.tls import Authorities, ServerTLS, TLSServerFactory
 from scalability.testing.certificates import Authority
 from scalability.testing.memory import MemoryNetwork
 
@@ -81,3 +84,111 @@ def test_a_handshake_that_does_not_come_ends_at_the_head_s_deadline(tmp_path: Pa
         secured.network.advance(0.25)
     assert client.ended == "reset"
     assert secured.server.counts.open == 0
+
+
+class Waiting:
+    """Waits for a connection to a server."""
+
+    def __init__(self) -> None:
+        self.connection: ClientConnection | None = None
+        self.error: Exception | None = None
+
+    def connected(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    def connect_failed(self, error: ConnectError | ConnectTimeout) -> None:
+        self.error = error
+
+
+class Meeting:
+    """A pool that speaks TLS with the test, which is the server ``named``."""
+
+    def __init__(self, folder: Path, named: str = "a.example", *, meant: str = "a.example", **more: Any) -> None:
+        self.network = MemoryNetwork()
+        wheel = DeadlineWheel(self.network)
+        wheel.startService()
+        authority = Authority()
+        self.store = CertificateStore([CertificatePath(authority.write(folder / "server.pem", named))])
+        trust = ServerTLS(self.network, **(more or {"ca": authority.write_own(folder / "ca.pem")}))
+        self.pool = ConnectionPool(self.network, Address("192.0.2.9", 443), wheel, secure=trust.wrap(meant))
+        self.waiting = Waiting()
+        self.opening = self.pool.open(self.waiting)
+        self.transport = self.network.accept()
+        self.server = self.store.serverConnectionForTLS(None)
+        self.server.set_accept_state()
+
+    def talk(self) -> bytes:
+        """Let both sides say what they have to; what the server was sent."""
+        got = b""
+        for _ in range(6):
+            if sent := self.transport.taken():
+                self.server.bio_write(sent)
+            with contextlib.suppress(SSL.Error):
+                got += self.server.recv(65536)
+            with contextlib.suppress(SSL.WantReadError):
+                self.transport.deliver(self.server.bio_read(65536))
+            self.network.advance(0)
+        return got
+
+
+def test_a_server_with_the_right_certificate_is_met_and_its_connection_kept(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path)
+    assert meeting.waiting.connection is None  # not before the handshake is done
+    meeting.talk()
+    connection = meeting.waiting.connection
+    assert connection is not None
+    assert meeting.pool.open_connections == 1
+    assert meeting.server.get_alpn_proto_negotiated() == b"http/1.1"
+    assert meeting.server.get_servername() == b"a.example"
+
+
+@pytest.mark.parametrize("meant", ["b.example", "192.0.2.9"])
+def test_a_server_with_a_certificate_for_another_name_is_not_met(tmp_path: Path, meant: str) -> None:
+    meeting = Meeting(tmp_path, meant=meant)
+    meeting.talk()
+    assert meeting.waiting.connection is None
+    assert isinstance(meeting.waiting.error, TLSFailed)
+
+
+def test_an_address_may_stand_in_a_certificate(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path, "192.0.2.9", meant="192.0.2.9")
+    meeting.talk()
+    assert meeting.waiting.connection is not None
+
+
+def test_an_authority_that_is_not_known_counts_for_nothing_by_default(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path, ca=None)
+    meeting.talk()
+    assert isinstance(meeting.waiting.error, TLSFailed)
+    assert meeting.pool.open_connections == 0
+
+
+def test_verification_can_be_given_up(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path, "other.example", verify=False)
+    meeting.talk()
+    assert meeting.waiting.connection is not None
+    assert meeting.server.get_servername() == b"a.example"
+
+
+def test_a_handshake_that_does_not_end_is_a_connect_timeout(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path)
+    for _ in range(16):
+        meeting.network.advance(0.25)
+    assert isinstance(meeting.waiting.error, ConnectTimeout)
+    assert meeting.transport.ended == "reset"
+
+
+def test_an_attempt_that_is_cancelled_ends_the_handshake(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path)
+    meeting.opening.cancel()
+    meeting.network.advance(0)
+    assert meeting.transport.ended == "reset"
+    assert (meeting.waiting.connection, meeting.waiting.error) == (None, None)
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "cannot read"), (b"nothing", "holds no certificate")])
+def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(ConfigError, match=why):
+        Authorities(tmp_path / "ca.pem")

@@ -39,8 +39,8 @@ class Proxy:
         self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note)
         self.client = self.connect()
 
-    def pool(self, address: Address) -> ConnectionPool:
-        return ConnectionPool(self.network, address, self.wheel)
+    def pool(self, spec: ServerSpec) -> ConnectionPool:
+        return ConnectionPool(self.network, spec.address, self.wheel)
 
     def note(self, exchange: Exchange, seconds: float) -> None:
         self.last = weakref.ref(exchange)

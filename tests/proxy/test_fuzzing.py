@@ -132,7 +132,7 @@ class Proxy:
         self.network = MemoryNetwork()
         wheel = DeadlineWheel(self.network)
         wheel.startService()
-        upstream = Upstream(RoundRobin, lambda address: ConnectionPool(self.network, address, wheel), fall=1000)
+        upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, wheel), fall=1000)
         upstream.name_servers("test", [ServerSpec(Address("10.0.0.1", 80))], trusted=True)
         (self.server,) = upstream
         application = ProxyApplication(upstream, via=b"lb")

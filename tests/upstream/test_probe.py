@@ -67,9 +67,9 @@ class HealthChecksTests(SynchronousTestCase):
         self.checks.startService()
         self.addCleanup(self.checks.stopService)
 
-    def client(self, address: Address) -> ServiceClient:
-        self.clients[address] = FakeClient()
-        return cast(ServiceClient, self.clients[address])
+    def client(self, server: Server) -> ServiceClient:
+        self.clients[server.address] = FakeClient()
+        return cast(ServiceClient, self.clients[server.address])
 
     @property
     def first(self) -> FakeClient:

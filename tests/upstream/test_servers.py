@@ -40,7 +40,7 @@ def specs(*texts: str) -> list[ServerSpec]:
 
 
 def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
-    upstream = Upstream(RoundRobin, lambda address: cast(ConnectionPool, FakePool(address)))
+    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
     upstream.name_servers("configuration", specs(*texts), trusted=trusted)
     return upstream
 
@@ -281,6 +281,9 @@ def test_stopping_closes_every_pool() -> None:
         ("127.0.0.1:80,weight=1.5", "1 to 256"),
         ("127.0.0.1:80,weight=\u0663", "1 to 256"),
         ("127.0.0.1:80,backup", "weight=N"),
+        ("127.0.0.1:80,tls=", "no host name"),
+        ("127.0.0.1:80,tls=a b", "no host name"),
+        ("127.0.0.1:80,tls=-a", "no host name"),
     ],
 )
 def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
@@ -288,7 +291,7 @@ def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
         ServerSpec.parse(text)
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=256"])
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=256", "a:1,tls", "a:1,weight=2,tls=b"])
 def test_a_server_is_written_as_it_is_read(text: str) -> None:
     assert str(ServerSpec.parse(text)) == text
 
