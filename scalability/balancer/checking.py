@@ -6,6 +6,7 @@ from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.traffic import secured
+from scalability.http1.proxy_protocol import own_proxy_header
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
 from scalability.upstream.discovery import DNSDiscovery, name_static
@@ -18,6 +19,8 @@ def checking(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstr
     """Names the configured servers to ``upstream``; the services that check them and find others."""
 
     secure = secured(reactor, options)
+    version = options.send_proxy_version
+    preface = own_proxy_header(version) if version else b""
 
     def client(server: Server) -> ServiceClient:
         return ServiceClient(
@@ -28,6 +31,7 @@ def checking(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstr
             max_in_flight=4,
             secure=secure(server.tls),
             host=server.tls,
+            preface=preface,
         )
 
     checks = HealthChecks(reactor, upstream, client, interval_s=options.health_interval_s, path=options.health_path.path)

@@ -84,6 +84,14 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     backend_insecure: Annotated[
         bool, Flag("Accept any certificate of ,tls backends. Whoever sits in between can read and change everything.")
     ] = False
+    send_proxy: Annotated[
+        Literal["off", "v1", "v2"],
+        Flag(
+            "Begin each connection to a server with a PROXY protocol header of this version that tells the client's address. Such a "
+            "connection is used for that client alone.",
+            "off|v1|v2",
+        ),
+    ] = "off"
     tls_listen: Annotated[Address | None, Flag("HOST:PORT to accept requests over TLS (1.2 and 1.3) on, beside --listen.", "HOST:PORT")] = (
         None
     )
@@ -192,6 +200,11 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             body_s=self.body_timeout_s,
             min_body_bytes_per_s=self.min_body_rate,
         )
+
+    @property
+    def send_proxy_version(self) -> int:
+        """1 or 2, or 0 for none."""
+        return {"off": 0, "v1": 1, "v2": 2}[self.send_proxy]
 
     def __post_init__(self) -> None:
         if self.resolver is not None:

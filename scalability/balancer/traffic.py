@@ -17,7 +17,7 @@ from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
-from scalability.net.http_client import ConnectionPool, Secure
+from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.proxy.forwarding import ProxyApplication
@@ -67,9 +67,10 @@ def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel)
     """What makes the pool of connections to a server."""
     limits = options.limits()
     secure = secured(reactor, options)
+    kind = PrefacedPool if options.send_proxy_version else ConnectionPool
 
     def pool(spec: ServerSpec) -> ConnectionPool:
-        return ConnectionPool(
+        return kind(
             reactor,
             spec.address,
             wheel,
@@ -96,6 +97,7 @@ class Traffic:
             via=via,
             trusted=Networks(network.addresses for network in options.trusted_proxy),
             forwarded=options.forwarded,
+            send_proxy=options.send_proxy_version,
             identifiers=Identifiers(secrets.token_bytes) if options.request_ids == "on" else None,
         )
         self.front = Front(proxy, upstream)

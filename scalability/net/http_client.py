@@ -91,6 +91,8 @@ class ClientConnection(TwistedProtocol):
     """One connection to a server; one request at a time. Made by ``ConnectionPool`` only."""
 
     transport: Any
+    preface = b""
+    """What the connection began with, before TLS even: a PROXY protocol header."""
 
     def __init__(self, pool: "ConnectionPool", opening: "Opening") -> None:
         self._pool = pool
@@ -182,11 +184,16 @@ class ClientConnection(TwistedProtocol):
     def _socket_transport(self) -> Any:
         return self.transport
 
+    def _begin(self) -> None:
+        if self.preface:
+            self.transport.write(self.preface)
+
     # bytes
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        self._begin()
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.established(self)
@@ -336,7 +343,12 @@ class SecureConnection(ClientConnection):
     """A connection under TLS: it stands once the handshake is done and the server is the one that was meant."""
 
     def connectionMade(self) -> None:
-        """The handshake comes first."""
+        """The handshake comes first; and before it the preface."""
+        if self.preface:
+            self.transport.transport.write(self.preface)
+
+    def _begin(self) -> None:
+        """Done already."""
 
     def handshakeCompleted(self) -> None:
         super().connectionMade()
@@ -379,8 +391,10 @@ class ConnectionPool:
         max_requests: int = 1000,
         limits: Limits = DEFAULT_LIMITS,
         secure: Secure | None = None,
+        preface: bytes = b"",
     ) -> None:
         self.address = address
+        self.preface = preface
         self.secure = secure
         self.wheel = wheel
         self.limits = limits
@@ -408,7 +422,7 @@ class ConnectionPool:
     def open_connections(self) -> int:
         return len(self._open)
 
-    def take(self) -> ClientConnection | None:
+    def take(self, preface: bytes = b"") -> ClientConnection | None:
         """An idle connection that is very likely alive, or None: ``open`` one then. The caller sends a request on it at once."""
         idle = self._idle
         while idle:
@@ -420,9 +434,12 @@ class ConnectionPool:
             return connection
         return None
 
-    def open(self, receiver: ConnectReceiver) -> "Opening":
-        """Connect. ``receiver`` is called back later, never from within this call; ``cancel`` what is returned to forget about it."""
-        opening = Opening(self, receiver)
+    def open(self, receiver: ConnectReceiver, preface: bytes = b"") -> "Opening":
+        """Connect, and begin with ``preface`` (the pool's own unless given).
+
+        ``receiver`` is called back later, never from within this call; ``cancel`` what is returned to forget about it.
+        """
+        opening = Opening(self, receiver, preface or self.preface)
         self._opening.add(opening)
         opening.begin(self._reactor)
         return opening
@@ -462,14 +479,31 @@ class ConnectionPool:
         self._opening.discard(opening)
 
 
+class PrefacedPool(ConnectionPool):
+    """Connections that tell for whom they are: one is used again only for the same preface, that is for the same client's connection."""
+
+    def take(self, preface: bytes = b"") -> ClientConnection | None:
+        """As ``ConnectionPool.take``, of those that began with ``preface``."""
+        for connection in reversed(self._idle):
+            if connection.preface == preface:
+                self._idle.remove(connection)
+                if connection.stale():
+                    connection.close()
+                    return None
+                self.reuses += 1
+                return connection
+        return None
+
+
 @implementer(IResolutionReceiver)
 class Opening(ClientFactory):
     """One attempt to connect: a look-up if there is a name, then each address in turn, all of it within the connect timeout."""
 
     noisy = False
 
-    def __init__(self, pool: ConnectionPool, receiver: ConnectReceiver) -> None:
+    def __init__(self, pool: ConnectionPool, receiver: ConnectReceiver, preface: bytes = b"") -> None:
         self._pool = pool
+        self._preface = preface
         self._receiver: ConnectReceiver | None = receiver
         self._reactor: Any = None
         self._hosts: list[str] = []
@@ -518,9 +552,13 @@ class Opening(ClientFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:  # a ClientConnection, perhaps within TLS
         secure = self._pool.secure
         if secure is None:
-            return ClientConnection(self._pool, self)
+            connection = ClientConnection(self._pool, self)
+            if self._preface:
+                connection.preface = self._preface
+            return connection
         self._secured = True
         self._handshaking = SecureConnection(self._pool, self)
+        self._handshaking.preface = self._preface
         return secure(self._handshaking)
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:

@@ -302,6 +302,14 @@ class ServerConnection(TwistedProtocol):
         self._closing = False
         self.lost = False
 
+    def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """The address and port of the client, and those that it connected to, as far as they are known."""
+        announced = self.announced
+        if announced is not None and announced.source is not None and announced.destination is not None:
+            return announced.source, announced.destination
+        peer, host = self.transport.getPeer(), self.transport.getHost()
+        return (peer.host, peer.port), (host.host, host.port)
+
     # the transport's side
 
     def connectionMade(self) -> None:

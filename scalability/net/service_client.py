@@ -60,7 +60,7 @@ class ServiceClient:
     ``timeout_s`` bounds a whole request, connecting included, rounded up to the wheel's tick; ``wheel`` must be running (it is
     a service: add it below the client's user). Answers above ``max_body_bytes`` are BadAnswer. At most ``max_in_flight`` requests
     run at once; one more fails with Overloaded. ``secure`` makes them TLS (``ConnectionPool``); ``host`` is sent as Host instead of
-    the address.
+    the address. ``preface`` is what each connection begins with.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class ServiceClient:
         max_idle: int = 32,
         secure: Secure | None = None,
         host: str = "",
+        preface: bytes = b"",
     ) -> None:
         self.address = address
         self.pool = ConnectionPool(
@@ -87,6 +88,7 @@ class ServiceClient:
             idle_s=idle_s,
             max_idle=max_idle,
             secure=secure,
+            preface=preface,
         )
         self.max_body_bytes = max_body_bytes
         self.in_flight: set[_Call] = set()

@@ -30,6 +30,7 @@ from scalability.errors import (
 )
 from scalability.http1.forward import Framing, RequestForwarder, ResponseForwarder, chunk, end_of_chunks, forward_response, forwards_left
 from scalability.http1.head import METHODS, ResponseHead
+from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_client import ClientConnection, Opening
@@ -54,6 +55,7 @@ class ProxyApplication:
     ``via`` is this proxy's pseudonym in Via: requests that carry it already are answered 508. ``answer_ticks`` bounds the wait for
     the first byte of an answer and each pause within it, in ticks of the pools' wheel; None leaves it to the pools.
     ``trusted`` are the networks whose X-Forwarded-*, Forwarded, X-Real-IP and request names are believed; ``forwarded`` adds Forwarded.
+    ``send_proxy`` is the version of the PROXY protocol header that connections to servers, ``PrefacedPool``s, begin with; 0: none.
     ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
     """
 
@@ -67,6 +69,7 @@ class ProxyApplication:
         trusted: Networks = NOBODY,
         forwarded: bool = False,
         identifiers: Identifiers | None = None,
+        send_proxy: int = 0,
     ) -> None:
         self.servers = servers
         self.via = via
@@ -79,6 +82,7 @@ class ProxyApplication:
         self._trusted = trusted
         self._forwarded = forwarded
         self._identifiers = identifiers
+        self._send_proxy = send_proxy
 
     def request_received(self, exchange: Exchange) -> None:
         connection = exchange.connection
@@ -107,7 +111,10 @@ class ProxyApplication:
             return
         if forwarder.trusted:
             exchange.client_host = forwarder.client_host
-        Forwarding(self, exchange, block).choose()
+        forwarding = Forwarding(self, exchange, block)
+        if self._send_proxy:
+            forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
+        forwarding.choose()
 
     def _answer_here(self, exchange: Exchange) -> None:
         """Max-Forwards ends at this proxy (RFC 9110 section 7.6.2)."""
@@ -121,6 +128,8 @@ class Forwarding:
     """A request on its way: the server's Receiver on one side, the client's AnswerReceiver and ConnectReceiver on the other."""
 
     # Defaults stand in the class: an instance sets what differs.
+    preface = b""
+    """What connections to servers begin with, for this client."""
     _body = b""
     _connection: ClientConnection | None = None
     _opening: Opening | None = None
@@ -152,7 +161,7 @@ class Forwarding:
     def _attempt(self, server: Server, *, fresh: bool = False) -> None:
         self._server = server
         server.started()
-        connection = None if fresh else server.pool.take()
+        connection = None if fresh else server.pool.take(self.preface)
         if connection is not None:
             self._reused = True
             self._send(connection)
@@ -160,7 +169,7 @@ class Forwarding:
         self._reused = False
         if not self._exchange.body_complete:
             self._exchange.pause_body()
-        self._opening = server.pool.open(self)
+        self._opening = server.pool.open(self, self.preface)
 
     def _send(self, connection: ClientConnection) -> None:
         self._connection = connection

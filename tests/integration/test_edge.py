@@ -310,3 +310,23 @@ def test_a_backend_that_is_not_who_it_should_be_gets_nothing_and_is_down(start: 
     process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},tls", "--backend-insecure")
     assert ask(process.wait_listening(), {})[0]["x-forwarded-for"] == "127.0.0.1"
     server.close()
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("secured", [False, True])
+def test_servers_are_told_the_client_in_a_proxy_header(
+    start: Start, recorder: Recorder, tmp_path: Path, version: str, secured: bool
+) -> None:
+    # a second balancer behind the first requires the header, before TLS where that is spoken
+    certificate = AUTHORITY.write(tmp_path / "cert.pem", "127.0.0.1")
+    _, plain, tls = secure(start, recorder, "--tls-cert", str(certificate), "--proxy-protocol-from", "127.0.0.1")
+    backend = f"127.0.0.1:{tls},tls" if secured else f"127.0.0.1:{plain}"
+    ca = AUTHORITY.write_own(tmp_path / "ca.pem")
+    flags = ["--backend", backend, "--send-proxy", version, "--backend-ca", str(ca), "--proxy-protocol-from", "127.0.0.0/8"]
+    front = start("scalelab-lb", *flags)
+    port = front.wait_listening()
+    front.wait_for("is up: the check was answered 200")
+    for host in ("203.0.113.9", "203.0.113.10", "203.0.113.9"):
+        assert announced(port, proxy_header(2, (host, 4711), ("198.51.100.1", 443)))["x-forwarded-for"] == host
+    front.stop()
+    assert "Traceback" not in front.output

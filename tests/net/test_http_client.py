@@ -13,7 +13,7 @@ from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, UpstreamError
 from scalability.http1.head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ClientConnection, ConnectionPool
+from scalability.net.http_client import ClientConnection, ConnectionPool, PrefacedPool
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -462,3 +462,36 @@ def test_a_closed_pool_closes_what_is_idle_and_fails_what_is_being_opened() -> N
     busy.deliver(OK)
     assert used.events == [("head", 200, b"hi", True)]
     assert busy.ended == "closed"
+
+
+def test_a_connection_with_a_preface_begins_with_it_and_serves_the_same_again_only() -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    wheel.startService()
+    pool = PrefacedPool(network, Address("10.0.0.1", 80), wheel)
+    asker = Asker()
+    pool.open(asker, b"for a ")
+    server = network.accept()
+    assert asker.connection is not None
+    asker.connection.send(HEAD, b"GET", asker)
+    assert server.taken() == b"for a " + HEAD
+    server.deliver(OK)
+    assert pool.take(b"for b ") is None
+    assert pool.take() is None
+    again = pool.take(b"for a ")
+    assert again is asker.connection
+    assert again is not None
+    again.send(HEAD, b"GET", asker)
+    assert server.taken() == HEAD
+    again.abort()
+    network.advance(0)
+    assert pool.open_connections == 0
+
+
+def test_a_pool_s_own_preface_begins_every_connection() -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    wheel.startService()
+    pool = ConnectionPool(network, Address("10.0.0.1", 80), wheel, preface=b"LOCAL ")
+    pool.open(Asker())
+    assert network.accept().taken() == b"LOCAL "

@@ -570,3 +570,10 @@ def test_nobody_is_believed_unless_named() -> None:
     proxy = Proxy(servers=0)
     proxy.client.deliver(b"GET /a HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 7.7.7.7\r\n\r\n")
     assert proxy.clients == [b""]
+
+
+def test_a_server_is_told_the_client_before_the_request_when_that_is_asked_for() -> None:
+    proxy = Proxy(send_proxy=1)
+    sent = proxy.ask().taken()
+    assert sent.startswith(b"PROXY TCP4 192.0.2.1 192.0.2.254 ")
+    assert sent.partition(b"\r\n")[2].startswith(b"GET /a HTTP/1.1\r\n")
