@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +39,8 @@ hypothesis.settings.load_profile("scalelab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What a script starts in the background ignores Ctrl-C, and so would every process that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Until logging has begun, Twisted keeps the last 65,536 events, and with them every object that logged: one that is
     # dropped without being closed would be noticed thousands of tests later.
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)

@@ -59,6 +59,15 @@ def test_logs_a_failure_that_it_expects(logged_failures):
 async def test_never_ends():
     await Deferred()
 
+def test_can_interrupt_what_it_starts_even_in_the_background():
+    import signal, subprocess, sys
+    child = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(30)"], stdout=-1, stderr=-1)
+    with child:
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=10)
+    assert child.returncode == -signal.SIGINT
+
 class TestOfTrial(SynchronousTestCase):
     def test_flushes(self):
         log.failure("oh", Failure(ValueError("expected")))
@@ -68,14 +77,33 @@ class TestOfTrial(SynchronousTestCase):
         log.failure("oh", Failure(ValueError("unexpected")))
 """
 
-KEPT = {"test_closes_its_port", "test_logs_a_failure_that_it_expects", "test_flushes"}
+KEPT = {
+    "test_closes_its_port",
+    "test_logs_a_failure_that_it_expects",
+    "test_flushes",
+    "test_can_interrupt_what_it_starts_even_in_the_background",
+}
 
 
 @pytest.mark.parametrize("reactor", ["default", "asyncio"])
 def test_a_test_that_breaks_a_rule_fails_and_one_that_keeps_it_passes(tmp_path: Path, run: Callable[..., Process], reactor: str) -> None:
     shutil.copy(CHECKOUT / "tests/conftest.py", tmp_path)
     (tmp_path / "test_breaking.py").write_text(BREAKING)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-W", "error", "--reactor", reactor, "."]
+    in_the_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    command = [
+        *in_the_background,
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        "-W",
+        "error",
+        "--reactor",
+        reactor,
+        ".",
+    ]
     process = run(*command, cwd=tmp_path)
     assert process.wait(timeout_s=60) == 1, process.output
     told: dict[str, set[str]] = {}
