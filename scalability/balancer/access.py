@@ -1,11 +1,13 @@
 """What the balancer writes into its access log."""
 
+from scalability.errors import ScalelabError
 from scalability.net.http_server import Exchange
-from scalability.telemetry.access_log import AccessEntry, AccessLog
+from scalability.net.timed_server import TimedConnection, TimedExchange
+from scalability.telemetry.access_log import COMPLETE, AccessEntry, AccessLog
 
 
-def entry_of(exchange: Exchange, seconds: float) -> AccessEntry:
-    """The line for ``exchange``, which took ``seconds``."""
+def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
+    """The line for ``exchange``, which is over and took ``seconds``. Take one only: it takes the bytes that were received, too."""
     head = exchange.head
     return AccessEntry(
         time=exchange.began_s,
@@ -13,20 +15,53 @@ def entry_of(exchange: Exchange, seconds: float) -> AccessEntry:
         method=head.method.decode("latin-1"),
         path=head.target.partition(b"?")[0].decode("latin-1"),
         status=exchange.status,
-        duration_s=seconds,
+        duration_s=_rounded(seconds),
         bytes=exchange.sent_bytes,
-        server=exchange.served_by,
-        reason=exchange.trouble,
+        reason=exchange.trouble or COMPLETE,
+        received_bytes=exchange.take_received_bytes(),
+        server=exchange.server or exchange.served_by,
+        retries=max(0, exchange.attempts - 1),
+        accept_s=_rounded(exchange.accept_s),
+        head_s=_rounded(exchange.head_s),
+        queue_s=_rounded(exchange.queue_s),
+        connect_s=_rounded(exchange.connect_s),
+        first_byte_s=_rounded(exchange.first_byte_s),
         request_id=exchange.request_id.decode("latin-1"),
+        minor=head.minor,
     )
 
 
+def _rounded(seconds: float) -> float:
+    return round(seconds, 6)
+
+
 class Access:
-    """Writes a line for each exchange that ends."""
+    """Writes a line for each exchange that ends, and one for whatever was refused before it was one."""
 
     def __init__(self, log: AccessLog) -> None:
         self._record = log.record
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
-        """``HTTPServerFactory`` calls this."""
+        """``TimedServerFactory`` calls this, whose exchanges are timed."""
+        assert isinstance(exchange, TimedExchange)
         self._record(entry_of(exchange, seconds))
+
+    def refused(self, connection: TimedConnection, error: ScalelabError) -> None:
+        """``TimedServerFactory`` calls this too. What was no request has neither method nor path."""
+        now = connection.factory.clock.seconds()
+        begun_s = connection.first_byte_s or now
+        self._record(
+            AccessEntry(
+                time=now,
+                client=connection.peer_host.decode("latin-1"),
+                method="",
+                path="",
+                status=error.status,
+                duration_s=0.0,
+                bytes=0,
+                reason=error.code,
+                received_bytes=connection.take_received_bytes(),
+                accept_s=_rounded(begun_s - connection.accepted_s) if connection.accepted_s else 0.0,
+                head_s=_rounded(now - begun_s),
+            )
+        )

@@ -76,7 +76,11 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = 2.0
     access_log: Annotated[
-        Path | None, Flag("File that gets one JSON line for each request, appended in batches of up to a second.", "FILE")
+        Path | None,
+        Flag(
+            "File that gets one line for each request, in batches of up to a second. Opened anew on SIGUSR1 and after it was renamed.",
+            "FILE",
+        ),
     ] = None
     backend_ca: Annotated[
         Path | None, Flag("PEM file with the authorities whose word counts about ,tls backends, instead of the system's.", "FILE")
@@ -111,6 +115,10 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             "CIDR",
         ),
     ] = ()
+    access_log_format: Annotated[
+        Literal["json", "common"],
+        Flag("How the lines of the access log look: JSON with phase times, or the Common Log Format.", "json|common"),
+    ] = "json"
     trusted_proxy: Annotated[
         tuple[Network, ...],
         Flag(

@@ -20,7 +20,9 @@ from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
+from scalability.net.timed_server import TimedServerFactory
 from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.servers import ServerSpec, Upstream
@@ -92,6 +94,7 @@ class Traffic:
     log = Logger()
 
     def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream, *, via: bytes) -> None:
+        logged = options.access_log is not None
         proxy = ProxyApplication(
             upstream,
             via=via,
@@ -99,17 +102,20 @@ class Traffic:
             forwarded=options.forwarded,
             send_proxy=options.send_proxy_version,
             identifiers=Identifiers(secrets.token_bytes) if options.request_ids == "on" else None,
+            forwarding=TimedForwarding if logged else None,
         )
         self.front = Front(proxy, upstream)
         self.metrics = MetricSet()
         self.parts: list[IService] = []
         ended: Ended = Requests(self.metrics).ended
+        access: Access | None = None
         if options.access_log is not None:
-            access = AccessLog(reactor, options.access_log, who=WHO, metrics=self.metrics)
-            self.parts.append(access)
-            ended = both(ended, Access(access).ended)
+            log = AccessLog(reactor, options.access_log, who=WHO, metrics=self.metrics, format=options.access_log_format)
+            self.parts.append(log)
+            access = Access(log)
+            ended = both(ended, access.ended)
         clients = self._clients_that_fit(options.max_connections)
-        self.factory = HTTPServerFactory(
+        self.factory = (TimedServerFactory if logged else HTTPServerFactory)(
             self.front,
             clock=reactor,
             wheel=wheel,
@@ -119,6 +125,8 @@ class Traffic:
             max_connections_per_client=options.max_connections_per_client,
             ended=ended,
         )
+        if access is not None and isinstance(self.factory, TimedServerFactory):
+            self.factory.refused = access.refused
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
         self.plain: Any = self.factory

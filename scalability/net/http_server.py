@@ -456,7 +456,7 @@ class ServerConnection(TwistedProtocol):
                         break
                     head = memo.parse(data[:end])
                 self._scanned = 0
-                exchange = Exchange(self, head, factory.clock.seconds())
+                exchange = factory.exchange_type(self, head, factory.clock.seconds())
                 if head.content_length or head.chunked:
                     reader = request_body(head, factory.limits)
                     payload, data = reader.feed(data[end:])
@@ -608,6 +608,8 @@ class ServerConnection(TwistedProtocol):
         self._exchange = None
         self._reader = None
         exchange.trouble = exchange.trouble or error.code
+        if not exchange.begun and isinstance(error, BadMessage | RequestTimeout):
+            exchange.status = error.status  # what _refuse is about to answer
         self.factory.count_aborted(exchange)
         receiver, exchange.receiver = exchange.receiver, None
         if receiver is not None:
@@ -717,6 +719,9 @@ class HTTPServerFactory(Factory):
     """
 
     noisy = False
+    connection_type: Callable[..., ServerConnection] = ServerConnection
+    """What a subclass may replace, and the next one too: see ``net.timed_server``."""
+    exchange_type: Callable[..., Exchange] = Exchange
 
     def __init__(
         self,
@@ -767,7 +772,7 @@ class HTTPServerFactory(Factory):
                 self.counts.rejected += 1
                 return None
             self._clients[client] = had + 1
-        connection = ServerConnection(self, addr)
+        connection = self.connection_type(self, addr)
         if client:
             connection.counted_as = client
         self._connections.add(connection)

@@ -15,7 +15,7 @@
 Nothing here creates a Deferred, a closure or a delayed call.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from scalability.errors import (
@@ -57,6 +57,7 @@ class ProxyApplication:
     ``trusted`` are the networks whose X-Forwarded-*, Forwarded, X-Real-IP and request names are believed; ``forwarded`` adds Forwarded.
     ``send_proxy`` is the version of the PROXY protocol header that connections to servers, ``PrefacedPool``s, begin with; 0: none.
     ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
+    ``forwarding`` replaces ``Forwarding``: see ``proxy.timed_forwarding``.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ProxyApplication:
         forwarded: bool = False,
         identifiers: Identifiers | None = None,
         send_proxy: int = 0,
+        forwarding: "Callable[[ProxyApplication, Exchange, bytes], Forwarding] | None" = None,
     ) -> None:
         self.servers = servers
         self.via = via
@@ -78,6 +80,7 @@ class ProxyApplication:
         """Attempts beyond the first, for metrics."""
         self.answer_without = frozenset([b"x-request-id"]) if identifiers is not None else frozenset()
         """Fields of answers that are not passed on."""
+        self._forwarding = Forwarding if forwarding is None else forwarding
         self._default_host = default_host
         self._trusted = trusted
         self._forwarded = forwarded
@@ -111,7 +114,7 @@ class ProxyApplication:
             return
         if forwarder.trusted:
             exchange.client_host = forwarder.client_host
-        forwarding = Forwarding(self, exchange, block)
+        forwarding = self._forwarding(self, exchange, block)
         if self._send_proxy:
             forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
         forwarding.choose()

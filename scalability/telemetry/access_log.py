@@ -1,14 +1,22 @@
-"""One JSON line a request, written in batches by a thread of its own: neither a slow nor a full disk ever delays a request.
+"""One line a request, written in batches by a thread of its own: neither a slow nor a full disk ever delays a request.
 
 A written log event costs 12 us; a line here costs under 1. Lines wait in memory at most a second or 64 KiB. What does not fit
 into the bound, because the disk does not keep up or refuses, is dropped and counted (``scalelab_access_log_dropped_total``);
 the beginning and the end of such a time stand in the log.
+
+The file is opened anew on SIGUSR1, and at the next batch when its path leads elsewhere or nowhere: so it may be rotated by
+renaming it, with a signal or without. No line is lost or torn by that.
 """
 
 import os
+import re
+import signal
+import threading
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from twisted.application.service import Service
@@ -33,8 +41,12 @@ STOP_S = 5.0
 """What a disk that hangs is given, in seconds, when the service stops."""
 
 
+COMPLETE = "complete"
+"""The ``reason`` of a request whose answer was sent to its last byte."""
+
+
 class AccessEntry(msgspec.Struct, omit_defaults=True):
-    """One line. Members that are empty or zero are left out, apart from those without a default."""
+    """One line. Members that are empty or zero are left out, apart from those without a default. Times are seconds."""
 
     time: float
     """When the request's head was complete, in Unix seconds."""
@@ -46,14 +58,57 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     status: int
     """0 when nothing was answered."""
     duration_s: float
+    """From the complete head to the last byte of the answer."""
     bytes: int
     """Of the answer, head included."""
+    reason: str = COMPLETE
+    """How it ended: ``complete``, or the code of the error that ended it."""
+    received_bytes: int = 0
+    """Of the request, head included."""
     server: str = ""
-    """Who answered behind us."""
-    reason: str = ""
-    """The code of the error that it ended with."""
+    """The server behind us that was tried last."""
+    retries: int = 0
+    """Attempts beyond the first."""
+    accept_s: float = 0.0
+    """From the connection to the first byte of its first request."""
+    head_s: float = 0.0
+    """From the first byte of the head to its last."""
+    queue_s: float = 0.0
+    """From the complete head until a server was chosen."""
+    connect_s: float = 0.0
+    """Spent on connecting to servers."""
+    first_byte_s: float = 0.0
+    """From the request's being sent to the server to the first byte of its answer."""
     request_id: str = ""
     """As X-Request-Id tells it."""
+    minor: int = 1
+    """Of the client's version, HTTP/1.``minor``."""
+
+
+Format = Literal["json", "common"]
+"""How a line looks: JSON with all members, or the Common Log Format of NCSA's and Apache's servers."""
+
+
+def common_line(entry: AccessEntry) -> bytes:
+    """``CLIENT - - [TIME] "METHOD PATH VERSION" STATUS BYTES`` in UTC. What could end a quoted string early is escaped as ``\\xHH``."""
+    when = _common_time(int(entry.time))
+    request = f"{entry.method} {entry.path} HTTP/1.{entry.minor}" if entry.method else "-"
+    return f'{entry.client or "-"} - - [{when}] "{_UNSAFE.sub(_escaped, request)}" {entry.status:03d} {entry.bytes or "-"}'.encode()
+
+
+_UNSAFE = re.compile(r'["\\]|[^ -~]')
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"\\x{octet:02x}" for octet in match[0].encode())
+
+
+@lru_cache(maxsize=4)  # requests come in order, thousands of them in the same second
+def _common_time(second: int) -> str:
+    # not strftime: its months follow the locale
+    t = time.gmtime(second)
+    return f"{t.tm_mday:02d}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year:04d}:{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} +0000"
 
 
 class _Written(NamedTuple):
@@ -61,12 +116,15 @@ class _Written(NamedTuple):
     torn: bool
     """The last byte that was written does not end a line."""
     error: OSError | None
+    not_reopened: OSError | None = None
+    """Why the file, which was moved away, could not be opened anew: the old one is written on."""
 
 
 class AccessLog(Service):
     """Appends to the file ``path``, which is opened when the service starts: one line on stderr and the end when that fails.
 
-    ``who`` names the plugin in that line; ``run`` calls a function on a thread (one of its own unless given).
+    ``who`` names the plugin in that line; ``format`` says how the others look; ``run`` calls a function on a thread (one of its
+    own unless given).
     """
 
     log = Logger()
@@ -78,6 +136,7 @@ class AccessLog(Service):
         *,
         who: str,
         metrics: MetricSet,
+        format: Format = "json",  # noqa: A002 - what the flag calls it
         run: Callable[[Callable[[], _Written]], Deferred[_Written]] | None = None,
     ) -> None:
         self._clock = reactor
@@ -86,12 +145,15 @@ class AccessLog(Service):
         self._threads = Threads(reactor, 1, name="access log", limit=1)
         self._run = self._threads.run if run is None else run
         self._ticker = Ticker(reactor, FLUSH_S, self._tick, now=False)
-        self._encode_into = msgspec.json.Encoder().encode_into
+        self._encode_into = _common_into if format == "common" else msgspec.json.Encoder().encode_into
         self._pending = bytearray()
         self._file = -1
         self._writing: Deferred[None] | None = None
         self._torn = False
         self._failing = False
+        self._stuck = False
+        self._reopening = False
+        self._handler_before: Any = None
         self.dropped = metrics.counter(
             "scalelab_access_log_dropped_total", "Lines that the access log lost to a slow, full or broken disk."
         )
@@ -107,6 +169,12 @@ class AccessLog(Service):
         if self._writing is None and len(pending) >= BATCH_BYTES:
             self._flush()
 
+    def reopen(self) -> None:
+        """Open the file anew, before anything else is written: whoever renamed it may do with it what he likes in a moment."""
+        self._reopening = True
+        if self._writing is None:
+            self._flush()
+
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
         self._open()
@@ -116,10 +184,26 @@ class AccessLog(Service):
         super().startService()
         self._threads.startService()
         self._ticker.startService()
+        self._listen_to_signal()
+
+    def _listen_to_signal(self) -> None:
+        if threading.current_thread() is threading.main_thread() and self._handler_before is None:
+
+            def asked(number: int, frame: object) -> None:
+                # Python calls this between any two instructions: the loop has the right moment
+                self._clock.callFromThread(self.reopen)
+
+            self._handler_before = signal.signal(signal.SIGUSR1, asked)
+
+    def _ignore_signal(self) -> None:
+        before, self._handler_before = self._handler_before, None
+        if before is not None:
+            signal.signal(signal.SIGUSR1, before)
 
     def stopService(self) -> Deferred[None]:
         """Write what waits, as far as the disk takes it within ``STOP_S``, and close the file."""
         super().stopService()
+        self._ignore_signal()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -153,7 +237,7 @@ class AccessLog(Service):
         if self._file >= 0:
             return
         try:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._file = _open(self._path)
         except OSError as error:
             fail(self._who, f"cannot write the access log {self._path}: {error.strerror}; --access-log names another file")
 
@@ -162,23 +246,31 @@ class AccessLog(Service):
             self._flush()
 
     def _flush(self) -> None:
-        if not self._pending or self._file < 0:
+        if self._file < 0 or not (self._pending or self._reopening):
             return
         pending, self._pending = self._pending, bytearray()
-        file, data = self._file, bytes(b"\n" + pending if self._torn else pending)
+        reopen, self._reopening = self._reopening, False
+        data = bytes(pending)
         lines = pending.count(b"\n")
-        writing = self._writing = self._run(lambda: _append(file, data, lines)).addCallbacks(
+        torn = self._torn
+        writing = self._writing = self._run(lambda: self._write(data, lines, torn, reopen)).addCallbacks(
             self._written, self._refused, errbackArgs=(lines,)
         )
         writing.addCallback(self._over)
 
     def _over(self, _: None) -> None:
         self._writing = None
-        if len(self._pending) >= BATCH_BYTES and self._ticker.running:
+        if (len(self._pending) >= BATCH_BYTES and self._ticker.running) or self._reopening:
             self._flush()
 
     def _written(self, written: _Written) -> None:
         self._torn = written.torn
+        stuck = written.not_reopened is not None
+        if stuck is not self._stuck:
+            self._stuck = stuck
+            if written.not_reopened is not None:
+                why = written.not_reopened.strerror
+                self.log.error("the access log {path} cannot be opened anew: {why}; the old file is written on", path=self._path, why=why)
         if written.error is None:
             if self._failing:
                 self._failing = False
@@ -193,6 +285,42 @@ class AccessLog(Service):
         # the thread was not to be had: the service has stopped around it
         self.dropped.value += lines
         self.log.failure("{lines} lines of the access log are lost", failure, lines=lines)
+
+    def _write(self, data: bytes, lines: int, torn: bool, reopen: bool) -> _Written:
+        """On the thread, the only one that changes the open file: see to it that it is the right one, and append."""
+        not_reopened: OSError | None = None
+        if reopen or _moved(self._file, self._path):
+            try:
+                file = _open(self._path)
+            except OSError as error:
+                not_reopened = error
+            else:
+                # the number stays, so that nobody can be left with that of a closed file
+                os.dup2(file, self._file, inheritable=False)
+                os.close(file)
+                torn = False
+        if torn and data:
+            data = b"\n" + data
+        written = _append(self._file, data, lines)
+        return written._replace(torn=written.torn if data else torn, not_reopened=not_reopened)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+def _moved(file: int, path: Path) -> bool:
+    """Whether ``path`` leads to another file than the open one, or to none."""
+    try:
+        there = path.stat()
+    except OSError:
+        return True
+    here = os.fstat(file)
+    return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
+
+
+def _common_into(entry: AccessEntry, buffer: bytearray, offset: int) -> None:
+    buffer += common_line(entry)
 
 
 def _append(file: int, data: bytes, lines: int) -> _Written:

@@ -5,7 +5,8 @@ from typing import Any
 from scalability.balancer.access import Access, entry_of
 from scalability.errors import NoServer
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.http_server import Exchange
+from scalability.net.timed_server import TimedExchange, TimedServerFactory
 from scalability.telemetry.access_log import AccessEntry
 from scalability.testing.memory import MemoryNetwork
 
@@ -31,7 +32,9 @@ def entries(*requests: bytes) -> list[AccessEntry]:
     network = MemoryNetwork()
     network.advance(1_800_000_000)
     log: Any = FakeLog()
-    factory = HTTPServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=Access(log).ended)
+    access = Access(log)
+    factory = TimedServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=access.ended)
+    factory.refused = access.refused
     client = network.connect_to(factory)
     for request in requests:
         client.deliver(request)
@@ -41,7 +44,7 @@ def entries(*requests: bytes) -> list[AccessEntry]:
 def test_a_line_says_who_asked_for_what_and_who_answered() -> None:
     (entry,) = entries(b"GET /data?token=secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nCookie: a=secret\r\n\r\n")
     assert (entry.client, entry.method, entry.path, entry.status) == ("192.0.2.1", "GET", "/data", 200)
-    assert (entry.time, entry.server, entry.reason) == (1_800_000_000, "127.0.0.1:1001", "")
+    assert (entry.time, entry.server, entry.reason) == (1_800_000_000, "127.0.0.1:1001", "complete")
     assert entry.bytes > 2
     assert "secret" not in repr(entry)
 
@@ -60,10 +63,11 @@ def test_the_duration_is_what_the_server_measured() -> None:
     seen: list[AccessEntry] = []
 
     def ended(exchange: Exchange, seconds: float) -> None:
+        assert isinstance(exchange, TimedExchange)
         seen.append(entry_of(exchange, 1.5))
 
     network = MemoryNetwork()
-    factory = HTTPServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=ended)
+    factory = TimedServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=ended)
     network.connect_to(factory).deliver(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert seen[0].duration_s == 1.5
 
@@ -77,9 +81,30 @@ def test_the_client_is_the_one_that_a_trusted_proxy_told_and_the_request_has_its
 
     network = MemoryNetwork()
     log: Any = FakeLog()
-    factory = HTTPServerFactory(Named(), clock=network, wheel=DeadlineWheel(network), ended=Access(log).ended)
+    factory = TimedServerFactory(Named(), clock=network, wheel=DeadlineWheel(network), ended=Access(log).ended)
     client = network.connect_to(factory)
     client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     (entry,) = log.entries
     assert (entry.client, entry.request_id) == ("7.7.7.7", "abc")
     assert b"\r\nX-Request-Id: abc\r\n" in client.taken()
+
+
+def test_bytes_both_ways_are_those_of_each_request_alone() -> None:
+    small = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    upload = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345"
+    found = entries(small + upload + small[:10], small[10:])
+    assert [entry.received_bytes for entry in found] == [len(small), len(upload), len(small)]
+    assert len({entry.bytes for entry in found}) == 1
+
+
+def test_what_is_no_request_has_a_line_with_the_status_that_it_was_refused_with() -> None:
+    (entry,) = entries(b"GET /a b HTTP/1.1\r\n\r\n")
+    assert (entry.status, entry.reason, entry.method, entry.path) == (400, "bad_request", "", "")
+    assert entry.client == "192.0.2.1"
+    assert entry.received_bytes == 21
+
+
+def test_a_line_keeps_microseconds_and_no_more() -> None:
+    (entry,) = entries(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert entry.duration_s == round(entry.duration_s, 6)
+    assert entry.retries == 0

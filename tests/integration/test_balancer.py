@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import time
@@ -268,6 +269,37 @@ def test_each_request_is_a_line_of_the_access_log(start: Start, http: HTTPClient
         ("GET", "/health", 200),
     ]
     assert [line.get("server", "") for line in lines] == [f"127.0.0.1:{one}", f"127.0.0.1:{one}", ""]
+
+
+def test_the_access_log_says_where_the_time_went_and_is_reopened_on_its_signal(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    _, one = backend(start, "--service-time", "0.2")
+    file = tmp_path / "access.log"
+    process, front, _ = balancer(start, [one], "--access-log", str(file))
+    http.get(front, "/process")
+    until(lambda: file.stat().st_size > 0)
+    file.rename(tmp_path / "access.log.1")
+    process.kill(signal.SIGUSR1)
+    until(file.exists)
+    http.get(front, "/health")
+    process.stop()
+    (first,) = [json.loads(line) for line in (tmp_path / "access.log.1").read_text().splitlines()]
+    assert "reason" not in first  # complete
+    assert first["server"] == f"127.0.0.1:{one}"
+    assert 0.2 <= first["first_byte_s"] <= first["duration_s"]
+    assert 0 < first["connect_s"] < first["duration_s"]
+    assert first["received_bytes"] > 20
+    (second,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert second["path"] == "/health"
+
+
+def test_the_access_log_can_be_in_the_common_log_format(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    _, one = backend(start)
+    file = tmp_path / "access.log"
+    process, front, _ = balancer(start, [one], "--access-log", str(file), "--access-log-format", "common")
+    http.get(front, "/process")
+    process.stop()
+    (line,) = file.read_text().splitlines()
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}(:\d\d){3} \+0000\] "GET /process HTTP/1\.1" 200 [1-9]\d*', line)
 
 
 def test_a_taken_port_is_one_line_and_a_status(start: Start) -> None:

@@ -11,7 +11,7 @@ from scalability.testing.processes import Process
 
 ALL = ("listen", "admin", "config", "check-config")
 FLAGS = {
-    "scalelab-lb": (*ALL, "backend", "algorithm", "health-path", "health-interval", "access-log"),
+    "scalelab-lb": (*ALL, "backend", "algorithm", "health-path", "health-interval", "access-log", "access-log-format"),
     "scalelab-gateway": (*ALL, "cache", "database", "microservice", "worker", "ttl", "stale-ttl", "jwt-secret-file", "jwt-require"),
     "scalelab-cache": (*ALL, "ttl", "sweep-interval", "max-bytes", "max-entries"),
     "scalelab-database": (*ALL, "store", "latency", "concurrency"),

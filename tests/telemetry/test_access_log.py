@@ -2,15 +2,16 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from scalability.telemetry.access_log import BATCH_BYTES, FLUSH_S, MAX_PENDING_BYTES, STOP_S, AccessEntry, AccessLog
+from scalability.telemetry.access_log import BATCH_BYTES, FLUSH_S, MAX_PENDING_BYTES, STOP_S, AccessEntry, AccessLog, common_line
 from scalability.telemetry.metrics import MetricSet
 
 ENTRY = AccessEntry(time=1.5, client="192.0.2.1", method="GET", path="/data", status=200, duration_s=0.003, bytes=120)
@@ -196,3 +197,110 @@ def test_stopping_before_starting_and_twice_is_harmless(tmp_path: Path) -> None:
     log.stopService().addBoth(done.append)
     log.stopService().addBoth(done.append)
     assert done == [None, None]
+
+
+def test_a_file_that_was_renamed_is_made_anew_without_a_line_lost(bench: Bench, tmp_path: Path) -> None:
+    bench.log.record(ENTRY)
+    bench.clock.advance(FLUSH_S)
+    bench.thread.work()
+    bench.path.rename(tmp_path / "access.log.1")
+    bench.log.record(AccessEntry(time=0, client="", method="", path="", status=201, duration_s=0, bytes=0))
+    bench.stop()
+    assert [line["status"] for line in bench.lines()] == [201]
+    assert json.loads((tmp_path / "access.log.1").read_text())["status"] == 200
+
+
+def test_reopening_makes_the_file_at_once_though_nothing_waits(bench: Bench, tmp_path: Path) -> None:
+    bench.path.rename(tmp_path / "access.log.1")
+    bench.log.reopen()
+    bench.thread.work()
+    assert bench.path.exists()
+    bench.stop()
+
+
+def test_reopening_while_the_disk_writes_happens_right_after(bench: Bench, tmp_path: Path) -> None:
+    bench.log.record(ENTRY)
+    bench.clock.advance(FLUSH_S)
+    bench.log.reopen()
+    call, answer = bench.thread.waiting.pop()
+    answer.callback(call())
+    bench.path.rename(tmp_path / "access.log.1")
+    bench.thread.work()
+    assert bench.path.exists()
+    bench.stop()
+
+
+def test_a_file_that_cannot_be_made_anew_keeps_its_lines_in_the_old_one(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+    bench.path.rename(tmp_path / "access.log.1")
+
+    def refused(*given: Any, **more: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    for _ in range(2):
+        bench.log.record(ENTRY)
+        bench.clock.advance(FLUSH_S)
+        bench.thread.work()
+    monkeypatch.setattr(os, "open", real)
+    assert len((tmp_path / "access.log.1").read_text().splitlines()) == 2
+    bench.log.record(ENTRY)
+    bench.stop()
+    assert len(bench.lines()) == 1
+    assert not bench.log.dropped.value
+
+
+def test_a_new_file_does_not_begin_with_the_end_of_a_torn_line(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    answers = [10]
+
+    def some(file: int, data: bytes) -> int:
+        if not answers:
+            raise OSError(28, "No space left on device")
+        return real(file, data[: answers.pop()])
+
+    monkeypatch.setattr(os, "write", some)
+    bench.log.record(ENTRY)
+    bench.clock.advance(FLUSH_S)
+    bench.thread.work()
+    monkeypatch.setattr(os, "write", real)
+    bench.path.rename(tmp_path / "access.log.1")
+    bench.log.record(ENTRY)
+    bench.stop()
+    assert bench.path.read_text().startswith("{")
+
+
+def test_the_signal_is_heard_while_it_runs_and_left_alone_afterwards(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Callable[[], None]] = []
+    monkeypatch.setattr(bench.clock, "callFromThread", asked.append, raising=False)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert asked == [bench.log.reopen]
+    bench.stop()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_the_common_log_format_is_that_of_other_servers(tmp_path: Path) -> None:
+    entry = AccessEntry(time=971186136.9, client="192.0.2.1", method="GET", path="/a.gif", status=200, duration_s=0.1, bytes=2326, minor=0)
+    assert common_line(entry) == b'192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a.gif HTTP/1.0" 200 2326'
+    clock = Clock()
+    log = AccessLog(
+        clock, tmp_path / "access.log", who="scalelab-lb", metrics=MetricSet(), format="common", run=lambda call: succeed(call())
+    )
+    log.startService()
+    log.record(entry)
+    log.record(entry)
+    log.stopService()
+    assert (tmp_path / "access.log").read_bytes() == (common_line(entry) + b"\n") * 2
+
+
+def test_hostile_text_stays_within_its_quotes() -> None:
+    path = '/"\\\n\x00\u00e9'
+    line = common_line(AccessEntry(time=0, client="", method="GET", path=path, status=0, duration_s=0, bytes=0))
+    assert line == rb'- - - [01/Jan/1970:00:00:00 +0000] "GET /\x22\x5c\x0a\x00\xc3\xa9 HTTP/1.1" 000 -'
+
+
+def test_what_was_no_request_has_a_dash_for_one() -> None:
+    line = common_line(AccessEntry(time=0, client="::1", method="", path="", status=400, duration_s=0, bytes=0))
+    assert line == b'::1 - - [01/Jan/1970:00:00:00 +0000] "-" 400 -'

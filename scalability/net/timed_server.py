@@ -1,0 +1,95 @@
+"""The HTTP server with a stopwatch: the same connections and exchanges, which also remember when what came, for an access log.
+
+Who needs no such log uses ``net.http_server`` and pays nothing for this.
+"""
+
+from typing import Any
+
+from scalability.errors import ScalelabError
+from scalability.http1.head import RequestHead
+from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+
+ABORTED = "aborted"
+"""The ``trouble`` of an exchange that was cut off for no error."""
+
+
+class TimedExchange(Exchange):
+    """One request and when its parts came. Times are seconds, 0 where a phase did not occur."""
+
+    accept_s = 0.0
+    """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
+    head_s = 0.0
+    """From the first byte of the head to its last; 0 for a head that had come while the request before it was answered."""
+    queue_s = 0.0
+    """From the complete head until a server was chosen."""
+    connect_s = 0.0
+    """Spent on connecting to servers, failed attempts included; 0 on a connection that was there."""
+    first_byte_s = 0.0
+    """From sending the head to the server that answered to the first byte of its answer."""
+    attempts = 0
+    """How often it was given to a server."""
+    server = ""
+    """The server that was tried last, whether it answered or not."""
+
+    def __init__(self, connection: "TimedConnection", head: RequestHead, began_s: float) -> None:
+        super().__init__(connection, head, began_s)
+        self._timed = connection
+        first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
+        if first_byte_s:
+            self.head_s = began_s - first_byte_s
+            accepted_s, connection.accepted_s = connection.accepted_s, 0.0
+            if accepted_s:
+                self.accept_s = first_byte_s - accepted_s
+
+    def take_received_bytes(self) -> int:
+        """Bytes of this request that have come, head and framing included. To be asked once, when the exchange is over."""
+        return self._timed.take_received_bytes()
+
+
+class TimedConnection(ServerConnection):
+    """One client's connection, with a clock at its door."""
+
+    accepted_s = 0.0
+    first_byte_s = 0.0
+    _received_bytes = 0
+
+    factory: "TimedServerFactory"
+
+    def connectionMade(self) -> None:
+        self.accepted_s = self.factory.clock.seconds()
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received_bytes += len(data)
+        if not self.first_byte_s and self._exchange is None and not self._closing:
+            self.first_byte_s = self.factory.clock.seconds()
+        super().dataReceived(data)
+
+    def take_received_bytes(self) -> int:
+        """Bytes that came since this was asked last, without those that belong to requests to come."""
+        received = self._received_bytes - len(self._held)
+        self._received_bytes = len(self._held)
+        return received
+
+    def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
+        if head is None:
+            # what has a head was an exchange, and has been told of
+            self.factory.was_refused(self, error)
+        super()._refuse(error, head)
+
+
+class TimedServerFactory(HTTPServerFactory):
+    """Serves an application on connections that are timed. ``refused`` is told of what was no request at all."""
+
+    connection_type = TimedConnection
+    exchange_type = TimedExchange
+    refused: Any = None
+
+    def count_aborted(self, exchange: Exchange) -> None:
+        exchange.trouble = exchange.trouble or ABORTED
+        super().count_aborted(exchange)
+
+    def was_refused(self, connection: TimedConnection, error: ScalelabError) -> None:
+        """Called by a connection that ends with something that is not proper HTTP, or never became a whole head."""
+        if self.refused is not None:
+            self.refused(connection, error)

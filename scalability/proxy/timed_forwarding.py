@@ -1,0 +1,56 @@
+"""Forwarding with a stopwatch: fills in what the access log says of a request's way to its server."""
+
+from typing import cast
+
+from scalability.errors import ConnectError, ConnectTimeout
+from scalability.http1.head import ResponseHead
+from scalability.net.http_client import ClientConnection
+from scalability.net.timed_server import TimedExchange
+from scalability.proxy.forwarding import Forwarding
+from scalability.upstream.servers import Server
+
+
+class TimedForwarding(Forwarding):
+    """A request on its way, whose exchange is a ``TimedExchange``."""
+
+    _began_s = 0.0
+    _sent_s = 0.0
+    _connecting = False
+
+    @property
+    def _timed(self) -> TimedExchange:
+        return cast("TimedExchange", self._exchange)
+
+    def _now(self) -> float:
+        return self._exchange.connection.factory.clock.seconds()
+
+    def _attempt(self, server: Server, *, fresh: bool = False) -> None:
+        exchange = self._timed
+        self._began_s = now = self._now()
+        if not exchange.attempts:
+            exchange.queue_s = now - exchange.began_s
+        exchange.attempts += 1
+        exchange.server = server.name
+        self._connecting = True
+        super()._attempt(server, fresh=fresh)
+
+    def _send(self, connection: ClientConnection) -> None:
+        now = self._now()
+        if not self._reused:
+            self._connected(now)
+        self._connecting = False
+        self._sent_s = now
+        super()._send(connection)
+
+    def connect_failed(self, error: ConnectError | ConnectTimeout) -> None:
+        self._connected(self._now())
+        super().connect_failed(error)
+
+    def answer_received(self, head: ResponseHead, data: bytes, ended: bool) -> None:
+        self._timed.first_byte_s = self._now() - self._sent_s
+        super().answer_received(head, data, ended)
+
+    def _connected(self, now: float) -> None:
+        if self._connecting:
+            self._connecting = False
+            self._timed.connect_s += now - self._began_s
