@@ -23,7 +23,7 @@ class Proxy:
         self.network.advance(1000)
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, lambda address: ConnectionPool(self.network, address, self.wheel), fall=1000)
+        self.upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), fall=1000)
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
         application = ProxyApplication(self.upstream, via=b"lb", forwarding=TimedForwarding)
         self.over: list[TimedExchange] = []
