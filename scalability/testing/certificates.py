@@ -34,8 +34,11 @@ class Authority:
         """A certificate for ``names`` (host names, wildcards, addresses) and its key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        made = _builder(subject, self._name, key).add_extension(
-            x509.SubjectAlternativeName([_general(name) for name in names]), critical=False
+        made = (
+            _builder(subject, self._name, key)
+            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+            # RFC 5280 section 4.2.1.1 demands it, and since 3.13 Python's default context insists
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         certificate = made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         return certificate, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -61,6 +64,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
