@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_every_rule_of_this_suite_has_its_tests_and_the_page_lists_no_other() -> None:
-    assert rules.problems(rules.ROOT) == []
+    assert list(rules.problems(rules.ROOT)) == []
 
 
 def test_the_rules_are_those_that_this_suite_promises() -> None:
