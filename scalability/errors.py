@@ -236,6 +236,16 @@ class AnswerTimeout(UpstreamError):
     code = "answer_timeout"
 
 
+class TunnelTimeout(UpstreamError):
+    """Nothing has passed through the tunnel for too long.
+
+    Nobody's fault; both sides are closed. The status stands in logs only.
+    """
+
+    status = 504
+    code = "tunnel_timeout"
+
+
 class DependencyDown(UpstreamError):
     """A service that is needed for this answer is down."""
 

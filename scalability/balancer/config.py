@@ -1,6 +1,7 @@
 """The options of scalelab-lb."""
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
@@ -26,6 +27,25 @@ class Algorithm(NamedTuple):
         if text not in ALGORITHMS:
             raise ValueError(f"there is no algorithm {text!r}; there is {', '.join(sorted(ALGORITHMS))}")
         return cls(text)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UpgradeName(NamedTuple):
+    """A protocol that a client's connection may switch to, or ``none``."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a protocol's name as Upgrade has it. Raises ValueError, saying what is wrong."""
+        name = text.lower()
+        if re.fullmatch(r"[!#$%&'*+\-.^`|~\w]+(?:/[!#$%&'*+\-.^`|~\w]+)?", name, re.ASCII) is None:
+            raise ValueError(f"{text!r} is not the name of a protocol, such as websocket")
+        if name == "h2c" or name.startswith(("http", "tls")):
+            raise ValueError(f"{text!r} is not passed on: requests within it would go unseen")
+        return cls(name)
 
     def __str__(self) -> str:
         return self.name
@@ -165,6 +185,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     idle_timeout_s: Annotated[
         float, Meta(gt=0, le=86400), Flag("Seconds that a client's connection may lie idle between two requests, before it is closed.", "S")
     ] = 75.0
+    upgrade: Annotated[
+        tuple[UpgradeName, ...],
+        Flag("A protocol that clients may switch to with Upgrade, as a tunnel of bytes to the server; none: no such thing.", "NAME"),
+    ] = (UpgradeName("websocket"),)
+    tunnel_timeout_s: Annotated[
+        float, Meta(gt=0, le=604800), Flag("Seconds in which nothing passes through a tunnel either way, before it is closed.", "S")
+    ] = 3600.0
     grace_s: Annotated[
         float, Meta(ge=0, le=3600), Flag("Seconds that requests in flight have to finish after SIGTERM, before they are cut.", "S")
     ] = 30.0
@@ -200,6 +227,10 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             max_body_bytes=self.max_body_bytes,
         )
 
+    def upgrades(self) -> frozenset[bytes]:
+        """The protocols that may be switched to, in lower case."""
+        return frozenset(protocol.name.encode() for protocol in self.upgrade if protocol.name != "none")
+
     def timeouts(self) -> Timeouts:
         """How long clients may keep us waiting."""
         return Timeouts(
@@ -230,6 +261,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("tls_listen: --tls-cert names certificates, and no listener serves them")
         if self.max_target_bytes >= self.max_header_bytes:
             raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
+        if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
+            raise ValueError("upgrade: none stands alone")
         seen: set[tuple[Address, bool]] = set()
         for backend in self.backend:
             key = (backend.spec.address, backend.dns)

@@ -77,6 +77,22 @@ def add_clients(metrics: MetricSet, factory: HTTPServerFactory) -> None:
 
 def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication) -> None:
     """What was sent to each server: one time series a server and metric. A server that is gone for good takes its series along."""
+    tunnels = proxy.tunnels
+    metrics.gauge_from("scalelab_lb_open_tunnels", "Connections that are tunnels now: WebSockets and the like.", lambda: tunnels.open)
+    metrics.readings_from(
+        "scalelab_lb_tunnels_total",
+        "Connections that became tunnels, by the protocol that was switched to.",
+        Kind.COUNTER,
+        ("protocol",),
+        lambda: (((protocol,), count) for protocol, count in tunnels.opened.items()),
+    )
+    metrics.readings_from(
+        "scalelab_lb_tunnel_bytes_total",
+        "Bytes that passed through tunnels, by the side that sent them.",
+        Kind.COUNTER,
+        ("from",),
+        lambda: ((("client",), tunnels.client_bytes), (("server",), tunnels.server_bytes)),
+    )
     metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries)
     metrics.readings_from(
         "scalelab_upstream_requests_total",

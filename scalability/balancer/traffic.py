@@ -103,6 +103,8 @@ class Traffic:
             send_proxy=options.send_proxy_version,
             identifiers=Identifiers(secrets.token_bytes) if options.request_ids == "on" else None,
             forwarding=TimedForwarding if logged else None,
+            upgrades=options.upgrades(),
+            tunnel_ticks=wheel.ticks(options.tunnel_timeout_s),
         )
         self.front = Front(proxy, upstream)
         self.metrics = MetricSet()

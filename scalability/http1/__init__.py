@@ -13,7 +13,9 @@ from scalability.http1.forward import (
     end_of_chunks,
     forward_request,
     forward_response,
+    forward_switch,
     forwards_left,
+    upgrades_asked,
 )
 from scalability.http1.head import (
     Field,
@@ -52,10 +54,12 @@ __all__ = [
     "find_head_end",
     "forward_request",
     "forward_response",
+    "forward_switch",
     "forwards_left",
     "parse_request_head",
     "parse_response_head",
     "request_body",
     "response_body",
     "simple_answer",
+    "upgrades_asked",
 ]

@@ -103,6 +103,7 @@ def forward_request(
     forwarded: bool = False,
     default_host: bytes = b"",
     without: frozenset[bytes] = frozenset(),
+    upgrades: frozenset[bytes] = frozenset(),
     extra: Iterable[Field] = (),
 ) -> bytes:
     """The complete head for an HTTP/1.1 upstream, its empty line included.
@@ -111,10 +112,12 @@ def forward_request(
     pseudonym. With ``trusted`` (the peer stands in the operator's networks) its claims are kept and X-Forwarded-For is
     appended to; else they are replaced (rule 45). X-Real-IP tells ``client_host``, the client's address as far as it is
     known (``trust.client_of``; the peer's unless given). ``forwarded`` adds Forwarded (RFC 7239). ``default_host`` is sent
-    for an HTTP/1.0 client without Host. ``without`` names further lower-case fields to drop, ``extra`` fields to add. A body
-    follows as ``chunk``s when ``head.chunked``, else as it is. Raises BadMessage 508 when our pseudonym stands in Via already.
+    for an HTTP/1.0 client without Host. ``without`` names further lower-case fields to drop, ``upgrades`` lower-case
+    protocols that may be switched to (see ``upgrades_asked``), ``extra`` fields to add. A body follows as ``chunk``s when
+    ``head.chunked``, else as it is. Raises BadMessage 508 when our pseudonym stands in Via already.
     """
-    fields = _request_fields(head, peer_host, scheme, via, trusted, client_host or peer_host, forwarded, default_host, without, extra)
+    client_host = client_host or peer_host
+    fields = _request_fields(head, peer_host, scheme, via, trusted, client_host, forwarded, default_host, without, upgrades, extra)
     return _request_line(head) + fields + b"\r\n"
 
 
@@ -132,6 +135,7 @@ def _request_fields(
     forwarded: bool,
     default_host: bytes,
     without: frozenset[bytes],
+    upgrades: frozenset[bytes],
     extra: Iterable[Field],
 ) -> bytes:
     """The field lines, without the empty one that ends a head."""
@@ -171,13 +175,32 @@ def _request_fields(
     parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
     for name, value in extra:
         parts += (name, b": ", value, b"\r\n")
+    options: list[bytes] = []
     if b"te" in index and _wants_trailers(head):
-        parts.append(b"TE: trailers\r\nConnection: TE\r\n")
+        parts.append(b"TE: trailers\r\n")
+        options.append(b"TE")
+    if upgrades and (asked := upgrades_asked(head, upgrades)):
+        parts += (b"Upgrade: ", b", ".join(asked), b"\r\n")
+        options.append(b"Upgrade")
+    if options:
+        parts += (b"Connection: ", b", ".join(options), b"\r\n")
     if head.chunked:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     elif head.content_length is not None:
         parts.append(b"Content-Length: %d\r\n" % head.content_length)
     return b"".join(parts)
+
+
+def upgrades_asked(head: RequestHead, enabled: frozenset[bytes]) -> tuple[bytes, ...]:
+    """Those protocols of a request's Upgrade that stand, in lower case, in ``enabled``; they are forwarded as the client spelled them.
+
+    None for an HTTP/1.0 request (RFC 9110 section 7.8 has Upgrade ignored there), and none for one with a body: what follows such a
+    request's head would be HTTP up to some point and another protocol after it. Ignoring Upgrade is always allowed.
+    """
+    if head.upgrade is None or not head.minor or head.has_body:
+        return ()
+    asked = [part.strip(b" \t") for line in head.get_all(b"upgrade") for part in line.split(b",")]
+    return tuple(protocol for protocol in asked if protocol.lower() in enabled)
 
 
 def _names_us(vias: list[bytes], pseudonym: bytes) -> bool:
@@ -222,7 +245,7 @@ def forward_response(
     """The head of an answer for a client of HTTP/1.``client_minor``.
 
     Interim answers (1xx) have no framing and end nothing; for a 1.0 client their ``head`` is empty: send nothing
-    (rule 36). 101 was not asked for, since Upgrade is never forwarded, and raises BadMessage.
+    (rule 36). 101 is what ``forward_switch`` is for, and raises BadMessage here.
     A body of unknown end becomes chunked for 1.1 and ends with the connection for 1.0 (rule 18).
     ``without`` names further lower-case fields to drop, ``extra`` fields to add.
     """
@@ -255,6 +278,23 @@ def forward_response(
             parts.append(b"Connection: keep-alive\r\n")
     parts.append(b"\r\n")
     return ForwardedResponse(b"".join(parts), framing, keep_alive)
+
+
+def forward_switch(head: ResponseHead, *, via: bytes, without: frozenset[bytes] = frozenset(), extra: Iterable[Field] = ()) -> bytes:
+    """The head of a 101 answer for a client that asked for it: Connection and Upgrade are written anew, framing has no place in it.
+
+    ``without`` names further lower-case fields to drop, ``extra`` fields to add.
+    """
+    dropped = HOP_BY_HOP | without | {b"content-length", b"trailer"} | (head.connection_options - _RELIED_UPON)
+    parts = [b"HTTP/1.1 101 %s\r\n" % (head.reason or REASONS.get(101, b""))]
+    for name, value in head.fields:
+        if name.lower() not in dropped:
+            parts += (name, b": ", value, b"\r\n")
+    parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
+    for name, value in extra:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"Connection: Upgrade\r\nUpgrade: %s\r\n\r\n" % (head.upgrade or b""))
+    return b"".join(parts)
 
 
 def _framing(head: ResponseHead, client_minor: int, request_method: bytes) -> tuple[Framing, bytes]:
@@ -311,6 +351,7 @@ class RequestForwarder:
         "_networks",
         "_peer_host",
         "_scheme",
+        "_upgrades",
         "_via",
         "_without",
         "client_host",
@@ -328,6 +369,7 @@ class RequestForwarder:
         identifiers: Identifiers | None = None,
         default_host: bytes = b"",
         without: frozenset[bytes] = frozenset(),
+        upgrades: frozenset[bytes] = frozenset(),
     ) -> None:
         """``trusted`` are the networks whose claims count. With ``identifiers`` the names of a request are left to ``forward_named``."""
         self._peer_host = peer_host
@@ -342,6 +384,7 @@ class RequestForwarder:
         self._identifiers = identifiers
         self._default_host = default_host
         self._without = without if identifiers is None else without | NAMES_OF_REQUESTS
+        self._upgrades = upgrades
         self._fields: tuple[Field, ...] | None = None
         self._host = b""
         self._minor = -1
@@ -397,6 +440,7 @@ class RequestForwarder:
             self._element,
             self._default_host,
             self._without,
+            self._upgrades,
             (),
         )
         # Max-Forwards is the only field whose value depends on the method

@@ -1,10 +1,11 @@
 """HTTP/1.1 towards a server behind us: one connection, and a pool of them that are kept alive.
 
-A ``ClientConnection`` is in one of three states:
+A ``ClientConnection`` is in one of these states:
 
     idle      nothing is expected; it lies in its pool, where one received byte or the idle deadline closes it
     asked     a request was begun, no answer head has come yet
     answering the head of a final answer was handed out, its body follows
+    tunnel    a 101 that was asked for (``may_switch``) was handed out: raw bytes both ways, each side's FIN for itself
 
     idle --send--> asked --head--> answering --end of body--> idle (reusable) or closed
                      '--head with the whole body--> idle or closed; connection lost, bad bytes, deadline --> closed
@@ -18,14 +19,22 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IHandshakeListener, IHostResolution, IPushProducer, IResolutionReceiver
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IHostResolution,
+    IPushProducer,
+    IResolutionReceiver,
+    ISSLTransport,
+)
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from scalability.config import Address
 from scalability.errors import (
@@ -37,9 +46,10 @@ from scalability.errors import (
     ConnectTimeout,
     NoAnswer,
     TLSFailed,
+    TunnelTimeout,
     UpstreamError,
 )
-from scalability.http1.body import NO_BODY, BodyReader, response_body
+from scalability.http1.body import NO_BODY, BodyReader, CloseBody, response_body
 from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import Deadline, DeadlineWheel, MovingDeadline
@@ -78,6 +88,16 @@ class AnswerReceiver(Protocol):
         """All of it is sent: go on."""
 
 
+class SwitchReceiver(AnswerReceiver, Protocol):
+    """Whoever sent a request that may switch protocols."""
+
+    def answer_switched(self, head: ResponseHead, data: bytes) -> None:
+        """101 came, for a protocol that was asked for, and ``data`` behind it; call ``ClientConnection.enter_tunnel``."""
+
+    def server_finished(self) -> None:
+        """In a tunnel: the server has sent its FIN, and may still read."""
+
+
 class ConnectReceiver(Protocol):
     """Whoever waits for a new connection."""
 
@@ -93,6 +113,11 @@ class ClientConnection(TwistedProtocol):
     transport: Any
     preface = b""
     """What the connection began with, before TLS even: a PROXY protocol header."""
+    _switch_request = 0
+    """The number of the request that may switch protocols."""
+    _switch_protocols: tuple[bytes, ...] = ()
+    _tunnelled = False
+    _ending = False
 
     def __init__(self, pool: "ConnectionPool", opening: "Opening") -> None:
         self._pool = pool
@@ -132,6 +157,40 @@ class ClientConnection(TwistedProtocol):
         self._deadline.move(ticks)
         self.transport.write(head)
 
+    def may_switch(self, protocols: tuple[bytes, ...]) -> None:
+        """The next request that is sent asks for one of ``protocols``; its receiver is a SwitchReceiver."""
+        self._switch_request = self.requests + 1
+        self._switch_protocols = protocols
+
+    def enter_tunnel(self, receiver: SwitchReceiver, idle_ticks: int) -> None:
+        """From ``answer_switched``: what comes is given to ``receiver`` as ``answer_data``, what it has for the server to ``write_body``.
+
+        When nothing passes in either direction for ``idle_ticks``, it hears of it as ``answer_failed(TunnelTimeout)``.
+        """
+        self._receiver = receiver
+        self._tunnelled = True
+        self._idle_ticks = idle_ticks
+        self._deadline.move(idle_ticks)
+        self._uploaded = False
+        alsoProvides(self, IHalfCloseableProtocol)  # other connections are of no use when the server has finished
+
+    def half_close(self) -> None:
+        """In a tunnel: send what is queued, then a FIN, and read on. TLS ends both directions."""
+        self._uploaded = True
+        self.transport.unregisterProducer()
+        if ISSLTransport.providedBy(self.transport):
+            self.transport.loseConnection()
+        else:
+            self.transport.loseWriteConnection()
+
+    def end(self) -> None:
+        """The tunnel is over: close when what is queued is sent. Nobody is called back any more."""
+        self._receiver = None
+        self._close()
+        if not self.lost:
+            self._ending = True
+            self._deadline.move(self._pool.answer_ticks)
+
     def write_body(self, data: bytes, ended: bool) -> None:
         """Send more of the request's body, framed as its head says; nothing happens when the connection is gone already."""
         if self._receiver is None or self._uploaded:
@@ -146,7 +205,8 @@ class ClientConnection(TwistedProtocol):
         """Read no more of the answer for now. No deadline runs meanwhile."""
         if not self._paused and not self.lost:
             self._paused = True
-            self._deadline.stop()
+            if not self._tunnelled:
+                self._deadline.stop()
             self.transport.pauseProducing()
 
     def resume(self) -> None:
@@ -233,7 +293,8 @@ class ClientConnection(TwistedProtocol):
                 if head.status >= 200:
                     break
                 if head.status == 101:
-                    raise BadMessage("it switches protocols without being asked")
+                    self._switch(receiver, head, data[end:])
+                    return
                 self._deadline.move(self._idle_ticks)
                 receiver.answer_interim(head)
                 if self._receiver is not receiver:
@@ -264,6 +325,25 @@ class ClientConnection(TwistedProtocol):
             self._reader = reader
             self._deadline.move(self._idle_ticks)
             receiver.answer_received(head, payload, False)
+
+    def _switch(self, receiver: AnswerReceiver, head: ResponseHead, data: bytes) -> None:
+        protocol = head.upgrade
+        if self._switch_request != self.requests or protocol is None:
+            raise BadMessage("it switches protocols without being asked")
+        if protocol.lower() not in [asked.lower() for asked in self._switch_protocols]:
+            raise BadMessage("it switches to another protocol than was asked for")
+        self._held = b""
+        self._keep = False
+        self._reader = CloseBody()
+        cast(SwitchReceiver, receiver).answer_switched(head, data)
+
+    def readConnectionLost(self) -> None:
+        """In a tunnel only (see ``enter_tunnel``): the server's FIN."""
+        if self._receiver is not None:
+            cast(SwitchReceiver, self._receiver).server_finished()
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN has been sent."""
 
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
         self.lost = True
@@ -320,9 +400,11 @@ class ClientConnection(TwistedProtocol):
 
     def _expired(self) -> None:
         if self._receiver is None:
-            self._close()
+            self._close(reset=self._ending)
         elif self._reader is None:
             self._fail(AnswerTimeout(), None)
+        elif self._tunnelled:
+            self._fail(TunnelTimeout(), None)
         else:
             self._fail(BrokenAnswer("A server behind this one stopped in the middle of its answer."), None)
 

@@ -5,6 +5,7 @@ A connection is in one of these states:
     idle       nothing has come since the last answer (or since it was accepted); the idle deadline closes it
     heading    a head has begun; the head deadline answers 408
     serving    an ``Exchange`` is with the application; its request's body may still be arriving; pipelined requests wait
+    tunnel     the application has answered 101: raw bytes both ways, each side's FIN for itself, no deadline of ours
     lingering  the last answer is sent and our side is closed; what the client still sends is thrown away, for a short while,
                so that it reads that answer instead of a reset
     closed
@@ -31,7 +32,7 @@ from zope.interface import implementer
 
 from scalability.errors import BadMessage, ClientGone, RequestTimeout, ScalelabError
 from scalability.http1.answer import simple_answer
-from scalability.http1.body import BodyReader, request_body
+from scalability.http1.body import BodyReader, CloseBody, request_body
 from scalability.http1.head import Field, RequestHead, RequestHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.proxy_protocol import ProxyHeader
@@ -76,6 +77,13 @@ class Receiver(Protocol):
 
     def client_ready(self) -> None:
         """All of it is sent: go on."""
+
+
+class TunnelReceiver(Receiver, Protocol):
+    """Whoever has a tunnel: ``body_received`` is given whatever the client sends, never ``ended``."""
+
+    def client_finished(self) -> None:
+        """The client has sent its FIN, and may still read."""
 
 
 class Application(Protocol):
@@ -181,6 +189,21 @@ class Exchange:
         connection.send(self, block)
         connection.exchange_ended(self)
 
+    def switch(self, block: bytes, receiver: TunnelReceiver) -> None:
+        """Answer with ``block``, a complete 101 head and perhaps the first bytes behind it; from now on the connection is a tunnel.
+
+        Only for a request without a body. ``write``, ``half_close`` and ``finish`` are for the client; ``receiver`` keeps the idle limit.
+        """
+        if not self.body_complete:
+            raise RuntimeError("a request whose body is still arriving cannot become a tunnel")
+        self.begin(101, block, keep_alive=False)
+        self.receiver = receiver
+        self._connection.enter_tunnel(self, receiver)
+
+    def half_close(self) -> bool:
+        """In a tunnel: send what is queued, then a FIN, and read on. False where the transport (TLS) cannot: ``finish`` then."""
+        return self._connection.half_close(self)
+
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
         keep_alive = self.keep_alive
@@ -271,6 +294,7 @@ class ServerConnection(TwistedProtocol):
     log = Logger()
     transport: Any
     factory: "HTTPServerFactory"
+    _tunnel: TunnelReceiver | None = None
     counted_as = ""
     """The client that the factory counts this connection for, while it limits how many each may have."""
     _body_due = 0
@@ -344,6 +368,8 @@ class ServerConnection(TwistedProtocol):
         exchange = self._exchange
         if self._closing:
             self._close()
+        elif self._tunnel is not None:
+            self._tunnel.client_finished()
         elif exchange is None:
             if not self._held or not self._full:
                 self._close()
@@ -366,7 +392,8 @@ class ServerConnection(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         self._full = True
-        self._deadline.move(self.factory.body_ticks)
+        if self._tunnel is None:
+            self._deadline.move(self.factory.body_ticks)
         exchange = self._exchange
         if exchange is not None and exchange.receiver is not None:
             exchange.receiver.client_full()
@@ -390,6 +417,28 @@ class ServerConnection(TwistedProtocol):
     def send(self, exchange: Exchange, data: bytes) -> None:
         if exchange is self._exchange:
             self.transport.write(data)
+
+    def enter_tunnel(self, exchange: Exchange, receiver: TunnelReceiver) -> None:
+        if exchange is not self._exchange:
+            return
+        self._tunnel = receiver
+        self._reader = CloseBody()
+        self._deadline.stop()
+        # bytes that came behind the request: they belong to the new protocol
+        held, self._held = self._held, b""
+        if held:
+            receiver.body_received(held, False)
+        if self._half_closed:
+            receiver.client_finished()
+        elif not self._body_paused:
+            self._resume()
+
+    def half_close(self, exchange: Exchange) -> bool:
+        if exchange is not self._exchange or self.scheme == b"https":
+            return False
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+        return True
 
     def close_after_answer(self) -> None:
         self._close_after = True
@@ -574,6 +623,8 @@ class ServerConnection(TwistedProtocol):
 
     def _watch_body(self) -> None:
         """Start the right deadline for the state of an exchange: for the next piece of the body, for a slow reader, or none."""
+        if self._tunnel is not None:
+            return
         if self._full:
             self._deadline.move(self.factory.body_ticks)
         elif self._reader is not None and not self._body_paused:

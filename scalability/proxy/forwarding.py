@@ -9,6 +9,7 @@
     connecting --refused, timed out--> choosing (another server): nothing was sent, so any method may go elsewhere
     asked --connection dies before a byte of the answer--> choosing, once, for idempotent methods whose body is still at hand
     asked --answer--> answering --its end--> over
+    asked --101 that was asked for--> a ``Tunnel`` takes over
     asked --anything else--> 502 or 504 as JSON;  answering --broken--> the client's connection is reset
     any --client lost--> the upstream connection is reset, which cancels the request there
 
@@ -28,7 +29,17 @@ from scalability.errors import (
     ScalelabError,
     UpstreamError,
 )
-from scalability.http1.forward import Framing, RequestForwarder, ResponseForwarder, chunk, end_of_chunks, forward_response, forwards_left
+from scalability.http1.forward import (
+    Framing,
+    RequestForwarder,
+    ResponseForwarder,
+    chunk,
+    end_of_chunks,
+    forward_response,
+    forward_switch,
+    forwards_left,
+    upgrades_asked,
+)
 from scalability.http1.head import METHODS, ResponseHead
 from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trace import Identifiers
@@ -36,6 +47,7 @@ from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
+from scalability.proxy.tunnel import Tunnel, TunnelCounts
 from scalability.upstream.servers import Server
 
 SLOW_ATTEMPTS = 3
@@ -57,7 +69,9 @@ class ProxyApplication:
     ``trusted`` are the networks whose X-Forwarded-*, Forwarded, X-Real-IP and request names are believed; ``forwarded`` adds Forwarded.
     ``send_proxy`` is the version of the PROXY protocol header that connections to servers, ``PrefacedPool``s, begin with; 0: none.
     ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
-    ``forwarding`` replaces ``Forwarding``: see ``proxy.timed_forwarding``.
+    ``forwarding`` replaces ``Forwarding``: see ``proxy.timed_forwarding``. ``upgrades``
+    are the protocols, in lower case, that a request may switch to; then the connection is a tunnel until nothing has passed for
+    ``tunnel_ticks`` ticks of that wheel.
     """
 
     def __init__(
@@ -72,10 +86,15 @@ class ProxyApplication:
         identifiers: Identifiers | None = None,
         send_proxy: int = 0,
         forwarding: "Callable[[ProxyApplication, Exchange, bytes], Forwarding] | None" = None,
+        upgrades: frozenset[bytes] = frozenset(),
+        tunnel_ticks: int = 4 * 3600,
     ) -> None:
         self.servers = servers
         self.via = via
         self.answer_ticks = answer_ticks
+        self.upgrades = upgrades
+        self.tunnel_ticks = tunnel_ticks
+        self.tunnels = TunnelCounts()
         self.retries = 0
         """Attempts beyond the first, for metrics."""
         self.answer_without = frozenset([b"x-request-id"]) if identifiers is not None else frozenset()
@@ -99,6 +118,7 @@ class ProxyApplication:
                 forwarded=self._forwarded,
                 identifiers=self._identifiers,
                 default_host=self._default_host,
+                upgrades=self.upgrades,
             )
         head = exchange.head
         if b"max-forwards" in head.index and forwards_left(head) == 0:
@@ -177,6 +197,8 @@ class Forwarding:
     def _send(self, connection: ClientConnection) -> None:
         self._connection = connection
         exchange = self._exchange
+        if exchange.head.upgrade is not None and (protocols := upgrades_asked(exchange.head, self._application.upgrades)):
+            connection.may_switch(protocols)
         connection.send(
             self._block + self._body if self._body else self._block,
             exchange.head.method,
@@ -221,6 +243,24 @@ class Forwarding:
         ).head
         if block:
             exchange.send_interim(block)
+
+    def answer_switched(self, head: ResponseHead, data: bytes) -> None:
+        connection, self._connection = self._connection, None
+        server, self._server = self._server, None
+        assert connection is not None
+        assert server is not None
+        application = self._application
+        exchange = self._exchange
+        exchange.served_by = server.name
+        tunnel = Tunnel(exchange, connection, server, application.tunnels, (head.upgrade or b"").decode("ascii").lower())
+        connection.enter_tunnel(tunnel, application.tunnel_ticks)
+        extra = [(b"X-Request-Id", exchange.request_id)] if exchange.request_id else ()
+        exchange.switch(forward_switch(head, via=application.via, without=application.answer_without, extra=extra), tunnel)
+        if data:
+            tunnel.answer_data(data, False)
+
+    def server_finished(self) -> None:
+        """A tunnel's end, not this one's."""
 
     def answer_received(self, head: ResponseHead, data: bytes, ended: bool) -> None:
         connection = self._connection

@@ -50,6 +50,10 @@ class TimedForwarding(Forwarding):
         self._timed.first_byte_s = self._now() - self._sent_s
         super().answer_received(head, data, ended)
 
+    def answer_switched(self, head: ResponseHead, data: bytes) -> None:
+        self._timed.first_byte_s = self._now() - self._sent_s
+        super().answer_switched(head, data)
+
     def _connected(self, now: float) -> None:
         if self._connecting:
             self._connecting = False

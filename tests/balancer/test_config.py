@@ -60,6 +60,11 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("min_body_rate", "-1", "min-body-rate"),
         ("max_header_bytes", "100", "max-header-bytes"),
         ("max_headers", "0", "max-headers"),
+        ("tunnel_timeout", "0", "tunnel-timeout"),
+        ("upgrade", ["h2c"], "not passed on"),
+        ("upgrade", ["HTTP/2.0"], "not passed on"),
+        ("upgrade", ["web socket"], "not the name of a protocol"),
+        ("upgrade", ["none", "websocket"], "none stands alone"),
         ("max_target_bytes", "0", "max-target-bytes"),
         ("max_target_bytes", "32768", "no place for such a target"),
         ("max_body_bytes", "-1", "max-body-bytes"),
@@ -89,6 +94,20 @@ def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:
     )
     assert options.timeouts() == Timeouts(head_s=1, body_s=2, idle_s=3, min_body_bytes_per_s=4)
     assert options.limits() == Limits(max_target_bytes=700, max_head_bytes=5000, max_fields=6, max_body_bytes=8)
+
+
+@pytest.mark.parametrize(
+    ("named", "enabled"),
+    [
+        (None, {b"websocket"}),
+        (["none"], set()),
+        (["WebSocket", "irc/2.0"], {b"websocket", b"irc/2.0"}),
+    ],
+)
+def test_protocols_that_may_be_switched_to_are_named(named: list[str] | None, enabled: set[bytes]) -> None:
+    options = load(BalancerOptions, flags={} if named is None else {"upgrade": named}, environ={}, file=None)
+    assert options.upgrades() == enabled
+    assert [str(name) for name in options.upgrade] == [name.lower() for name in named or ["websocket"]]
 
 
 def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from scalability.http1.forward import (
     end_of_chunks,
     forward_request,
     forward_response,
+    forward_switch,
     forwards_left,
+    upgrades_asked,
 )
 from scalability.http1.head import (
     MEMO_BYTES,
@@ -418,6 +420,69 @@ def test_rule_36_interim_answers_reach_1_1_clients_only() -> None:
     assert answered(early, keep_alive=False).head == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nVia: 1.1 lab\r\n\r\n"
     assert answered(early, minor=0).head == b""
     assert answered(early).keep_alive
+
+
+WEBSOCKETS = frozenset([b"websocket"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "passed"),
+    [
+        ([b"Connection: Upgrade", b"Upgrade: websocket"], b"Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+        ([b"Connection: keep-alive, upgrade", b"Upgrade: WebSocket"], b"Upgrade: WebSocket\r\nConnection: Upgrade\r\n"),
+        ([b"Connection: Upgrade", b"Upgrade: h2c, websocket"], b"Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+        ([b"Connection: Upgrade", b"Upgrade: h2c", b"Upgrade: websocket"], b"Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+        (
+            [b"Connection: Upgrade, TE", b"Upgrade: websocket", b"TE: trailers"],
+            b"TE: trailers\r\nUpgrade: websocket\r\nConnection: TE, Upgrade\r\n",
+        ),
+    ],
+)
+def test_rule_05_enabled_protocols_pass_with_a_connection_of_our_own(lines: list[bytes], passed: bytes) -> None:
+    for forward in (forward_request, lambda head, **more: RequestForwarder(**more).forward(head)):
+        block = forward(request(*lines), peer_host=b"192.0.2.1", scheme=b"http", via=b"lb", upgrades=WEBSOCKETS)
+        assert block.endswith(b"Via: 1.1 lb\r\n" + passed + b"\r\n")
+        assert block.count(b"Connection:") == block.lower().count(b"upgrade: ") == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Upgrade: websocket"],
+        [b"Connection: Upgrade"],
+        [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"],
+        [b"Connection: Upgrade", b"Upgrade: chat"],
+        [b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 5"],
+        [b"Connection: Upgrade", b"Upgrade: websocket", b"Transfer-Encoding: chunked"],
+    ],
+)
+def test_rule_05_other_upgrades_are_dropped(lines: list[bytes]) -> None:
+    head = request(*lines)
+    assert upgrades_asked(head, WEBSOCKETS) == ()
+    block = forward_request(head, peer_host=b"192.0.2.1", scheme=b"http", via=b"lb", upgrades=WEBSOCKETS)
+    assert b"pgrade" not in block
+    assert b"HTTP2" not in block
+
+
+def test_rule_05_an_http_1_0_request_cannot_upgrade() -> None:
+    head = parse_request_head(b"GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", LIMITS)
+    assert upgrades_asked(head, WEBSOCKETS) == ()
+
+
+def test_a_switch_passes_with_a_connection_of_our_own_and_without_framing() -> None:
+    lines = [
+        b"Upgrade: WebSocket",
+        b"Connection: upgrade, X-Hop",
+        b"X-Hop: 1",
+        b"Content-Length: 3",
+        b"Sec-WebSocket-Accept: a",
+        b"X-Id: 1",
+    ]
+    head = response(*lines, start=b"HTTP/1.1 101 Switching Protocols")
+    assert forward_switch(head, via=b"lb", without=frozenset([b"x-id"]), extra=[(b"X-Id", b"2")]) == (
+        b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: a\r\nVia: 1.1 lb\r\nX-Id: 2\r\n"
+        b"Connection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+    )
 
 
 def test_rule_36_a_101_that_nobody_asked_for_is_refused() -> None:
