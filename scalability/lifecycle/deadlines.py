@@ -6,9 +6,13 @@ dictionary entry. (Varghese and Lauck, "Hashed and hierarchical timing wheels", 
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from scalability.lifecycle.ticker import Ticker
+
+BATCH = 32
+"""As many callbacks are made before the event loop has its turn: thousands that are due at once, an attack's, must not hold up the rest."""
 
 
 class Deadline:
@@ -44,6 +48,8 @@ class DeadlineWheel(Ticker):
         super().__init__(clock, tick_s, self.turn, now=False)
         self._tick_s = tick_s
         self._due: dict[int, dict[Deadline, None]] = {}
+        self._overdue: dict[Deadline, None] = {}
+        self._next_batch: IDelayedCall | None = None
         self.turned_to = self._tick_of(clock.seconds())
         """The number of the current tick: a clock that costs nothing to read."""
 
@@ -72,7 +78,8 @@ class DeadlineWheel(Ticker):
         return int(-(-delay_s // self._tick_s)) + 1
 
     def turn(self) -> None:
-        """Call whatever is due. One callback's error is logged and hurts no other."""
+        """Call whatever is due, in batches with the event loop's turns between. One callback's error is logged and hurts no other."""
+        room = self._expire(BATCH)
         now = self._tick_of(self._clock.seconds())
         if now - self.turned_to > len(self._due):
             # after a leap of the clock (a suspended machine, say) most ticks have nothing due
@@ -80,16 +87,40 @@ class DeadlineWheel(Ticker):
         else:
             passed = range(self.turned_to + 1, now + 1)
         for tick in passed:
+            if not room:
+                break
             self.turned_to = tick
             slot = self._due.pop(tick, None)
-            while slot:
-                deadline, _ = slot.popitem()
-                deadline._detach()
-                try:
-                    deadline.expired()
-                except Exception:
-                    self.log.failure("a deadline's callback failed")
-        self.turned_to = max(self.turned_to, now)
+            if slot:
+                self._overdue = slot
+                room = self._expire(room)
+        if room:
+            self.turned_to = max(self.turned_to, now)
+        elif self._next_batch is None and self.running:
+            self._next_batch = self._clock.callLater(0, self._go_on)
+
+    def stopService(self) -> Deferred[None]:
+        batch, self._next_batch = self._next_batch, None
+        if batch is not None:
+            batch.cancel()
+        return super().stopService()
+
+    def _go_on(self) -> None:
+        self._next_batch = None
+        self.turn()
+
+    def _expire(self, room: int) -> int:
+        """Make at most ``room`` of the callbacks that are overdue; how many more there is room for."""
+        slot = self._overdue
+        while slot and room:
+            room -= 1
+            deadline, _ = slot.popitem()
+            deadline._detach()
+            try:
+                deadline.expired()
+            except Exception:
+                self.log.failure("a deadline's callback failed")
+        return room
 
 
 NEVER = 1 << 62

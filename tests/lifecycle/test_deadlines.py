@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from scalability.lifecycle.deadlines import Deadline, DeadlineWheel, MovingDeadline
+from scalability.lifecycle.deadlines import BATCH, Deadline, DeadlineWheel, MovingDeadline
 
 
 class WheelTests(SynchronousTestCase):
@@ -24,6 +24,34 @@ class WheelTests(SynchronousTestCase):
 
     def note(self) -> None:
         self.expired.append(self.clock.seconds())
+
+    def test_many_that_are_due_at_once_leave_the_event_loop_its_turns(self) -> None:
+        seen: list[str] = []
+
+        def first() -> None:
+            seen.append("deadline")
+            self.clock.callLater(0, seen.append, "the loop")
+
+        for _ in range(5 * BATCH):
+            self.wheel.after(1.0, first)
+        self.clock.advance(2.0)
+        assert seen[: BATCH + 1] == ["deadline"] * BATCH + ["the loop"]
+        assert seen.count("deadline") == 5 * BATCH
+        later = self.wheel.after(0.5, self.note)
+        self.pass_time(1.1)
+        assert not later.active
+
+    def test_a_wheel_that_stops_between_batches_calls_nothing_more(self) -> None:
+        for _ in range(2 * BATCH):
+            self.wheel.after(0.5, self.note)
+
+        def stop_soon() -> None:
+            self.clock.callLater(0, self.wheel.stopService)
+
+        self.wheel.after(0.5, stop_soon)
+        self.clock.advance(1.0)
+        self.clock.advance(1.0)
+        assert len(self.expired) == BATCH - 1
 
     def test_a_second_has_so_many_ticks(self) -> None:
         assert self.wheel.ticks_per_s == 4

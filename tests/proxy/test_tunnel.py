@@ -25,7 +25,7 @@ class Proxy:
         self.network = MemoryNetwork()
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, lambda address: ConnectionPool(self.network, address, self.wheel), fall=1000)
+        self.upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), fall=1000)
         self.upstream.name_servers("test", [ServerSpec(Address("10.0.0.1", 80))], trusted=True)
         self.application = ProxyApplication(
             self.upstream, via=b"lb", upgrades=frozenset([b"websocket"]), tunnel_ticks=self.wheel.ticks(60), **more

@@ -3,6 +3,7 @@
 ``balancer``: CPU per small keep-alive request beside HAProxy's, one thread each, two upstreams, wrk with 64 connections.
 ``proxy``: the balancer beside HAProxy and nginx at 1, 64 and 1,000 connections, small and large answers, uploads; memory of an idle
 connection; the cost of choosing a server.
+``slowloris``: the p99 of honest clients while 5,000 connections send a byte a second each, beside the p99 without them.
 ``klein``: CPU of a Klein route on this suite's HTTP server beside twisted.web's.
 ``lab``: ``/data`` from the cache through balancer and gateways, requests/s beside a threaded Flask lab's.
 """
@@ -22,6 +23,7 @@ from scalability.lab.bench.klein_app import KINDS
 from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, klein_app, plugin, upstream
 from scalability.lab.bench.proxy import proxy
 from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
+from scalability.lab.bench.slowloris import slowloris
 from scalability.lab.bench.wrk import missing, wrk
 
 
@@ -149,6 +151,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[s
     "balancer": (balancer, ("haproxy", "wrk")),
     "proxy": (proxy, ("wrk",)),
     "klein": (klein, ("wrk",)),
+    "slowloris": (slowloris, ()),
     "lab": (lab, ("wrk",)),
 }
 
