@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import repeat
 from operator import mul, rshift
 from struct import pack, unpack
-from typing import Self
+from typing import NamedTuple, Self
 
 BOUNDARIES_S = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0,
@@ -28,6 +28,14 @@ _DROPPED_BITS = 52 - 9
 _BATCH = 128
 _SHORTEST_S = 1e-9
 """Anything shorter counts as 0, so that rounding errors cannot make cells without end."""
+
+
+class HistogramState(NamedTuple):
+    """A histogram's content: ``(cell's number, count)``, the sum and the largest value, in seconds."""
+
+    cells: list[tuple[int, int]]
+    sum_s: float
+    max_s: float
 
 
 class Histogram:
@@ -148,6 +156,20 @@ class Histogram:
         self._cells.update(other._cells)
         self._sum_s += other._sum_s
         self._max_s = max(self._max_s, other._max_s)
+
+    def state(self) -> "HistogramState":
+        """Everything that it counted, as plain numbers that can travel to another process."""
+        self._settle()
+        return HistogramState(list(self._cells.items()), self._sum_s, self._max_s)
+
+    @classmethod
+    def of(cls, state: "HistogramState") -> Self:
+        """The histogram that told this ``state``."""
+        histogram = cls()
+        histogram._cells.update(dict(state.cells))
+        histogram._sum_s = state.sum_s
+        histogram._max_s = state.max_s
+        return histogram
 
     def copy(self) -> Self:
         """An independent histogram with the same content."""
