@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 
-from scalability.api.admin import Readiness, admin_app
+from scalability.api.admin import Readiness, Refresh, admin_app
 from scalability.api.mount import mount
 from scalability.config import ServerOptions
 from scalability.lifecycle import OrderedService, ParentWatch
@@ -24,13 +24,15 @@ def component_service(
     options: ServerOptions,
     *,
     who: str,
-    factory: IProtocolFactory,
+    factory: IProtocolFactory | None = None,
     parts: Sequence[IService] = (),
     collectors: Sequence[Collector] = (),
     ready: Readiness = lambda: None,
     admin: Klein | None = None,
     grace_s: float = 30.0,
     further: Sequence[Listener] = (),
+    front: IService | None = None,
+    before_metrics: Refresh | None = None,
 ) -> OrderedService:
     """The service that twistd runs for a component.
 
@@ -39,6 +41,9 @@ def component_service(
     ``options.admin`` where that is set. ``/metrics`` shows ``collectors``, what ``mount`` counted for ``factory``, and
     the process. ``who`` is the plugin's name, for messages. ``grace_s`` is how long requests in flight may take at the end.
     ``further`` listeners lead to ``factory`` too.
+
+    ``front`` stands in the place of ``factory`` and its listener where requests are not served by this process;
+    ``before_metrics`` is awaited before ``/metrics`` is answered.
     """
     raise_open_files()
     root = OrderedService()
@@ -56,9 +61,12 @@ def component_service(
             own,
             *process_collectors(),
         ]
-        admin_factory = mount(admin_app(shown, ready, admin), reactor=reactor)
+        admin_factory = mount(admin_app(shown, ready, admin, before_metrics), reactor=reactor)
         Listener(reactor, options.admin, admin_factory, who=f"{who} admin", flag="--admin", grace_s=1.0).setServiceParent(root)
-    Listener(reactor, options.listen, factory, who=who, grace_s=grace_s).setServiceParent(root)
+    if front is None:
+        assert factory is not None
+        front = Listener(reactor, options.listen, factory, who=who, grace_s=grace_s)
+    front.setServiceParent(root)
     # opened last, so closed first: then the main listener drains what all of them share
     for listener in further:
         listener.setServiceParent(root)

@@ -217,6 +217,11 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Meta(ge=0, le=1_000_000),
         Flag("Connections that one IPv4 address, or IPv6 /64, may have; further ones are closed at once. 0: no limit.", "N"),
     ] = 0
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=256),
+        Flag("Processes that share the port and its clients, 1 to 256: as many as there are cores; one more watches over them.", "N"),
+    ] = 1
 
     def limits(self) -> Limits:
         """What heads and bodies may measure."""
@@ -246,6 +251,12 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         return {"off": 0, "v1": 1, "v2": 2}[self.send_proxy]
 
     def __post_init__(self) -> None:
+        if self.max_connections < self.workers:
+            raise ValueError(f"max_connections: {self.workers} workers cannot share {self.max_connections}; each needs 1 at least")
+        if 0 < self.max_connections_per_client < self.workers:
+            raise ValueError(
+                f"max_connections_per_client: {self.workers} workers cannot share {self.max_connections_per_client}; each needs 1 at least"
+            )
         if self.resolver is not None:
             try:
                 ip_address(self.resolver.host)

@@ -25,13 +25,22 @@ class Front:
 
     def request_received(self, exchange: Exchange) -> None:
         if is_health(exchange.head):
-            exchange.answer(200, msgspec.json.encode(self.health()), fields=((b"Cache-Control", b"no-store"),))
+            self.health_asked(exchange)
         else:
             self._forward(exchange)
+
+    def health_asked(self, exchange: Exchange) -> None:
+        """Answer a request for the balancer's own liveness."""
+        answer_health(exchange, msgspec.json.encode(self.health()))
 
     def health(self) -> dict[str, Any]:
         """The balancer's own state is ok whenever it can say so; its servers' states stand beside it."""
         return {"status": "ok", "servers": [describe(server) for server in (*self._upstream, *self._upstream.leaving)]}
+
+
+def answer_health(exchange: Exchange, body: bytes) -> None:
+    """Alive: 200, and ``body`` says more."""
+    exchange.answer(200, body, fields=((b"Cache-Control", b"no-store"),))
 
 
 def describe(server: Server) -> dict[str, Any]:

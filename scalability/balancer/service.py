@@ -16,6 +16,10 @@ from scalability.upstream.servers import Upstream
 
 def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     """The service that twistd runs."""
+    if options.workers > 1:
+        from scalability.balancer.workers.service import balancer_of_workers
+
+        return balancer_of_workers(reactor, options)
     wheel = DeadlineWheel(reactor)
     upstream = Upstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel))
     checks = checking(reactor, options, wheel, upstream)

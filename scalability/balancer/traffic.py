@@ -18,7 +18,7 @@ from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
 from scalability.proxy.forwarding import ProxyApplication
@@ -88,12 +88,22 @@ def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel)
 class Traffic:
     """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
-    ``via`` is the balancer's pseudonym: requests may pass several balancers, and only one that returns is a loop.
+    ``front`` makes what answers the balancer's own ``/health``. ``via`` is the balancer's pseudonym: requests may pass several
+    balancers, and only one that returns is a loop.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream, *, via: bytes) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        options: BalancerOptions,
+        wheel: DeadlineWheel,
+        upstream: Upstream,
+        *,
+        via: bytes,
+        front: Callable[[Application, Upstream], Front] = Front,
+    ) -> None:
         logged = options.access_log is not None
         proxy = ProxyApplication(
             upstream,
@@ -106,7 +116,6 @@ class Traffic:
             upgrades=options.upgrades(),
             tunnel_ticks=wheel.ticks(options.tunnel_timeout_s),
         )
-        self.front = Front(proxy, upstream)
         self.metrics = MetricSet()
         self.parts: list[IService] = []
         ended: Ended = Requests(self.metrics).ended
@@ -118,7 +127,7 @@ class Traffic:
             ended = both(ended, access.ended)
         clients = self._clients_that_fit(options.max_connections)
         self.factory = (TimedServerFactory if logged else HTTPServerFactory)(
-            self.front,
+            front(proxy, upstream),
             clock=reactor,
             wheel=wheel,
             limits=options.limits(),

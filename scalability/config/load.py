@@ -116,6 +116,16 @@ def dump(options: Options) -> dict[str, Any]:
     return {field.key: _plain(getattr(options, field.attribute)) for field in fields_of(type(options))}
 
 
+def restore(cls: type[T], dumped: Mapping[str, Any]) -> T:
+    """The options that ``dump`` told, in this process or another of the same version."""
+    fields = {field.key: field for field in fields_of(cls)}
+    values = {
+        fields[key].attribute: None if value is None else _convert(key, value, fields[key].type, text=False)
+        for key, value in dumped.items()
+    }
+    return cls(**values)
+
+
 def render(options: Options) -> str:
     """The effective configuration as a TOML table that ``--config`` reads again. Unset values stand as comments."""
     lines = [f"[{options.component}]"]

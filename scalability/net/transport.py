@@ -211,6 +211,16 @@ class LeanPort(tcp.Port):
 
     def startListening(self) -> None:  # noqa: N802 - Twisted's name
         """As Twisted's, without its line in the log: ``net.listen`` says more in its own."""
+        listening = self._open()
+        self._realPortNumber = listening.getsockname()[1]
+        self.factory.doStart()  # type: ignore[union-attr]  # it always has one
+        self.connected = True
+        self.socket = listening
+        self.fileno = listening.fileno  # type: ignore[method-assign]  # as Twisted does it
+        self.numberAccepts = 100
+        self.startReading()
+
+    def _open(self) -> socket.socket:
         listening: socket.socket | None = None
         try:
             listening = self.createInternetSocket()
@@ -221,13 +231,7 @@ class LeanPort(tcp.Port):
             if listening is not None:
                 listening.close()
             raise CannotListenError(self.interface, self.port, error) from error
-        self._realPortNumber = listening.getsockname()[1]
-        self.factory.doStart()  # type: ignore[union-attr]  # it always has one
-        self.connected = True
-        self.socket = listening
-        self.fileno = listening.fileno  # type: ignore[method-assign]  # as Twisted does it
-        self.numberAccepts = 100
-        self.startReading()
+        return listening
 
     def _logConnectionLostMsg(self) -> None:  # noqa: N802 - Twisted's name
         """Nor a line at its end."""
@@ -301,6 +305,24 @@ class LeanPort(tcp.Port):
             self.startReading()
 
 
+class SharedLeanPort(LeanPort):
+    """A listening socket that other processes accept from as well: one connection at a time, so that none takes them all."""
+
+    _shouldShutdown = False  # noqa: N815 - Twisted's name: a shutdown would end it for the others too
+
+    def __init__(self, inherited: socket.socket, factory: IProtocolFactory, reactor: Any) -> None:
+        host, port = inherited.getsockname()[:2]
+        super().__init__(port, factory, BACKLOG, host, reactor)
+        self._inherited = inherited
+
+    def doRead(self) -> None:
+        self.numberAccepts = 1
+        super().doRead()
+
+    def _open(self) -> socket.socket:
+        return self._inherited
+
+
 class _LeanConnector(tcp.Connector):
     def _makeTransport(self) -> LeanClient:
         return LeanClient(self.host, self.port, self.bindAddress, self, self.reactor)
@@ -314,6 +336,33 @@ def listen_tcp(reactor: Any, host: str, port: int, factory: IProtocolFactory) ->
         return lean
     listening: IListeningPort = reactor.listenTCP(port, factory, backlog=BACKLOG, interface=host)
     return listening
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A socket that listens on ``host`` and ``port``, for other processes to accept from (``adopt_tcp``). Raises CannotListenError."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotListenError(host, port, error) from error
+    return listening
+
+
+def adopt_tcp(reactor: Any, descriptor: int, factory: IProtocolFactory) -> IListeningPort:
+    """Accept connections from the listening socket ``descriptor``, which belongs to the port that is returned, or is closed."""
+    inherited = socket.socket(fileno=descriptor)
+    inherited.setblocking(False)
+    if isinstance(reactor, PosixReactorBase):
+        lean = SharedLeanPort(inherited, factory, reactor)
+        lean.startListening()
+        return lean
+    with inherited:
+        adopted: IListeningPort = reactor.adoptStreamPort(descriptor, inherited.family, factory)
+        return adopted
 
 
 def connect_tcp(reactor: Any, host: str, port: int, factory: ClientFactory) -> Any:

@@ -1,8 +1,8 @@
 """The metrics of several processes as those of one.
 
 Each process tells its ``MetricSet`` as plain data (``told``); whoever is scraped adds them up (``MergedMetrics``): counters and
-gauges are sums, histograms are merged cell by cell, which is exact. What a process counted stays counted when it ends, so that
-no counter ever falls; its gauges go with it.
+gauges are sums (a gauge that is a time, ``_timestamp_seconds``, is the latest), histograms are merged cell by cell, which is
+exact. What a process counted stays counted when it ends, so that no counter ever falls; its gauges go with it.
 """
 
 from collections.abc import Container, Iterator
@@ -57,7 +57,12 @@ class _Sum:
                 else:
                     self.values[labels] = Histogram.of(state)
             elif number is not None:
-                self.values[labels] = number + known if isinstance(known, int | float) else number
+                if not isinstance(known, int | float):
+                    self.values[labels] = number
+                elif metric.name.endswith("_timestamp_seconds"):
+                    self.values[labels] = max(known, number)
+                else:
+                    self.values[labels] = known + number
 
     def read(self) -> list[Reading]:
         return [Reading(labels, value) for labels, value in self.values.items()]

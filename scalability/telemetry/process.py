@@ -17,13 +17,15 @@ def process_collectors() -> tuple[Collector, ...]:
 class LoopLag(Ticker):
     """Measures how late the reactor calls what was due: whatever blocks the loop shows up here first.
 
-    Every ``interval_s`` seconds one sample goes into ``scalelab_event_loop_lag_seconds``. Python's epoll rounds its
+    Every ``interval_s`` seconds one sample goes into the histogram ``name``. Python's epoll rounds its
     timeout up to a millisecond, so an idle process shows about 0.5 ms.
     """
 
-    def __init__(self, clock: IReactorTime, metrics: MetricSet, *, interval_s: float = 0.5) -> None:
+    def __init__(
+        self, clock: IReactorTime, metrics: MetricSet, *, interval_s: float = 0.5, name: str = "scalelab_event_loop_lag_seconds"
+    ) -> None:
         super().__init__(clock, interval_s, self._measure, now=False)
-        self.histogram: Histogram = metrics.histogram("scalelab_event_loop_lag_seconds", "How late the event loop called what was due.")
+        self.histogram: Histogram = metrics.histogram(name, "How late the event loop called what was due.")
         self._step_s = interval_s
         self._started_s = 0.0
         self._due_s = 0.0

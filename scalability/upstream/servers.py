@@ -126,6 +126,11 @@ class Server:
         self.last_check = "not checked yet"
         """What the last check, or a failed connection, said: one sentence for people."""
 
+    @property
+    def spec(self) -> ServerSpec:
+        """It as a source would name it."""
+        return ServerSpec(self.address, self.weight, self.tls)
+
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.health.state.value}>"
 
@@ -171,6 +176,7 @@ class Upstream(Service):
         rise: int = 2,
         fall: int = 3,
     ) -> None:
+        self._changed: list[Callable[[], None]] = []
         self._selection = selection()
         self._rising = selection()
         self._make_pool = pool
@@ -214,6 +220,10 @@ class Upstream(Service):
         self._watchers.append(watcher)
         for server in self:
             watcher.joined(server)
+
+    def when_changed(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever a request might be sent elsewhere than before: a server comes, goes, or changes its state or weight."""
+        self._changed.append(changed)
 
     def name_servers(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
         """From now on ``source`` names exactly ``specs``.
@@ -291,3 +301,5 @@ class Upstream(Service):
     def _refresh(self) -> None:
         self._selection.replace([server for server in self if server.health.state.usable])
         self._rising.replace([server for server in self if server.health.state is State.RISING])
+        for changed in self._changed:
+            changed()

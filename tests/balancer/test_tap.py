@@ -20,7 +20,8 @@ def test_flags_become_the_configuration() -> None:
         (["--backend", "127.0.0.1"], "--backend"),
         (["--algorithm", "random"], "--algorithm"),
         (["--access-log", "/nowhere/at/all/access.log"], "--access-log"),
-        (["--workers", "2"], "workers"),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "5", "--max-connections", "4"], "--max-connections: 5 workers cannot share 4"),
         (["left-over"], "left-over"),
     ],
 )

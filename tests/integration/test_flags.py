@@ -11,7 +11,7 @@ from scalability.testing.processes import Process
 
 ALL = ("listen", "admin", "config", "check-config")
 FLAGS = {
-    "scalelab-lb": (*ALL, "backend", "algorithm", "health-path", "health-interval", "access-log", "access-log-format"),
+    "scalelab-lb": (*ALL, "backend", "algorithm", "health-path", "health-interval", "workers", "access-log", "access-log-format"),
     "scalelab-gateway": (*ALL, "cache", "database", "microservice", "worker", "ttl", "stale-ttl", "jwt-secret-file", "jwt-require"),
     "scalelab-cache": (*ALL, "ttl", "sweep-interval", "max-bytes", "max-entries"),
     "scalelab-database": (*ALL, "store", "latency", "concurrency"),
@@ -19,7 +19,7 @@ FLAGS = {
     "scalelab-worker": (*ALL, "store", "concurrency", "tasks"),
     "scalelab": ("config", "check-config", "gateways", "data-dir"),
 }
-LATER = ("resp", "workers", "route", "jwks-url")
+LATER = ("resp", "route", "jwks-url")
 DEFAULTS = {
     "scalelab-lb": {
         "listen": "127.0.0.1:8000",
@@ -27,6 +27,7 @@ DEFAULTS = {
         "algorithm": "round_robin",
         "health_path": "/health",
         "health_interval": 2.0,
+        "workers": 1,
     },
     "scalelab-gateway": {
         "listen": "127.0.0.1:5000",
@@ -126,6 +127,8 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-lb", ["--algorithm", "maglev"], "--algorithm"),
         ("scalelab-lb", ["--health-interval", "0"], "--health-interval"),
         ("scalelab-lb", ["--health-path", "health"], "--health-path"),
+        ("scalelab-lb", ["--workers", "0"], "--workers"),
+        ("scalelab-lb", ["--workers", "9", "--max-connections", "8"], "--max-connections"),
         ("scalelab-lb", ["--access-log", "/nowhere/at/all/access.log"], "--access-log"),
         ("scalelab-gateway", ["--cache", "redis://127.0.0.1:6379"], "--cache"),
         ("scalelab-gateway", ["--database", "127.0.0.1:5002"], "--database"),

@@ -1,6 +1,7 @@
 """Listeners: where they listen, what they say when they cannot, how they stop."""
 
 import errno
+import os
 import socket
 from typing import Any
 
@@ -14,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 
 from scalability.config import Address
-from scalability.net.listen import Drains, Listener
+from scalability.net.listen import Drains, Listener, SharedSocket
 
 
 class Draining(Factory):
@@ -123,3 +124,76 @@ async def test_stopping_before_starting_or_twice_is_harmless() -> None:
     listener.startService()
     await listener.stopService()
     await listener.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_listeners_that_inherit_one_socket_share_its_connections_until_the_last_of_them_stops() -> None:
+    from twisted.internet import reactor
+
+    shared = SharedSocket(Address("127.0.0.1", 0), who="scalelab-test")
+    shared.open()
+    shared.open()
+    port = shared.address.port
+    factories = [quiet(), quiet()]
+    accepted = [0, 0]
+    for index, factory in enumerate(factories):
+
+        def build(addr: object, index: int = index) -> Protocol:
+            accepted[index] += 1
+            return Protocol()
+
+        factory.buildProtocol = build
+    listeners = [
+        Listener(reactor, shared.address, factory, who="scalelab-test", descriptor=os.dup(shared.descriptor)) for factory in factories
+    ]
+    for listener in listeners:
+        listener.privilegedStartService()
+        listener.startService()
+    shared.close()
+    shared.close()
+    for _ in range(2):
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+        await deferLater(reactor, 0.1)
+        for client in clients:
+            client.close()
+    assert sum(accepted) == 8
+    assert min(accepted) > 0
+    await listeners[0].stopService()
+    socket.create_connection(("127.0.0.1", port)).close()
+    await deferLater(reactor, 0.02)
+    assert accepted[1] >= 1
+    await listeners[1].stopService()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_shared_socket_says_where_it_listens_and_which_flag_names_another_address(capsys: pytest.CaptureFixture[str]) -> None:
+    first = SharedSocket(Address("127.0.0.1", 0), who="scalelab-test")
+    first.open()
+    first.announce()
+    try:
+        second = SharedSocket(first.address, who="scalelab-test", flag="--tls-listen")
+        with pytest.raises(SystemExit) as ended:
+            second.open()
+        assert str(ended.value).startswith(f"scalelab-test: cannot listen on {first.address}: ")
+        assert "--tls-listen names another address" in str(ended.value)
+    finally:
+        first.close()
+
+
+def test_a_reactor_without_descriptors_adopts_the_socket_in_its_own_way() -> None:
+    adopted: list[tuple[int, int, Any]] = []
+
+    class Adopting(MemoryReactorClock):
+        def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> Any:  # noqa: N802 - Twisted's name
+            adopted.append((descriptor, family, factory))
+
+    shared = SharedSocket(Address("127.0.0.1", 0), who="scalelab-test")
+    shared.open()
+    factory = quiet()
+    descriptor = os.dup(shared.descriptor)
+    Listener(Adopting(), shared.address, factory, who="scalelab-test", descriptor=descriptor).startService()
+    shared.close()
+    assert adopted == [(descriptor, socket.AF_INET, factory)]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

@@ -95,3 +95,12 @@ def test_it_is_exposed_like_any_other_set() -> None:
     families = {family.name: family for family in merged.collect()}
     assert families["requests"].samples[0].value == 3
     assert families["took_seconds"].samples[-1].value == 0.1
+
+
+def test_a_time_is_no_sum() -> None:
+    merged = MergedMetrics()
+    for number, expiry in enumerate((2e9, 1e9)):
+        metrics = MetricSet()
+        metrics.gauge("expiry_timestamp_seconds", "When.").value = expiry
+        merged.tell(number, travelled(metrics))
+    assert values(merged) == {"expiry_timestamp_seconds": {(): 2e9}}

@@ -1,0 +1,87 @@
+"""What the parent and its workers tell each other."""
+
+from typing import Any
+
+import msgspec
+
+from scalability.telemetry.merge import ToldMetric
+from scalability.upstream.mirror import ServerState
+
+
+class Setup(msgspec.Struct, tag="setup"):
+    """To a worker, first of all: who it is."""
+
+    index: int
+    """Counted from 0."""
+    options: dict[str, Any]
+    """The effective configuration of the whole balancer."""
+    via: str
+    """The balancer's pseudonym, the same in every worker."""
+    sockets: list[str]
+    """The flags whose listening sockets are inherited, as descriptors 3, 4, ... in this order."""
+
+
+class Servers(msgspec.Struct, tag="servers"):
+    """To a worker: which servers there are now, and which take traffic."""
+
+    servers: list[ServerState]
+
+
+class Collect(msgspec.Struct, tag="collect"):
+    """To a worker: report now, for this round."""
+
+    round: int
+
+
+class Health(msgspec.Struct, tag="health"):
+    """To a worker that asked: the answer of ``/health``, as JSON."""
+
+    body: str
+
+
+class Serving(msgspec.Struct, tag="serving"):
+    """From a worker: it accepts connections."""
+
+
+class Refused(msgspec.Struct, tag="refused"):
+    """From a worker: how many connections to each server could not be made."""
+
+    counts: dict[str, int]
+
+
+class ServerUse(msgspec.Struct, array_like=True):
+    """What a worker sent to one server."""
+
+    name: str
+    active: int
+    requests: int
+    leaving: bool
+
+
+class Report(msgspec.Struct, tag="report"):
+    """From a worker: all that it has counted since its start; ``round`` is 0 when nobody asked."""
+
+    round: int
+    metrics: list[ToldMetric]
+    servers: list[ServerUse]
+    open_connections: int
+    cpu_s: float
+    resident_bytes: int
+
+
+class AskHealth(msgspec.Struct, tag="ask_health"):
+    """From a worker: a client asks for ``/health``."""
+
+
+class Line(msgspec.Struct, tag="line"):
+    """From a worker: something to be logged."""
+
+    level: str
+    text: str
+
+
+ToWorker = Setup | Servers | Collect | Health
+FromWorker = Serving | Refused | Report | AskHealth | Line
+
+TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)
+FROM_WORKER: "msgspec.json.Decoder[FromWorker]" = msgspec.json.Decoder(FromWorker)

@@ -1,0 +1,50 @@
+"""The parent, composed bottom-up: deadlines, servers, checks and discovery, then the admin listener, then the workers."""
+
+import os
+import secrets
+from typing import Any
+
+from scalability.api.component import component_service
+from scalability.balancer.checking import checking
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.metrics import add_health
+from scalability.balancer.traffic import WHO, connections_to
+from scalability.balancer.workers.metrics import add_workers
+from scalability.balancer.workers.parent import Workers
+from scalability.balancer.workers.spawning import Start, starter
+from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.net.listen import SharedSocket
+from scalability.telemetry import MetricSet
+from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import Upstream
+
+
+def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
+    """The service that twistd runs with ``--workers`` above 1; ``start`` is for tests."""
+    wheel = DeadlineWheel(reactor)
+    upstream = Upstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel))
+    checks = checking(reactor, options, wheel, upstream)
+    sockets = [SharedSocket(options.listen, who=WHO)]
+    if options.tls_listen is not None:
+        sockets.append(SharedSocket(options.tls_listen, who=f"{WHO} tls", flag="--tls-listen"))
+    workers = Workers(
+        reactor,
+        options,
+        sockets,
+        upstream,
+        via=f"scalelab-lb-{secrets.token_hex(4)}",
+        start=starter(reactor, os.environ) if start is None else start,
+    )
+    metrics = MetricSet()
+    add_health(metrics, upstream)
+    add_workers(metrics, workers)
+    return component_service(
+        reactor,
+        options,
+        who=WHO,
+        parts=[wheel, upstream, *checks],
+        collectors=[workers.metrics, metrics],
+        ready=workers.not_ready,
+        front=workers,
+        before_metrics=workers.collect,
+    )

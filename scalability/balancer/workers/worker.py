@@ -1,0 +1,182 @@
+"""A worker, composed bottom-up: deadlines, the servers as its parent tells them, the clients' side, the listeners."""
+
+import resource
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.front import Front, answer_health
+from scalability.balancer.metrics import every_server
+from scalability.balancer.traffic import WHO, Traffic, connections_to
+from scalability.balancer.workers.messages import AskHealth, Collect, Health, Refused, Report, Servers, ServerUse, Setup, ToWorker
+from scalability.balancer.workers.spawning import FIRST_SOCKET
+from scalability.balancer.workers.split import options_of
+from scalability.config.load import restore
+from scalability.errors import ScalelabError
+from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
+from scalability.net.http_server import Application, Exchange, HTTPServerFactory
+from scalability.net.listen import Listener
+from scalability.telemetry import LoopLag, MetricSet
+from scalability.telemetry.merge import told
+from scalability.upstream.mirror import MirroredUpstream
+from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import Upstream
+
+REPORT_S = 2.0
+"""Seconds between two reports that nobody asked for: what a killed worker counted since its last one is lost."""
+HEALTH_S = 1.0
+"""As long, in seconds, the parent has to say how the whole balancer is; then a worker says what it knows by itself."""
+
+Send = Callable[[msgspec.Struct], None]
+
+
+class Upload:
+    """The Receiver of a request for ``/health`` whose body nobody wants."""
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        """Thrown away."""
+
+    def client_lost(self, error: ScalelabError) -> None:
+        """What it is answered is dropped."""
+
+    def client_full(self) -> None:
+        """The answer is small."""
+
+    def client_ready(self) -> None:
+        """The answer is small."""
+
+
+class WorkerFront(Front):
+    """Has the parent answer ``/health``. One question is on its way at a time; who asks meanwhile waits for the next one."""
+
+    def __init__(self, proxy: Application, upstream: Upstream, *, wheel: DeadlineWheel, send: Send) -> None:
+        super().__init__(proxy, upstream)
+        self._wheel = wheel
+        self._send = send
+        self._now: list[Exchange] = []
+        self._next: list[Exchange] = []
+        self._deadline: Any = None
+
+    def health_asked(self, exchange: Exchange) -> None:
+        if not exchange.body_complete:
+            exchange.receiver = Upload()
+        self._next.append(exchange)
+        if self._deadline is None:
+            self._ask()
+
+    def told(self, body: bytes) -> None:
+        """The parent's answer. One that comes too late answers nobody, or those who asked since: it is as true for them."""
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+        now, self._now = self._now, []
+        for exchange in now:
+            answer_health(exchange, body)
+        if self._next and self._deadline is None:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._now, self._next = self._next, []
+        self._deadline = self._wheel.after(HEALTH_S, self._too_late)
+        self._send(AskHealth())
+
+    def _too_late(self) -> None:
+        self.told(msgspec.json.encode(self.health()))
+
+
+class Refusals:
+    """Connections that could not be made, told to the parent once in a turn of the loop."""
+
+    def __init__(self, clock: IReactorTime, send: Send) -> None:
+        self._clock = clock
+        self._send = send
+        self._counts: dict[str, int] = {}
+        self._telling: IDelayedCall | None = None
+
+    def refused(self, name: str) -> None:
+        """One more to the server ``name``."""
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if self._telling is None:
+            self._telling = self._clock.callLater(0, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        counts, self._counts = self._counts, {}
+        self._send(Refused(counts))
+
+
+class WorkerService(OrderedService):
+    """What a worker process runs. ``told`` takes what the parent says."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, setup: Setup, servers: Servers, send: Send, *, full: Callable[[], bool] = lambda: False) -> None:
+        super().__init__()
+        options = options_of(restore(BalancerOptions, setup.options), setup.index)
+        wheel = DeadlineWheel(reactor)
+        self._send = send
+        self._full = full
+        refusals = Refusals(reactor, send)
+        self._upstream = MirroredUpstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel), refusals.refused)
+        self._upstream.show(servers.servers)
+        traffic = Traffic(
+            reactor,
+            options,
+            wheel,
+            self._upstream,
+            via=setup.via.encode(),
+            front=partial(WorkerFront, wheel=wheel, send=send),
+        )
+        self._front: Any = traffic.factory.application
+        self._factory: HTTPServerFactory = traffic.factory
+        own = MetricSet()
+        lag = LoopLag(reactor, own, name="scalelab_lb_worker_event_loop_lag_seconds")
+        self._metrics = MetricSet()
+        self._metrics.include(traffic.metrics)
+        self._metrics.include(own)
+        reports = Ticker(reactor, REPORT_S, self._report_if_read)
+        # the first drains what all of them share, so it is closed last
+        served = {"--listen": traffic.plain, "--tls-listen": traffic.tls}
+        listeners = [
+            Listener(reactor, options.listen, served[flag], who=WHO, flag=flag, grace_s=options.grace_s, descriptor=FIRST_SOCKET + place)
+            for place, flag in enumerate(setup.sockets)
+        ]
+        for part in (wheel, self._upstream, *traffic.parts, lag, reports, *listeners):
+            part.setServiceParent(self)
+
+    def received(self, message: ToWorker) -> None:
+        """The parent says ``message``."""
+        match message:
+            case Servers():
+                self._upstream.show(message.servers)
+            case Collect():
+                self.report(message.round)
+            case Health():
+                self._front.told(message.body.encode())
+            case Setup():
+                self.log.warn("a worker is told who it is only once")
+
+    def report(self, number: int = 0) -> None:
+        """Tell the parent all that was counted here."""
+        counts = self._factory.counts
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        uses = [ServerUse(server.name, server.active, server.counts.requests, server.removed) for server in every_server(self._upstream)]
+        self._send(Report(number, told(self._metrics), uses, counts.open, usage.ru_utime + usage.ru_stime, resident_bytes()))
+
+    def _report_if_read(self) -> None:
+        if not self._full():
+            self.report()
+
+
+def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
+    """Resident memory of this process; 0 where /proc does not tell."""
+    try:
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,106 @@
+"""The servers as another process sees them: shown, chosen among, never judged here."""
+
+import pytest
+
+from scalability.errors import ConnectError, NoServer
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_client import ConnectionPool
+from scalability.testing.memory import MemoryNetwork
+from scalability.upstream.health import State
+from scalability.upstream.mirror import MirroredUpstream, ServerState, states_of
+from scalability.upstream.selection import RoundRobin
+from scalability.upstream.servers import ServerSpec, Upstream
+
+network = MemoryNetwork()
+wheel = DeadlineWheel(network)
+
+
+def pool(spec: ServerSpec) -> ConnectionPool:
+    return ConnectionPool(network, spec.address, wheel)
+
+
+def mirrored() -> tuple[MirroredUpstream, list[str]]:
+    refused: list[str] = []
+    return MirroredUpstream(RoundRobin, pool, refused.append), refused
+
+
+def chosen(upstream: Upstream, count: int) -> list[str]:
+    return [upstream.choose().name for _ in range(count)]
+
+
+def test_it_shows_what_the_other_knows() -> None:
+    other = Upstream(RoundRobin, pool)
+    other.name_servers("x", [ServerSpec.parse("192.0.2.1:80,weight=2,tls=a.example"), ServerSpec.parse("[2001:db8::1]:81")], trusted=True)
+    for server, passed in zip(other, (True, False), strict=True):
+        other.judge(server, passed, "checked")
+    mirror, _ = mirrored()
+    mirror.show(states_of(other))
+    assert states_of(mirror) == states_of(other)
+    assert states_of(mirror) == [
+        ServerState("192.0.2.1:80,weight=2,tls=a.example", State.UP),
+        ServerState("[2001:db8::1]:81", State.WAITING),
+    ]
+    assert set(chosen(mirror, 4)) == {"192.0.2.1:80"}
+
+
+def test_servers_come_go_and_change_their_state_with_each_showing() -> None:
+    mirror, _ = mirrored()
+    mirror.show([ServerState("192.0.2.1:80", State.UP), ServerState("192.0.2.2:80", State.UP)])
+    assert sorted(chosen(mirror, 2)) == ["192.0.2.1:80", "192.0.2.2:80"]
+    mirror.show([ServerState("192.0.2.1:80", State.DOWN), ServerState("192.0.2.2:80", State.UP)])
+    assert chosen(mirror, 2) == ["192.0.2.2:80"] * 2
+    mirror.show([ServerState("192.0.2.3:80", State.UP), ServerState("192.0.2.2:80", State.FALLING)])
+    assert sorted(chosen(mirror, 2)) == ["192.0.2.2:80", "192.0.2.3:80"]
+    mirror.show([])
+    with pytest.raises(NoServer):
+        mirror.choose()
+
+
+def test_weights_are_shown_too() -> None:
+    mirror, _ = mirrored()
+    mirror.show([ServerState("192.0.2.1:80,weight=3", State.UP), ServerState("192.0.2.2:80", State.UP)])
+    assert chosen(mirror, 4).count("192.0.2.1:80") == 3
+    mirror.show([ServerState("192.0.2.1:80", State.UP), ServerState("192.0.2.2:80", State.UP)])
+    assert chosen(mirror, 4).count("192.0.2.1:80") == 2
+
+
+def test_a_server_on_its_way_up_serves_while_there_is_no_other() -> None:
+    mirror, _ = mirrored()
+    mirror.show([ServerState("192.0.2.1:80", State.RISING), ServerState("192.0.2.2:80", State.DOWN)])
+    assert chosen(mirror, 1) == ["192.0.2.1:80"]
+
+
+def test_a_refused_connection_is_reported_and_changes_nothing_here() -> None:
+    mirror, refused = mirrored()
+    mirror.show([ServerState("192.0.2.1:80", State.UP)])
+    for _ in range(5):
+        server = mirror.choose()
+        server.started()
+        server.failed(ConnectError())
+    assert refused == ["192.0.2.1:80"] * 5
+    assert chosen(mirror, 1) == ["192.0.2.1:80"]
+
+
+def test_a_server_that_is_leaving_is_not_reported() -> None:
+    mirror, refused = mirrored()
+    mirror.show([ServerState("192.0.2.1:80", State.UP)])
+    server = mirror.choose()
+    server.started()
+    mirror.show([])
+    assert list(mirror.leaving) == [server]
+    server.failed(ConnectError())
+    assert refused == []
+    assert list(mirror.leaving) == []
+
+
+def test_whoever_decides_hears_of_each_change_of_what_may_be_chosen() -> None:
+    heard: list[list[ServerState]] = []
+    upstream = Upstream(RoundRobin, pool)
+    upstream.when_changed(lambda: heard.append(states_of(upstream)))
+    upstream.name_servers("x", [ServerSpec.parse("192.0.2.1:80")], trusted=True)
+    (server,) = upstream
+    upstream.judge(server, True, "checked")
+    for _ in range(3):
+        upstream.judge(server, False, "checked")
+    upstream.judge(server, True, "checked")
+    assert [states[0].state for states in heard] == [State.UNCHECKED, State.DOWN, State.RISING]
