@@ -7,7 +7,7 @@ With the lean transports this took a proxied request from 18.7 to 13.9 us of CPU
 """
 
 import sys
-from select import EPOLLIN
+from select import EPOLLEXCLUSIVE, EPOLLIN
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
@@ -22,6 +22,15 @@ class LeanReactor(EPollReactor):
     """EPollReactor that calls a lean transport's ``doRead`` without ceremony."""
 
     _log = Logger()
+
+    def read_in_turn(self, fd: int) -> None:
+        """Be the last in the line of processes that wait for the listening socket ``fd``, and wake up alone for a connection.
+
+        Without it every process wakes up for each connection, and the one that began last gets nearly all of them. A process that is
+        busy is passed over. The same as nginx's ``ngx_reorder_accept_events``.
+        """
+        self._poller.unregister(fd)
+        self._poller.register(fd, EPOLLIN | EPOLLEXCLUSIVE)
 
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, at most ``timeout`` seconds (None: for ever), and hand them out."""

@@ -11,7 +11,7 @@ reactor's own transports elsewhere (in-memory reactors of tests, for example); T
 
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet import main, tcp
@@ -314,10 +314,24 @@ class SharedLeanPort(LeanPort):
         host, port = inherited.getsockname()[:2]
         super().__init__(port, factory, BACKLOG, host, reactor)
         self._inherited = inherited
+        self._reading = False
+        self._wait_in_turn: Callable[[int], None] | None = getattr(reactor, "read_in_turn", None)
+
+    def startReading(self) -> None:
+        super().startReading()
+        self._reading = True
+        if self._wait_in_turn is not None:
+            self._wait_in_turn(self.fileno())
+
+    def stopReading(self) -> None:
+        self._reading = False
+        super().stopReading()
 
     def doRead(self) -> None:
         self.numberAccepts = 1
         super().doRead()
+        if self._reading and self._wait_in_turn is not None:
+            self._wait_in_turn(self.fileno())
 
     def _open(self) -> socket.socket:
         return self._inherited

@@ -124,6 +124,7 @@ def test_both_workers_get_connections_and_metrics_are_their_sum(start: Start, ht
             connection = http_connection(house.front)
             stack.callback(connection.close)
             connections.append(connection)
+            time.sleep(0.01)  # while one worker is busy accepting, it is right that the other takes more
         for _ in range(3):
             for connection in connections:
                 connection.request("GET", "/process")
@@ -133,7 +134,7 @@ def test_both_workers_get_connections_and_metrics_are_their_sum(start: Start, ht
         open_now = house.samples(http, "scalelab_lb_worker_open_connections")
         assert sum(open_now.values()) == 40
         assert len(open_now) == 2
-        assert min(open_now.values()) > 0, "both share the clients"
+        assert min(open_now.values()) >= 10, "both share the clients"
         assert house.samples(http, "scalelab_lb_open_connections") == {"": 40}
         for _ in range(5):
             health = http.get(house.front, "/health").json()
