@@ -24,13 +24,13 @@ class PlayedWorker:
         self.full = False
         self.told: list[Any] = []
         """What the parent has said."""
-        self.signals: list[str] = []
+        self.signals: list[str | int] = []
 
     def send(self, message: msgspec.Struct) -> None:
         self.told.append(message)
 
-    def signal(self, name: str) -> None:
-        self.signals.append(name)
+    def signal(self, which: str | int) -> None:
+        self.signals.append(which)
 
     def taken(self) -> list[Any]:
         """What the parent has said since the last call."""

@@ -274,10 +274,13 @@ def test_every_worker_appends_whole_lines_to_one_access_log(start: Start, http: 
     _, one = backend(start)
     file = tmp_path / "access.log"
     house = House(start, [one], "--access-log", str(file))
+    old = file.rename(tmp_path / "access.log.1")
     with Load(house.front) as load:
+        house.process.kill(signal.SIGUSR1)
+        until(lambda: file.exists())
         until(lambda: load.answered > 600)
     assert house.process.stop() in (0, -signal.SIGTERM)
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for log in (old, file) for line in log.read_text().splitlines()]
     assert len(lines) == load.answered
     assert {line["server"] for line in lines} == {f"127.0.0.1:{one}"}
 

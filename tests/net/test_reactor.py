@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from scalability.net.reactor import LeanReactor
-from scalability.net.transport import listen_tcp
+from scalability.net.transport import adopt_tcp, listen_tcp
 from scalability.testing.processes import environment
 
 PROGRAM = """
@@ -225,3 +226,26 @@ def test_the_parts_of_twisted_that_it_rests_on_are_there() -> None:
         reactor._poller.close()
         for descriptor in (reactor.waker.i, reactor.waker.o):
             os.close(descriptor)
+
+
+def test_reactors_that_share_a_listening_socket_take_each_connection_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as shared, ExitStack() as stack:
+        shared.setblocking(False)
+        reactors = [LeanReactor(), LeanReactor()]
+        accepted = [0, 0]
+        for index, reactor in enumerate(reactors):
+            stack.callback(reactor.removeAll)
+            factory = Factory.forProtocol(Protocol)
+            factory.noisy = False
+
+            def build(addr: object, index: int = index) -> None:
+                accepted[index] += 1
+
+            factory.buildProtocol = build  # type: ignore[method-assign,assignment]
+            port = adopt_tcp(reactor, os.dup(shared.fileno()), factory)
+            stack.callback(port.connectionLost, Failure(ConnectionDone()))  # type: ignore[attr-defined]
+        for _ in range(4):
+            stack.enter_context(socket.create_connection(shared.getsockname()))
+            for reactor in reactors:
+                reactor.doPoll(0.05)
+        assert sum(accepted) == 4

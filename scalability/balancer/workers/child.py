@@ -123,6 +123,7 @@ def main() -> None:
     _, _, reactor_module = sys.argv
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what stands without an access log, and once it is closed
     import_module(reactor_module).install()
     from twisted.internet import reactor
 

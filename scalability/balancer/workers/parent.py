@@ -11,6 +11,7 @@ Each worker is in one of these states:
     ended --start--> starting --Serving--> serving --stop--> ending;  any --the process ends--> ended
 """
 
+import signal
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -165,6 +166,12 @@ class Workers(Service):
         stopped: Deferred[None] = Deferred()
         self._stopped.append(stopped)
         return stopped
+
+    def reopen_logs(self) -> None:
+        """Have every worker open the access log anew. One that has only just been started opens it anyway."""
+        for worker in self.workers:
+            if worker.running is not None and worker.state is not State.STARTING:
+                worker.running.signal(signal.SIGUSR1)
 
     # what is told to others
 

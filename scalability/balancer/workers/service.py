@@ -11,6 +11,7 @@ from scalability.balancer.metrics import add_health
 from scalability.balancer.traffic import WHO, connections_to
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
+from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.spawning import Start, starter
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import SharedSocket
@@ -35,6 +36,7 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         via=f"scalelab-lb-{secrets.token_hex(4)}",
         start=starter(reactor, os.environ) if start is None else start,
     )
+    rotation = [Rotation(reactor, workers)] if options.access_log is not None else []
     metrics = MetricSet()
     add_health(metrics, upstream)
     add_workers(metrics, workers)
@@ -42,7 +44,7 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         reactor,
         options,
         who=WHO,
-        parts=[wheel, upstream, *checks],
+        parts=[wheel, upstream, *checks, *rotation],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         front=workers,

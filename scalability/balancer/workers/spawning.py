@@ -49,8 +49,8 @@ class Running(Protocol):
     def send(self, message: msgspec.Struct) -> None:
         """Tell it this."""
 
-    def signal(self, name: str) -> None:
-        """Send it a signal (TERM, KILL); nothing happens when it has ended."""
+    def signal(self, which: str | int) -> None:
+        """Send it a signal (TERM, KILL, or a number); nothing happens when it has ended."""
 
 
 Start = Callable[[int, Owner, Sequence[int]], Running]
@@ -79,12 +79,12 @@ class WorkerProcess(ProcessProtocol):
     def send(self, message: msgspec.Struct) -> None:
         self._link.send(message)
 
-    def signal(self, name: str) -> None:
+    def signal(self, which: str | int) -> None:
         transport: Any = self.transport
         if transport is None or self._reason is not None:
             return
         try:
-            transport.signalProcess(name)
+            transport.signalProcess(which)
         except ProcessExitedAlready:
             return  # its end is on the way to us
 

@@ -1,10 +1,12 @@
 """The parent in memory: its parts in order, and its admin answers."""
 
+from pathlib import Path
 from typing import Any
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
 from scalability.balancer.workers.parent import Workers
+from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.service import balancer_of_workers
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
@@ -52,3 +54,9 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
         workers.stopService()
         for worker in processes.started:
             worker.end()
+
+
+def test_with_an_access_log_the_parent_passes_the_signal_on() -> None:
+    options = BalancerOptions(workers=2, access_log=Path("access.log"))
+    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, Rotation, Workers]
