@@ -330,7 +330,8 @@ def test_with_one_worker_there_is_no_parent(start: Start) -> None:
 def test_the_lab_runs_a_balancer_of_several_workers_and_starts_it_again(tmp_path: Path, http: HTTPClient) -> None:
     with whole_lab(tmp_path, more={"lb": {"workers": 2}}) as lab:
         assert [http.get(lab.port("lb"), "/data").status for _ in range(4)] == [200] * 4
-        assert http.get(lab.port("lb"), "/health").json()["workers"] == {"serving": 2, "of": 2}
+        # the lab is ready with the first of them
+        until(lambda: http.get(lab.port("lb"), "/health").json()["workers"] == {"serving": 2, "of": 2})
         (balancer,) = [pid for pid in lab.process.children() if b"scalelab-lb" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
         workers = [int(pid) for pid in Path(f"/proc/{balancer}/task/{balancer}/children").read_text().split()]
         os.kill(balancer, signal.SIGKILL)

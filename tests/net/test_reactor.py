@@ -241,7 +241,7 @@ def test_reactors_that_share_a_listening_socket_take_each_connection_once() -> N
             def build(addr: object, index: int = index) -> None:
                 accepted[index] += 1
 
-            factory.buildProtocol = build  # type: ignore[method-assign,assignment]
+            factory.buildProtocol = build  # type: ignore[method-assign]
             port = adopt_tcp(reactor, os.dup(shared.fileno()), factory)
             stack.callback(port.connectionLost, Failure(ConnectionDone()))  # type: ignore[attr-defined]
         for _ in range(4):
