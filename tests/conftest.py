@@ -140,6 +140,7 @@ def logged_failures(request: pytest.FixtureRequest) -> Iterator[LoggedFailures]:
             # a closed socket is gone one turn of the reactor later
             pytest_twisted.blockon(deferLater(reactor, 0.01))
         gc.collect()
+        gc.freeze()  # what is left stays: the next collection looks at its own test only, and not at a heap that grows with the suite
     finally:
         globalLogPublisher.removeObserver(failures)
     left = leftovers.found()
