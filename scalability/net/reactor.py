@@ -23,6 +23,11 @@ class LeanReactor(EPollReactor):
 
     _log = Logger()
 
+    def __init__(self) -> None:
+        self.unsent: list[LeanConnection] = []
+        """Connections that something is written to in this turn, to be sent at its end."""
+        super().__init__()
+
     def read_in_turn(self, fd: int) -> None:
         """Be the last in the line of processes that wait for the listening socket ``fd``, and wake up alone for a connection.
 
@@ -35,6 +40,8 @@ class LeanReactor(EPollReactor):
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, at most ``timeout`` seconds (None: for ever), and hand them out."""
         selectables: dict[int, Any] = self._selectables
+        if self.unsent:
+            self._send_unsent()  # what timed calls have written
         try:
             events = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
         except InterruptedError:
@@ -55,8 +62,16 @@ class LeanReactor(EPollReactor):
                     self._disconnectSelectable(selectable, why, True)
             else:
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+        if self.unsent:
+            self._send_unsent()
 
     doIteration = doPoll
+
+    def _send_unsent(self) -> None:
+        unsent = self.unsent
+        for connection in unsent:
+            connection.send_held()
+        unsent.clear()
 
 
 def install() -> Any:

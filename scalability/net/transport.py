@@ -1,7 +1,10 @@
-"""Lean TCP transports: send now and buffer only what the kernel refuses; one ``recv`` per read event.
+"""Lean TCP transports: send at the end of the turn and buffer only what the kernel refuses; one ``recv`` per read event.
 
-``transport.write`` of Twisted queues, arms EPOLLOUT, waits a turn of the loop, sends, and disarms again. Here ``write`` sends
-at once when nothing is queued (measured: worth 10 us of CPU per proxied request) and queues only the rest, so order is kept.
+``transport.write`` of Twisted queues, arms EPOLLOUT, waits a turn of the loop, sends, and disarms again. Here nothing is armed
+unless the kernel refuses bytes (measured: worth 10 us of CPU per proxied request), and order is kept. What is small is sent when the
+lean reactor has handed out all events of its turn, one ``send`` after the other: a peer that was woken up for the first answer
+finds the next ones waiting, instead of falling asleep in between (worth 1 us a request; what valkey and HAProxy do too). What is large, and
+everything on other reactors, is sent at once.
 The transports own their queue, because whether earlier bytes are waiting is nothing that Twisted's public interface tells.
 
 They are ordinary Twisted transports otherwise: the producer of ``registerProducer`` is paused above 64 KiB of queued bytes and
@@ -29,6 +32,9 @@ BACKLOG = 1024
 
 _READ_BYTES = 65536
 
+_SEND_SOON_BYTES = 8192
+"""What is smaller may wait for the end of the turn; so a turn holds back at most this for each of its events."""
+
 RETRY_ACCEPT_S = 0.1
 """How long a port that ran out of means waits before it tries again, in seconds: whatever ends meanwhile gives some back."""
 
@@ -46,6 +52,10 @@ class LeanConnection(tcp.Connection):
     producer: Any
     _send: Any = None
     """The socket's ``send`` while it may be called at once: nothing is queued or has failed, our side is open. Saves four look-ups."""
+    _unsent: "list[LeanConnection] | None" = None
+    """The reactor's list of those that have something to send at the end of this turn."""
+    _held = b""
+    """What is to be sent at the end of the turn; nothing is queued then."""
     _broken = False
     """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
@@ -63,17 +73,27 @@ class LeanConnection(tcp.Connection):
         return None
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` now, or as soon as the peer takes it; never out of order. Never calls back into the protocol."""
+        """Send ``data`` at the end of this turn, or as soon as the peer takes it; never out of order. Never calls back into the protocol."""
         send = self._send
-        if send is None:
+        if send is not None:
+            unsent = self._unsent
+            if unsent is not None and len(data) < _SEND_SOON_BYTES:
+                self._send = None
+                self._held = data
+                unsent.append(self)
+                return
+        else:
             if not self.connected or self._writeDisconnected or self._broken:
                 return
             if self._queue:
                 self._enqueue(data)
                 return
-            send = self.socket.send
-            if not self._writeDisconnecting:
-                self._send = send
+            if self._held:
+                self._held += data
+                if len(self._held) >= _SEND_SOON_BYTES:
+                    self.send_held()
+                return
+            send = self._open_send()
         try:
             sent = send(data)
         except (BlockingIOError, InterruptedError):
@@ -83,6 +103,29 @@ class LeanConnection(tcp.Connection):
             return
         if sent != len(data):
             self._enqueue(memoryview(data)[sent:] if sent else data)
+
+    def send_held(self) -> None:
+        """Called by the reactor at the end of a turn in which something was written, and when that has become much."""
+        data = self._held
+        if not data:
+            return  # sent already, or lost
+        self._held = b""
+        try:
+            sent = self._open_send()(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._send_failed()
+            return
+        if sent != len(data):
+            self._enqueue(memoryview(data)[sent:] if sent else data)
+
+    def _open_send(self) -> Any:
+        send = self.socket.send
+        if not self._writeDisconnecting:
+            self._send = send
+            self._unsent = getattr(self.reactor, "unsent", None)
+        return send
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
@@ -129,6 +172,7 @@ class LeanConnection(tcp.Connection):
 
     def connectionLost(self, reason: Any) -> None:
         self._send = None
+        self._held = b""
         self._queue = ()
         self._queued_bytes = 0
         super().connectionLost(reason)
