@@ -13,7 +13,7 @@ HEALTH = b"/health"
 
 def is_health(head: RequestHead) -> bool:
     """Whether a request asks for the balancer's own liveness, with a query or without."""
-    return head.target.startswith(HEALTH) and head.target.partition(b"?")[0] == HEALTH and head.method in (b"GET", b"HEAD")
+    return head.target.partition(b"?")[0] == HEALTH and head.method in (b"GET", b"HEAD")
 
 
 class Front:
@@ -24,7 +24,8 @@ class Front:
         self._forward = proxy.request_received
 
     def request_received(self, exchange: Exchange) -> None:
-        if is_health(exchange.head):
+        head = exchange.head
+        if head.target.startswith(HEALTH) and is_health(head):
             self.health_asked(exchange)
         else:
             self._forward(exchange)
@@ -50,6 +51,6 @@ def describe(server: Server) -> dict[str, Any]:
         "state": "leaving" if server.removed else server.health.state.value,
         "weight": server.weight,
         "active": server.active,
-        "requests": server.counts.requests,
+        "requests": server.requests,
         "last_check": server.last_check,
     }

@@ -28,19 +28,18 @@ class Requests:
             "Time from a request's complete head to the last byte of its answer, by method, route and status.",
             ("http_request_method", "http_route", "http_response_status_code"),
         )
-        self._known: dict[tuple[bytes, int, bool], Histogram] = {}
+        self._forwarded: dict[tuple[bytes, int], Histogram] = {}
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         """``HTTPServerFactory`` calls this. Paths are never labels: whatever is forwarded has one route."""
         head = exchange.head
-        own = not exchange.served_by and is_health(head)
-        key = (head.method, exchange.status, own)
-        histogram = self._known.get(key)
+        histogram = self._forwarded.get((head.method, exchange.status)) if exchange.served_by else None
         if histogram is None:
             method = KNOWN_METHODS.get(head.method, OTHER_METHOD)
+            own = not exchange.served_by and is_health(head)
             histogram = self._durations.labelled(method, "/health" if own else "*", str(exchange.status or CLIENT_GONE))
-            if method is not OTHER_METHOD and len(self._known) < 1000:
-                self._known[key] = histogram
+            if exchange.served_by and method is not OTHER_METHOD and len(self._forwarded) < 1000:
+                self._forwarded[head.method, exchange.status] = histogram
         histogram.record(seconds)
 
 
@@ -99,7 +98,7 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
         "Attempts sent to each server.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.counts.requests) for s in every_server(upstream)),
+        lambda: (((s.name,), s.requests) for s in every_server(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_failures_total",

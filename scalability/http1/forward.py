@@ -18,6 +18,9 @@ from scalability.http1.trust import NOBODY, Networks, client_of, forwarded_eleme
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """Ends a chunked body that has no trailers."""
 
+END_OF_NAME: Final = b"\r\n\r\n"
+"""Ends the head that a naming ``ResponseForwarder`` began."""
+
 HOP_BY_HOP: Final = frozenset(
     [
         b"connection",
@@ -455,13 +458,15 @@ class RequestForwarder:
 class ResponseForwarder:
     """Forwards the answers of one upstream connection, remembering the last: heads repeat within a second of Date.
 
-    Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does.
+    Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does, but for the name's line.
     """
 
-    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_via", "_without")
+    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_named", "_via", "_without")
 
-    def __init__(self, *, via: bytes, without: frozenset[bytes] = frozenset()) -> None:
+    def __init__(self, *, via: bytes, without: frozenset[bytes] = frozenset(), named: bool = False) -> None:
+        """With ``named`` heads end with the open field line ``X-Request-Id: ``; the caller appends a name and ``END_OF_NAME``."""
         self._via = via
+        self._named = named
         self._without = without
         self._head: ResponseHead | None = None
         self._minor = -1
@@ -482,6 +487,8 @@ class ResponseForwarder:
             via=self._via,
             without=self._without,
         )
+        if self._named:
+            forwarded = forwarded._replace(head=forwarded.head[:-2] + b"X-Request-Id: ")
         if len(forwarded.head) <= MEMO_BYTES:
             self._head = head
             self._minor = client_minor

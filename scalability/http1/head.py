@@ -497,25 +497,29 @@ class ResponseHeadMemo:
     Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time.
     """
 
-    __slots__ = ("_block", "_limits", "head")
+    __slots__ = ("_limits", "block", "head", "whole_bytes")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._block = b""
+        self.block = b""
+        """The remembered head's bytes."""
         self.head: ResponseHead | None = None
         """What was parsed last."""
+        self.whole_bytes = -1
+        """The size of a 200 with that head and the body it announces; -1 when it is another answer, or has no such body."""
 
     def find(self, data: bytes) -> int:
         """Where the head that ``data`` begins with ends, if it is the remembered one, ``head``. Else 0."""
-        block = self._block
+        block = self.block
         return len(block) if data.startswith(block) else 0
 
     def parse(self, block: bytes) -> ResponseHead:
         """As ``parse_response_head``. A head that is refused is not remembered."""
         head = self.head
-        if head is None or block != self._block:
+        if head is None or block != self.block:
             head = parse_response_head(block, self._limits)
             if len(block) <= MEMO_BYTES:
-                self._block = block
+                self.block = block
                 self.head = head
+                self.whole_bytes = len(block) + head.content_length if head.status == 200 and head.content_length else -1
         return head

@@ -49,7 +49,7 @@ from scalability.errors import (
     TunnelTimeout,
     UpstreamError,
 )
-from scalability.http1.body import NO_BODY, BodyReader, CloseBody, response_body
+from scalability.http1.body import BodyReader, CloseBody, response_body
 from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import Deadline, DeadlineWheel, MovingDeadline
@@ -264,6 +264,19 @@ class ClientConnection(TwistedProtocol):
             self._close()  # nothing was asked (rule 40)
             return
         reader = self._reader
+        memo = self._memo
+        if len(data) == memo.whole_bytes and data.startswith(memo.block) and reader is None and not self._held and self._method != b"HEAD":
+            # the usual answer: whole, with the head of the one before
+            head = memo.head
+            assert head is not None
+            self._receiver = None
+            self.trailers = ()
+            if head.keep_alive and self._uploaded and not self._paused:
+                self._pool.put(self)
+            else:
+                self._close(reset=not self._uploaded)
+            receiver.answer_received(head, data[len(memo.block) :], True)
+            return
         try:
             if reader is not None:
                 payload, rest = reader.feed(data)
@@ -278,7 +291,6 @@ class ClientConnection(TwistedProtocol):
             held = len(self._held)
             if held:
                 data = self._held + data
-            memo = self._memo
             while True:
                 end = memo.find(data)
                 if end:
@@ -308,11 +320,6 @@ class ClientConnection(TwistedProtocol):
                 self._held = b""
             self._keep = head.keep_alive
             payload = data[end:]
-            if head.status == 200 and payload and len(payload) == head.content_length and self._method != b"HEAD":
-                # the usual answer, whole: no reader is needed
-                self._end(NO_BODY, b"")
-                receiver.answer_received(head, payload, True)
-                return
             reader = response_body(head, self._method, self._pool.limits)
             payload, rest = reader.feed(payload) if payload else (b"", b"")
         except BadMessage as error:
@@ -387,7 +394,7 @@ class ClientConnection(TwistedProtocol):
         self._reader = None
         self.trailers = reader.trailers
         if self._keep and reader.reusable and self._uploaded and not rest and not self._paused:
-            self._pool.put(self, self._deadline)
+            self._pool.put(self)
         else:
             self._close(reset=not self._uploaded)
 
@@ -400,7 +407,9 @@ class ClientConnection(TwistedProtocol):
 
     def _expired(self) -> None:
         if self._receiver is None:
-            self._close(reset=self._ending)
+            if self._ending:
+                self._close(reset=True)
+            # else it is idle, and the pool knows for how long
         elif self._reader is None:
             self._fail(AnswerTimeout(), None)
         elif self._tunnelled:
@@ -488,6 +497,8 @@ class ConnectionPool:
         self._max_idle = max_idle
         self._max_requests = max_requests
         self._idle: deque[ClientConnection] = deque()
+        self._next_look = MovingDeadline(wheel, self._look)
+        self._looking = False
         self._open: set[ClientConnection] = set()
         self._opening: set[Opening] = set()
         self.closed = False
@@ -526,15 +537,33 @@ class ConnectionPool:
         opening.begin(self._reactor)
         return opening
 
-    def put(self, connection: ClientConnection, deadline: MovingDeadline) -> None:
+    def put(self, connection: ClientConnection) -> None:
         """Called by a connection that has finished a request and can take another."""
         if self.closed or connection.requests >= self._max_requests:
             connection.close()
             return
         connection.idle_since_tick = self.wheel.turned_to
-        # Turns on many servers are uneven from moment to moment: closing the surplus at once would mean to open it again at once
-        deadline.move(self._idle_ticks if len(self._idle) < self._max_idle else self._surplus_ticks)
         self._idle.append(connection)
+        if not self._looking:
+            self._looking = True
+            self._next_look.move(self._surplus_ticks)
+
+    def _look(self) -> None:
+        """Close what has lain idle for long enough: those at the left have the longest.
+
+        Turns on many servers are uneven from moment to moment, so what is beyond ``max_idle`` has a second too: closing it at once
+        would mean to open it again at once.
+        """
+        idle = self._idle
+        now = self.wheel.turned_to
+        while idle:
+            limit = self._idle_ticks if len(idle) <= self._max_idle else self._surplus_ticks
+            left = idle[0].idle_since_tick + limit - now
+            if left > 0:
+                self._next_look.move(min(left, self._surplus_ticks))
+                return
+            idle.popleft().close()
+        self._looking = False
 
     def forget(self, connection: ClientConnection) -> None:
         """Called by a connection that is closed."""
@@ -549,6 +578,7 @@ class ConnectionPool:
             opening.fail(ConnectError())
         for connection in list(self._idle):
             connection.close()
+        self._next_look.cancel()
 
     def opened(self, opening: "Opening", connection: ClientConnection) -> None:
         """Called by an attempt that succeeded."""

@@ -124,57 +124,53 @@ class Exchange:
     """The code of the error that this exchange ended with, for the access log."""
 
     def __init__(self, connection: "ServerConnection", head: RequestHead, began_s: float) -> None:
-        self._connection = connection
+        self.connection = connection
+        """Its ``memory`` may hold what the application wants to know of the client's next request."""
         self.head = head
         self.began_s = began_s
 
     @property
     def peer_host(self) -> bytes:
         """The client's address, as text."""
-        return self._connection.peer_host
+        return self.connection.peer_host
 
     @property
     def scheme(self) -> bytes:
         """http or https, as the client connected."""
-        return self._connection.scheme
-
-    @property
-    def connection(self) -> "ServerConnection":
-        """The connection; its ``memory`` may hold what the application wants to know of the client's next request."""
-        return self._connection
+        return self.connection.scheme
 
     @property
     def keep_alive(self) -> bool:
         """Whether the answer's head, if it were sent now, may let the connection go on. Not while the request's body is still arriving."""
-        return self.head.keep_alive and self.body_complete and not self._connection.factory.draining
+        return self.head.keep_alive and self.body_complete and not self.connection.factory.draining
 
     def send_continue(self) -> None:
         """Tell a client that waits for it (``Expect: 100-continue``) to send the body."""
         if self.head.expect_continue and not self.begun and not self.body_complete:
-            self._connection.send(self, CONTINUE)
+            self.connection.send(self, CONTINUE)
 
     def send_interim(self, block: bytes) -> None:
         """Send a complete 1xx head."""
         if not self.begun:
-            self._connection.send(self, block)
+            self.connection.send(self, block)
 
     def begin(self, status: int, block: bytes, *, keep_alive: bool) -> None:
         """Send the answer's complete head, and perhaps the beginning of its body with it; ``keep_alive`` is what that head says."""
         self._start(status, keep_alive)
         self.sent_bytes = len(block)
-        self._connection.send(self, block)
+        self.connection.send(self, block)
 
     def write(self, data: bytes) -> None:
         """Send more of the body, framed as the head says."""
         self.sent_bytes += len(data)
-        self._connection.send(self, data)
+        self.connection.send(self, data)
 
     def finish(self, data: bytes = b"") -> None:
         """Send ``data``, the last bytes of the body if there are any; the exchange is over."""
         if data:
             self.sent_bytes += len(data)
-            self._connection.send(self, data)
-        self._connection.exchange_ended(self)
+            self.connection.send(self, data)
+        self.connection.exchange_ended(self)
 
     def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
         """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer."""
@@ -183,11 +179,7 @@ class Exchange:
         self.begun = True
         self.status = status
         self.sent_bytes = len(block)
-        connection = self._connection
-        if not keep_alive:
-            connection.close_after_answer()
-        connection.send(self, block)
-        connection.exchange_ended(self)
+        self.connection.replied(self, block, keep_alive)
 
     def switch(self, block: bytes, receiver: TunnelReceiver) -> None:
         """Answer with ``block``, a complete 101 head and perhaps the first bytes behind it; from now on the connection is a tunnel.
@@ -198,11 +190,11 @@ class Exchange:
             raise RuntimeError("a request whose body is still arriving cannot become a tunnel")
         self.begin(101, block, keep_alive=False)
         self.receiver = receiver
-        self._connection.enter_tunnel(self, receiver)
+        self.connection.enter_tunnel(self, receiver)
 
     def half_close(self) -> bool:
         """In a tunnel: send what is queued, then a FIN, and read on. False where the transport (TLS) cannot: ``finish`` then."""
-        return self._connection.half_close(self)
+        return self.connection.half_close(self)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
@@ -229,15 +221,15 @@ class Exchange:
 
     def abort(self) -> None:
         """Reset the connection: the client sees that the answer is broken. ``receiver`` hears nothing more."""
-        self._connection.abort_exchange(self)
+        self.connection.abort_exchange(self)
 
     def pause_body(self) -> None:
         """Deliver no more of the request's body for now."""
-        self._connection.pause_body(self)
+        self.connection.pause_body(self)
 
     def resume_body(self) -> None:
         """Deliver on."""
-        self._connection.resume_body(self)
+        self.connection.resume_body(self)
 
     def _start(self, status: int, keep_alive: bool) -> None:
         if self.begun:
@@ -245,7 +237,7 @@ class Exchange:
         self.begun = True
         self.status = status
         if not keep_alive:
-            self._connection.close_after_answer()
+            self.connection.close_after_answer()
 
 
 class ServerCounts:
@@ -254,8 +246,8 @@ class ServerCounts:
     __slots__ = (
         "aborted",
         "accepted",
-        "active",
-        "answers",
+        "answered",
+        "begun",
         "open",
         "out_of_means",
         "paused_at_cap",
@@ -269,10 +261,10 @@ class ServerCounts:
         """Connections, ever."""
         self.open = 0
         """Connections, now."""
-        self.active = 0
-        """Requests in flight."""
-        self.answers: dict[int, int] = {}
-        """Answers that were sent completely, by status."""
+        self.begun = 0
+        """Requests, ever."""
+        self.answered = 0
+        """Requests whose answer was sent completely."""
         self.aborted = 0
         """Requests whose answer was not sent completely: the client left, or the server behind us broke off."""
         self.refused = 0
@@ -285,6 +277,11 @@ class ServerCounts:
         """How often accepting paused because the process had no descriptor or memory left."""
         self.sent_bytes = 0
         """Of answers to requests."""
+
+    @property
+    def active(self) -> int:
+        """Requests in flight."""
+        return self.begun - self.answered - self.aborted
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -443,13 +440,19 @@ class ServerConnection(TwistedProtocol):
     def close_after_answer(self) -> None:
         self._close_after = True
 
+    def replied(self, exchange: Exchange, block: bytes, keep_alive: bool) -> None:
+        if exchange is self._exchange:
+            if not keep_alive:
+                self._close_after = True
+            self.transport.write(block)
+            self.exchange_ended(exchange)
+
     def exchange_ended(self, exchange: Exchange) -> None:
         if exchange is not self._exchange:
             return
-        factory = self.factory
         self._exchange = None
         exchange.receiver = None  # who most likely knows the exchange: no work for the garbage collector
-        factory.count(exchange)
+        self.factory.count(exchange)
         if self._close_after or self._reader is not None:
             self._finish_connection()
         elif not self._serving:
@@ -521,8 +524,11 @@ class ServerConnection(TwistedProtocol):
                 # without a body to come no deadline is needed, and none is stopped: _expired knows
                 self._held = data
                 self._exchange = exchange
-                factory.counts.active += 1
-                self._give(exchange)
+                factory.counts.begun += 1
+                try:
+                    factory.application.request_received(exchange)
+                except Exception:
+                    self._application_failed(exchange)
                 if self._exchange is not None or self._closing:
                     return
                 data = self._held
@@ -541,13 +547,10 @@ class ServerConnection(TwistedProtocol):
         elif self._paused:
             self._resume()
 
-    def _give(self, exchange: Exchange) -> None:
-        try:
-            self.factory.application.request_received(exchange)
-        except Exception:
-            self.log.failure("the application failed on a request")
-            if self._exchange is exchange:
-                exchange.fail(ScalelabError("this server made a mistake; its log says more"))
+    def _application_failed(self, exchange: Exchange) -> None:
+        self.log.failure("the application failed on a request")
+        if self._exchange is exchange:
+            exchange.fail(ScalelabError("this server made a mistake; its log says more"))
 
     def _feed(self, exchange: Exchange, reader: BodyReader, data: bytes) -> None:
         try:
@@ -866,20 +869,14 @@ class HTTPServerFactory(Factory):
     def count(self, exchange: Exchange) -> None:
         """Called by a connection when an answer is complete."""
         counts = self.counts
-        counts.active -= 1
+        counts.answered += 1
         counts.sent_bytes += exchange.sent_bytes
-        status = exchange.status
-        try:
-            counts.answers[status] += 1
-        except KeyError:
-            counts.answers[status] = 1
         if self._ended is not None:
             self._ended(exchange, self.clock.seconds() - exchange.began_s)
 
     def count_aborted(self, exchange: Exchange) -> None:
         """Called by a connection when an exchange ends without a complete answer."""
         counts = self.counts
-        counts.active -= 1
         counts.aborted += 1
         counts.sent_bytes += exchange.sent_bytes
         if self._ended is not None:

@@ -30,6 +30,7 @@ from scalability.errors import (
     UpstreamError,
 )
 from scalability.http1.forward import (
+    END_OF_NAME,
     Framing,
     RequestForwarder,
     ResponseForwarder,
@@ -138,6 +139,10 @@ class ProxyApplication:
         if self._send_proxy:
             forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
         forwarding.choose()
+
+    def response_forwarder(self) -> ResponseForwarder:
+        """What a connection to a server remembers of its answers."""
+        return ResponseForwarder(via=self.via, without=self.answer_without, named=self._identifiers is not None)
 
     def _answer_here(self, exchange: Exchange) -> None:
         """Max-Forwards ends at this proxy (RFC 9110 section 7.6.2)."""
@@ -269,20 +274,19 @@ class Forwarding:
         assert server is not None
         forwarder: ResponseForwarder | None = connection.memory
         if forwarder is None:
-            application = self._application
-            forwarder = connection.memory = ResponseForwarder(via=application.via, without=application.answer_without)
+            forwarder = connection.memory = self._application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
         block, framing, keep_alive = forwarder.forward(head, request.minor, exchange.keep_alive, request.method)
         exchange.served_by = server.name
-        if exchange.request_id:
-            block = b"".join((block[:-2], b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n"))
         if framing is Framing.CHUNKED:
-            block += chunk(data)
+            data = chunk(data)
             if ended:
-                block += end_of_chunks(connection.trailers, head.connection_options)
+                data += end_of_chunks(connection.trailers, head.connection_options)
             else:
                 self._nominated = head.connection_options
+        if exchange.request_id:
+            block = b"".join((block, exchange.request_id, END_OF_NAME, data))
         elif data:
             block += data
         if ended:

@@ -86,8 +86,6 @@ def _is_name(text: str) -> bool:
 class Counts:
     """What happened to one server, since it was first named. Plain integers, read when metrics are asked for."""
 
-    requests: int = 0
-    """Attempts: a retried request counts on each server that it was sent to."""
     checks_passed: int = 0
     checks_failed: int = 0
     went_down: int = 0
@@ -105,7 +103,7 @@ def is_ours(error: BaseException) -> bool:
 class Server:
     """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
 
-    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "tls", "weight")
+    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "requests", "tls", "weight")
 
     def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
         self._upstream = upstream
@@ -118,6 +116,8 @@ class Server:
         self.health = health
         self.active = 0
         """Requests in flight."""
+        self.requests = 0
+        """Attempts, ever: a retried request counts on each server that it was sent to."""
         self.removed = False
         """True once no source names it: it finishes what it has."""
         self.counts = Counts()
@@ -137,7 +137,7 @@ class Server:
     def started(self) -> None:
         """A request is about to be sent here."""
         self.active += 1
-        self.counts.requests += 1
+        self.requests += 1
 
     def succeeded(self) -> None:
         """That request was answered, whatever the status."""

@@ -98,7 +98,7 @@ def test_connections_to_servers_are_kept_and_reused() -> None:
         server.deliver(OK)
         proxy.client.deliver(GET)
     assert proxy.network.attempts == []
-    assert proxy.servers[0].counts.requests == 4
+    assert proxy.servers[0].requests == 4
 
 
 def test_requests_take_turns_on_the_servers() -> None:
@@ -163,7 +163,7 @@ def test_rule_51_connect_timeouts_are_504_after_three_servers() -> None:
     proxy.client.deliver(GET)
     proxy.pass_time(20)
     assert error_of(proxy.client.taken()) == (504, "connect_timeout")
-    assert sum(server.counts.requests for server in proxy.servers) == 3
+    assert sum(server.requests for server in proxy.servers) == 3
     assert proxy.settled()
 
 

@@ -175,7 +175,7 @@ def test_other_failures_leave_health_alone(error: ScalelabError) -> None:
         a.failed(error)
     assert a.health.state is State.UNCHECKED
     assert a.failures == {error.code: 10}
-    assert (a.active, a.counts.requests) == (0, 10)
+    assert (a.active, a.requests) == (0, 10)
 
 
 def test_a_discovered_server_takes_traffic_after_one_passed_check() -> None:

@@ -166,7 +166,7 @@ class WorkerService(OrderedService):
         """Tell the parent all that was counted here."""
         counts = self._factory.counts
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        uses = [ServerUse(server.name, server.active, server.counts.requests, server.removed) for server in every_server(self._upstream)]
+        uses = [ServerUse(server.name, server.active, server.requests, server.removed) for server in every_server(self._upstream)]
         self._send(Report(number, told(self._metrics), uses, counts.open, usage.ru_utime + usage.ru_stime, resident_bytes()))
 
     def _report_if_read(self) -> None:
