@@ -161,7 +161,7 @@ def _request_fields(
         if (lower == b"trailer" and not head.chunked) or (lower == b"expect" and not head.expect_continue):
             continue
         parts += (name, b": ", value, b"\r\n")
-    if b"max-forwards" in index:
+    if head.max_forwards is not None:
         parts.append(_max_forwards(head))
     addresses = [*filter(None, head.get_all(b"x-forwarded-for")), peer_host] if trusted else [peer_host]
     parts += (b"X-Forwarded-For: ", b", ".join(addresses), b"\r\n")
@@ -217,7 +217,7 @@ def _names_us(vias: list[bytes], pseudonym: bytes) -> bool:
 
 def _max_forwards(head: RequestHead) -> bytes:
     """RFC 9110 section 7.6.2, rule 7. Whoever gets 0 must answer itself: see ``forwards_left``."""
-    value = head.index[b"max-forwards"]
+    value = head.max_forwards
     if head.method in (b"OPTIONS", b"TRACE") and (left := forwards_left(head)) is not None:
         return b"Max-Forwards: %d\r\n" % max(0, left - 1)
     return b"Max-Forwards: %s\r\n" % value
@@ -227,7 +227,7 @@ def forwards_left(head: RequestHead) -> int | None:
     """How often an OPTIONS or TRACE may be forwarded still; 0: answer it here. None: the client set no (valid) limit."""
     if head.method not in (b"OPTIONS", b"TRACE"):
         return None
-    value = head.get(b"max-forwards")
+    value = head.max_forwards
     return int(value) if value is not None and value.isdigit() and len(value) < 10 else None
 
 
@@ -339,18 +339,18 @@ def end_of_chunks(trailers: tuple[Field, ...], nominated: frozenset[bytes] = fro
 class RequestForwarder:
     """Forwards the requests of one client connection, remembering the field lines made for the last one.
 
-    Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when the head's
-    ``fields`` are the very object of the last head, as ``RequestHeadMemo`` hands them out.
+    Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when the head is, or
+    has the ``shared`` fields of, the last head, as ``RequestHeadMemo`` hands them out.
     """
 
     __slots__ = (
+        "_begin",
+        "_block",
         "_default_host",
         "_element",
-        "_fields",
-        "_forwarded",
-        "_host",
+        "_end",
+        "_head",
         "_identifiers",
-        "_minor",
         "_networks",
         "_peer_host",
         "_scheme",
@@ -388,52 +388,56 @@ class RequestForwarder:
         self._default_host = default_host
         self._without = without if identifiers is None else without | NAMES_OF_REQUESTS
         self._upgrades = upgrades
-        self._fields: tuple[Field, ...] | None = None
-        self._host = b""
-        self._minor = -1
-        self._forwarded = b""
+        self._end = b"\r\n" if identifiers is None else b"" if self.trusted else b"X-Request-Id: "
+        """What stands between the fields that requests have in common and what is each one's own."""
+        self._head: RequestHead | None = None
+        self._block = b""
+        self._begin = 0
+        """Where in ``_block`` the request line ends."""
 
     def forward(self, head: RequestHead) -> bytes:
         """As ``forward_request``."""
-        if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
-            return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, self._forwarded)
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (head.method, head.target, self._make(head))
+        return self._block if head is self._head else self._renew(head)
 
     def forward_named(self, head: RequestHead) -> tuple[bytes, bytes]:
         """As ``forward_request`` with X-Request-Id and traceparent, the client's own if it is trusted; and that id."""
         identifiers = self._identifiers
         assert identifiers is not None
-        if head.fields is self._fields and head.host == self._host and head.minor == self._minor:
-            forwarded = self._forwarded
-        else:
-            forwarded = self._make(head)
+        block = self._block if head is self._head else self._renew(head)
         if self.trusted:
             name, lines = identifiers.kept(head)
-            return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, forwarded, lines), name
+            return b"%b%b\r\n" % (block, lines), name
         # one join of what is there costs half as much as making the lines first
         trace, span = identifiers.fresh()
-        block = b"".join(
-            (
-                head.method,
-                b" ",
-                head.target,
-                b" HTTP/1.1\r\n",
-                forwarded,
-                b"X-Request-Id: ",
-                trace,
-                b"\r\ntraceparent: 00-",
-                trace,
-                b"-",
-                span,
-                b"-01\r\n\r\n",
-            )
-        )
-        return block, trace
+        return b"".join((block, trace, b"\r\ntraceparent: 00-", trace, b"-", span, b"-01\r\n\r\n")), trace
 
-    def _make(self, head: RequestHead) -> bytes:
-        self._fields = None
+    def _renew(self, head: RequestHead) -> bytes:
+        """The forwarded head up to what is its own, remembered if it is not too large."""
+        last = self._head
+        self._head = None
+        line = b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
+        # Max-Forwards is the only field whose value depends on the method
+        if (
+            last is not None
+            and head.shared is last.shared
+            and head.host == last.host
+            and head.minor == last.minor
+            and head.max_forwards is None
+        ):
+            block = line + self._block[self._begin :]
+        else:
+            block = b"".join((line, self._fields_of(head), self._end))
+        if len(block) <= MEMO_BYTES:
+            self._head = head
+            self._block = block
+            self._begin = len(line)
+            if not self.trusted:
+                head.shared.forget()  # nobody asks for them again while this client repeats itself
+        return block
+
+    def _fields_of(self, head: RequestHead) -> bytes:
         client_host = self.client_host = client_of(self._peer_host, head, self._networks) if self.trusted else self._peer_host
-        forwarded = _request_fields(
+        return _request_fields(
             head,
             self._peer_host,
             self._scheme,
@@ -446,13 +450,6 @@ class RequestForwarder:
             self._upgrades,
             (),
         )
-        # Max-Forwards is the only field whose value depends on the method
-        if b"max-forwards" not in head.index and len(forwarded) <= MEMO_BYTES:
-            self._fields = head.fields
-            self._host = head.host
-            self._minor = head.minor
-            self._forwarded = forwarded
-        return forwarded
 
 
 class ResponseForwarder:

@@ -59,42 +59,61 @@ class _Fields:
         return [] if value is None else [value]
 
 
-class RequestHead(_Fields):
+class RequestHead:
     """A request's head. Made by ``parse_request_head``; never changed afterwards.
 
     ``fields`` are (name as received, value without surrounding blanks) in order, duplicates included.
     ``target`` is in origin form or ``*``; what the client sent in absolute form has moved into ``host``.
     ``host`` is the effective authority: of an absolute target, else of the Host field, else empty (HTTP/1.0).
-    ``upgrade`` is the Upgrade field's value, if ``Connection`` names it, else None.
+    ``upgrade`` is the Upgrade field's value, if ``Connection`` names it, else None. ``shared`` is the same object as long as a client
+    repeats its field lines.
     """
 
-    __slots__ = (
-        "chunked",
-        "connection_options",
-        "content_length",
-        "expect_continue",
-        "host",
-        "keep_alive",
-        "method",
-        "minor",
-        "target",
-        "upgrade",
-    )
+    __slots__ = ("chunked", "content_length", "expect_continue", "host", "keep_alive", "method", "minor", "shared", "target", "upgrade")
 
-    def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "_RequestFields") -> None:
+    def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "RequestFields") -> None:
         self.method: Final = method
         self.target: Final = target
         self.minor: Final = minor
         self.host: Final = host
-        self.fields = shared.fields  # type: ignore[misc]  # set here once: a call of super costs more than the rest
-        self.index = shared.index  # type: ignore[misc]  # likewise
-        self.repeats = shared.repeats  # type: ignore[misc]  # likewise
+        self.shared: Final = shared
         self.content_length: Final = shared.content_length
         self.chunked: Final = shared.chunked
         self.keep_alive: Final = shared.keep_alive
         self.expect_continue: Final = shared.expect_continue
         self.upgrade: Final = shared.upgrade
-        self.connection_options: Final = shared.connection_options
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return self.shared.parsed().fields
+
+    @property
+    def index(self) -> dict[bytes, bytes]:
+        """The first value of each field, by lower-case name."""
+        return self.shared.parsed().index
+
+    @property
+    def repeats(self) -> dict[bytes, list[bytes]] | None:
+        """All values of the fields that came more than once, by lower-case name."""
+        return self.shared.parsed().repeats
+
+    @property
+    def connection_options(self) -> frozenset[bytes]:
+        """What Connection names, in lower case."""
+        return self.shared.connection_options
+
+    @property
+    def max_forwards(self) -> bytes | None:
+        """The Max-Forwards field's value."""
+        return self.shared.max_forwards
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of the field with the lower-case ``name``, or None."""
+        return self.shared.parsed().get(name)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """Every value of the field with the lower-case ``name``, in the order received."""
+        return self.shared.parsed().get_all(name)
 
     @property
     def has_body(self) -> bool:
@@ -181,8 +200,8 @@ def _too_large(buffer: bytes | bytearray, start: int, limits: Limits) -> BadMess
 
 def parse_request_head(block: bytes, limits: Limits) -> RequestHead:
     """Read one complete request head, as cut out by ``find_head_end``. Raises BadMessage with the status that the rules demand."""
-    method, target, minor, fields_block = _request_line(block, limits)
-    return _request_head(method, target, minor, _RequestFields(_parse_fields(fields_block, limits, request=True), minor))
+    method, target, minor, block, begin = _request_line(block, limits)
+    return _request_head(method, target, minor, RequestFields(block, begin, minor, limits))
 
 
 def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
@@ -230,8 +249,8 @@ def parse_response_head(block: bytes, limits: Limits) -> ResponseHead:
     )
 
 
-def _request_line(block: bytes, limits: Limits) -> tuple[bytes, bytes, int, bytes]:
-    """Method, target as sent, minor version, and the field lines (each with its CRLF, without the empty line)."""
+def _request_line(block: bytes, limits: Limits) -> tuple[bytes, bytes, int, bytes, int]:
+    """Method, target as sent, minor version, and the block (without an empty line before it) with the place where its field lines begin."""
     if len(block) > limits.max_head_bytes:
         raise _too_large(block, 0, limits)
     match = _REQUEST_LINE.match(block)
@@ -248,7 +267,7 @@ def _request_line(block: bytes, limits: Limits) -> tuple[bytes, bytes, int, byte
         raise BadMessage(f"The request target is longer than {limits.max_target_bytes} bytes.", status=414, code="target_too_long")
     if len(method) > _MAX_METHOD_BYTES:
         raise BadMessage("The method is not known.", status=501, code="not_implemented")
-    return method, target, 0 if low == b"0" else 1, block[match.end() : -2]
+    return method, target, 0 if low == b"0" else 1, block, match.end()
 
 
 def _bad_request_line(block: bytes, limits: Limits) -> BadMessage:
@@ -265,7 +284,7 @@ def _bad_request_line(block: bytes, limits: Limits) -> BadMessage:
     return BadMessage("The HTTP version is malformed.")
 
 
-def _request_head(method: bytes, target: bytes, minor: int, shared: "_RequestFields") -> RequestHead:
+def _request_head(method: bytes, target: bytes, minor: int, shared: "RequestFields") -> RequestHead:
     """Join a request line and its fields, with the checks that need both (rules 30 to 33). Raises BadMessage."""
     host = shared.host
     if method == b"CONNECT":
@@ -290,15 +309,36 @@ def _request_head(method: bytes, target: bytes, minor: int, shared: "_RequestFie
     return RequestHead(method, target, minor, host, shared)
 
 
-class _RequestFields(_Fields):
-    """What a request's field block says under one minor version; shared by every request that repeats the block."""
+class RequestFields:
+    """What a request's field lines say under one minor version; shared by every request that repeats them.
 
-    __slots__ = ("chunked", "connection_options", "content_length", "expect_continue", "host", "keep_alive", "upgrade")
+    What is needed for framing stands here for good. The fields themselves, most of the memory, may be forgotten; who asks for them
+    again has them parsed again from ``block``, where they stand from ``begin`` to the empty line.
+    """
 
-    def __init__(self, fields: _Fields, minor: int) -> None:
-        self.fields = fields.fields  # type: ignore[misc]  # as in RequestHead
-        self.index = index = fields.index  # type: ignore[misc]  # as in RequestHead
-        self.repeats = fields.repeats  # type: ignore[misc]  # as in RequestHead
+    __slots__ = (
+        "_limits",
+        "_parsed",
+        "begin",
+        "block",
+        "chunked",
+        "connection_options",
+        "content_length",
+        "expect_continue",
+        "host",
+        "keep_alive",
+        "max_forwards",
+        "upgrade",
+    )
+
+    def __init__(self, block: bytes, begin: int, minor: int, limits: Limits) -> None:
+        self.block = block
+        self.begin = begin
+        self._limits = limits
+        self._parsed: _Fields | None = None
+        fields = self._parsed = _parse_fields(block[begin:-2], limits, request=True)
+        index = fields.index
+        self.max_forwards: Final = index.get(b"max-forwards")
         host = index.get(b"host")
         if host is None:
             if minor:
@@ -328,6 +368,17 @@ class _RequestFields(_Fields):
                 raise BadMessage("The expectation cannot be met.", status=417, code="expectation_failed")
             expects = bool(minor)  # RFC 9110 section 10.1.1: a 1.0 client's 100-continue is ignored
         self.expect_continue: Final = expects
+
+    def parsed(self) -> _Fields:
+        """The fields."""
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._parsed = _parse_fields(self.block[self.begin : -2], self._limits, request=True)
+        return parsed
+
+    def forget(self) -> None:
+        """Drop the parsed fields: whoever calls this does not expect to ask for them soon."""
+        self._parsed = None
 
 
 def parse_trailer_fields(block: bytes, limits: Limits) -> tuple[Field, ...]:
@@ -427,17 +478,15 @@ class RequestHeadMemo:
     request line differs.
     """
 
-    __slots__ = ("_limits", "_line", "_minor", "_shared", "_tail", "head")
+    __slots__ = ("_block", "_limits", "_minor", "head")
 
     head: RequestHead
     """What was parsed or found last."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._line = b""
-        self._tail = b""
+        self._block = b""
         self._minor = -1
-        self._shared: _RequestFields | None = None
 
     def find(self, data: bytes) -> int:
         """Where the head that ``data`` begins with ends, if its field lines are the remembered ones; ``head`` is that head then. Else 0.
@@ -445,20 +494,17 @@ class RequestHeadMemo:
         Finds what ``find_head_end`` would, at the cost of a search for the first line end and a comparison: what follows the request
         line is known to hold no empty line but its last. Raises BadMessage as ``parse`` does.
         """
-        shared = self._shared
-        if shared is None:
-            return 0
-        line = self._line
-        tail = self._tail
-        if data.startswith(line) and data.startswith(tail, len(line)):
-            return len(line) + len(tail)
+        block = self._block
+        if data.startswith(block):
+            return len(block)  # 0 while nothing is remembered
+        shared = self.head.shared
         line_end = data.find(b"\n") + 1
-        if not data.startswith(tail, line_end):
+        if not data.startswith(block[shared.begin :], line_end):
             return 0
         match = _REQUEST_LINE.match(data)
         if match is None or match.end() != line_end:
             return 0
-        end = line_end + len(tail)
+        end = line_end + len(block) - shared.begin
         method, target, major, low = match.groups()
         limits = self._limits
         if (
@@ -471,22 +517,20 @@ class RequestHeadMemo:
         ):
             return 0  # unusual or wrong: ``parse`` says what
         self.head = _request_head(method, target, self._minor, shared)
-        self._line = match.group()
+        # the same bytes from here on, so that only one such block is held
+        self._block = shared.block = data[:end]
+        shared.begin = line_end
         return end
 
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
-        if self._shared is not None and self.find(block) == len(block):
+        if self._block and self.find(block) == len(block):
             return self.head
-        method, target, minor, fields_block = _request_line(block, self._limits)
-        shared = _RequestFields(_parse_fields(fields_block, self._limits, request=True), minor)
-        head = _request_head(method, target, minor, shared)
+        method, target, minor, block, begin = _request_line(block, self._limits)
+        head = _request_head(method, target, minor, RequestFields(block, begin, minor, self._limits))
         if len(block) <= MEMO_BYTES:
-            begin = len(block) - len(fields_block) - 2
-            self._line = block[:begin]
-            self._tail = block[begin:]
+            self._block = block
             self._minor = minor
-            self._shared = shared
             self.head = head
         return head
 

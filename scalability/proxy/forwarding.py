@@ -122,7 +122,7 @@ class ProxyApplication:
                 upgrades=self.upgrades,
             )
         head = exchange.head
-        if b"max-forwards" in head.index and forwards_left(head) == 0:
+        if head.shared.max_forwards is not None and forwards_left(head) == 0:
             self._answer_here(exchange)
             return
         try:

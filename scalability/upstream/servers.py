@@ -103,7 +103,21 @@ def is_ours(error: BaseException) -> bool:
 class Server:
     """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
 
-    __slots__ = ("_upstream", "active", "address", "counts", "failures", "health", "last_check", "name", "pool", "removed", "requests", "tls", "weight")
+    __slots__ = (
+        "_upstream",
+        "active",
+        "address",
+        "counts",
+        "failures",
+        "health",
+        "last_check",
+        "name",
+        "pool",
+        "removed",
+        "requests",
+        "tls",
+        "weight",
+    )
 
     def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
         self._upstream = upstream

@@ -592,7 +592,7 @@ def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
     long = b"X: " + b"y" * MEMO_BYTES
     forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab")
     assert forwarder.forward(request(long)) == forwarder.forward(request(long)) == sent(request(long))
-    assert len(forwarder._forwarded) == 0
+    assert len(forwarder._block) == 0
     answers = ResponseForwarder(via=b"lab")
     head = response(long)
     assert answers.forward(head, 1, True, b"GET") == answers.forward(head, 1, True, b"GET") == answered(head)

@@ -769,7 +769,8 @@ def meaning(parse: object, block: bytes) -> object:
         head = parse(block)  # type: ignore[operator]  # any of the four ways to parse
     except BadMessage as error:
         return error.status, error.code, str(error)
-    return {name: getattr(head, name) for kind in type(head).__mro__ for name in getattr(kind, "__slots__", ())}
+    names = {name for kind in type(head).__mro__ for name, value in vars(kind).items() if not callable(value) and name[0] != "_"}
+    return {name: getattr(head, name) for name in names - {"shared"}}
 
 
 @given(st.lists(BLOCKS, max_size=8))
@@ -827,6 +828,16 @@ def test_a_memo_hands_out_the_same_fields_while_only_the_request_line_changes() 
     assert second.target == b"/b"
     assert second.fields is first.fields
     assert memo.parse(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n") is second
+
+
+def test_fields_that_were_forgotten_are_read_again_from_the_bytes() -> None:
+    memo = RequestHeadMemo(LIMITS)
+    first = memo.parse(b"GET /a HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: 2\r\n\r\n")
+    before = meaning(lambda _: first, b"")
+    first.shared.forget()
+    memo.parse(b"GET /a/longer/one HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: 2\r\n\r\n")
+    assert meaning(lambda _: first, b"") == before
+    assert first.get_all(b"x") == [b"1", b"2"]
 
 
 def test_a_head_of_unusual_size_is_parsed_and_not_remembered() -> None:
