@@ -143,18 +143,16 @@ class ClientConnection(TwistedProtocol):
 
     # requests
 
-    def send(self, head: bytes, method: bytes, receiver: AnswerReceiver, *, ended: bool = True, answer_ticks: int | None = None) -> None:
+    def send(self, head: bytes, method: bytes, receiver: AnswerReceiver, ended: bool = True) -> None:
         """Begin a request: ``head`` is its complete head, and its whole body too when ``ended``; else ``write_body`` follows.
 
-        ``answer_ticks`` (see ``DeadlineWheel.ticks``) bounds the wait for the first byte of the answer and each pause within it;
-        the pool's own unless given.
+        The pool's ``answer_s`` bounds the wait for the first byte of the answer, and each pause within it.
         """
         self.requests += 1
         self._receiver = receiver
         self._method = method
         self._uploaded = ended
-        ticks = self._idle_ticks = self._pool.answer_ticks if answer_ticks is None else answer_ticks
-        self._deadline.move(ticks)
+        self._deadline.move(self._idle_ticks)
         self.transport.write(head)
 
     def may_switch(self, protocols: tuple[bytes, ...]) -> None:
@@ -464,7 +462,7 @@ class ConnectionPool:
 
     ``idle_s`` stays below the five seconds after which many servers (Node's) close theirs; beyond ``max_idle`` connections are kept
     for a second only. A connection is closed after ``max_requests``. ``answer_s`` is the wait for an answer's first byte, and for
-    each next one, unless a request says otherwise. Host names are resolved anew for each connection. ``wheel`` must be
+    each next one. Host names are resolved anew for each connection. ``wheel`` must be
     running: it is the only clock of all deadlines here. With ``secure`` (``net.tls.ServerTLS.wrap``) connections speak TLS;
     the handshake counts in the connect timeout, and one that fails is a connection that could not be made (TLSFailed).
     """

@@ -343,14 +343,30 @@ class ServerConnection(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._exchange is None:
-            if self._closing:
+            if not (self._held or self._full or self._closing):
+                memo = self._memo
+                try:
+                    whole = 0 < memo.find(data) == len(data)
+                except BadMessage as error:
+                    self._refuse(error)
+                    return
+                if whole and not (memo.head.content_length or memo.head.chunked):
+                    # the usual request: whole, alone, with the field lines of the one before, and without a body
+                    factory = self.factory
+                    exchange = self._exchange = factory.exchange_type(self, memo.head, factory.clock.seconds())
+                    factory.counts.begun += 1
+                    try:
+                        factory.application.request_received(exchange)
+                    except Exception:
+                        self._application_failed(exchange)
+                    return
+                self._serve(data)
+            elif self._closing:
                 self._discard(data)
             elif self._full:
                 self._hold(data)  # answers wait for the client: none is made that would have to wait behind them
-            elif self._held:
-                self._serve(self._held + data)
             else:
-                self._serve(data)
+                self._serve(self._held + data)
         elif self._reader is None:
             self._hold(data)
         elif self._body_paused:
@@ -441,11 +457,20 @@ class ServerConnection(TwistedProtocol):
         self._close_after = True
 
     def replied(self, exchange: Exchange, block: bytes, keep_alive: bool) -> None:
-        if exchange is self._exchange:
-            if not keep_alive:
-                self._close_after = True
-            self.transport.write(block)
+        if exchange is not self._exchange:
+            return
+        self.transport.write(block)
+        if not keep_alive:
+            self._close_after = True
+        if self._held or self._close_after or self._serving or self._full or self._half_closed or self._paused or self._reader is not None:
             self.exchange_ended(exchange)
+            return
+        # the usual end: the client has sent nothing more, and is waited for
+        factory = self.factory
+        self._exchange = None
+        exchange.receiver = None
+        factory.count(exchange)
+        self._deadline.move(factory.pause_ticks)
 
     def exchange_ended(self, exchange: Exchange) -> None:
         if exchange is not self._exchange:
@@ -541,7 +566,7 @@ class ServerConnection(TwistedProtocol):
         finally:
             self._serving = False
         if not data:
-            self._deadline.move(factory.drain_idle_ticks if factory.draining else factory.idle_ticks)
+            self._deadline.move(factory.pause_ticks)
         if self._half_closed:
             self._close()
         elif self._paused:
@@ -596,7 +621,7 @@ class ServerConnection(TwistedProtocol):
         elif self._half_closed:
             self._close()
         else:
-            self._deadline.move(self.factory.drain_idle_ticks if self.factory.draining else self.factory.idle_ticks)
+            self._deadline.move(self.factory.pause_ticks)
             if self._paused:
                 self._resume()
 
@@ -798,7 +823,8 @@ class HTTPServerFactory(Factory):
         self.abort_on_close = abort_on_close
         self.linger_bytes = linger_bytes
         self.head_ticks = wheel.ticks(timeouts.head_s)
-        self.idle_ticks = wheel.ticks(timeouts.idle_s)
+        self.pause_ticks = wheel.ticks(timeouts.idle_s)
+        """What a client has between two requests."""
         self.body_ticks = wheel.ticks(timeouts.body_s)
         self.body_start_ticks = wheel.ticks(timeouts.body_start_s)
         least = timeouts.min_body_bytes_per_s
@@ -889,6 +915,7 @@ class HTTPServerFactory(Factory):
         ``drain_idle_s``: it may be on its way already, and closing would lose it.
         """
         self.draining = True
+        self.pause_ticks = self.drain_idle_ticks
         if not self._connections:
             return succeed(None)
         drained: Deferred[None] = Deferred()

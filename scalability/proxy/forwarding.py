@@ -65,8 +65,7 @@ class Chooser(Protocol):
 class ProxyApplication:
     """Forwards every request to a server that ``servers`` chooses.
 
-    ``via`` is this proxy's pseudonym in Via: requests that carry it already are answered 508. ``answer_ticks`` bounds the wait for
-    the first byte of an answer and each pause within it, in ticks of the pools' wheel; None leaves it to the pools.
+    ``via`` is this proxy's pseudonym in Via: requests that carry it already are answered 508.
     ``trusted`` are the networks whose X-Forwarded-*, Forwarded, X-Real-IP and request names are believed; ``forwarded`` adds Forwarded.
     ``send_proxy`` is the version of the PROXY protocol header that connections to servers, ``PrefacedPool``s, begin with; 0: none.
     ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
@@ -80,7 +79,6 @@ class ProxyApplication:
         servers: Chooser,
         *,
         via: bytes,
-        answer_ticks: int | None = None,
         default_host: bytes = b"localhost",
         trusted: Networks = NOBODY,
         forwarded: bool = False,
@@ -92,7 +90,6 @@ class ProxyApplication:
     ) -> None:
         self.servers = servers
         self.via = via
-        self.answer_ticks = answer_ticks
         self.upgrades = upgrades
         self.tunnel_ticks = tunnel_ticks
         self.tunnels = TunnelCounts()
@@ -174,7 +171,7 @@ class Forwarding:
         self._exchange = exchange
         self._block = block
         exchange.receiver = self
-        if exchange.body or (exchange.body_complete and exchange.head.chunked):
+        if exchange.head.chunked or exchange.body:
             self._body = self._framed(exchange.body, exchange.body_complete)
 
     def choose(self) -> None:
@@ -204,13 +201,7 @@ class Forwarding:
         exchange = self._exchange
         if exchange.head.upgrade is not None and (protocols := upgrades_asked(exchange.head, self._application.upgrades)):
             connection.may_switch(protocols)
-        connection.send(
-            self._block + self._body if self._body else self._block,
-            exchange.head.method,
-            self,
-            ended=exchange.body_complete,
-            answer_ticks=self._application.answer_ticks,
-        )
+        connection.send(self._block + self._body if self._body else self._block, exchange.head.method, self, exchange.body_complete)
 
     def _framed(self, data: bytes, ended: bool) -> bytes:
         if not self._exchange.head.chunked:

@@ -333,13 +333,6 @@ def test_an_answer_that_does_not_begin_in_time_is_a_timeout() -> None:
     assert transport.ended == "reset"
 
 
-def test_a_request_may_have_a_deadline_of_its_own() -> None:
-    client = Client()
-    asker, _ = client.ask(answer_ticks=client.wheel.ticks(1.0))
-    client.pass_time(2)
-    assert asker.events == [("failed", "answer_timeout")]
-
-
 def test_an_answer_that_stops_in_the_middle_is_broken() -> None:
     client = Client(answer_s=5.0)
     asker, transport = client.ask()
