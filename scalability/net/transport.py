@@ -51,11 +51,11 @@ class LeanConnection(tcp.Connection):
     _queued_bytes = 0
     producer: Any
     _send: Any = None
-    """The socket's ``send`` while it may be called at once: nothing is queued or has failed, our side is open. Saves four look-ups."""
+    """The socket's ``send`` while nothing is queued or has failed and our side is open. Saves four look-ups."""
     _unsent: "list[LeanConnection] | None" = None
     """The reactor's list of those that have something to send at the end of this turn."""
     _held = b""
-    """What is to be sent at the end of the turn; nothing is queued then."""
+    """What is to be sent at the end of the turn. Nothing is queued while there is something."""
     _broken = False
     """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
@@ -73,45 +73,35 @@ class LeanConnection(tcp.Connection):
         return None
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` at the end of this turn, or as soon as the peer takes it; never out of order. Never calls back into the protocol."""
-        send = self._send
-        if send is not None:
-            unsent = self._unsent
-            if unsent is not None and len(data) < _SEND_SOON_BYTES:
-                self._send = None
-                self._held = data
-                unsent.append(self)
-                return
-        else:
+        """Send ``data`` at the end of this turn, or as soon as the peer takes it; never out of order. Never calls back."""
+        if self._send is None:
             if not self.connected or self._writeDisconnected or self._broken:
                 return
             if self._queue:
                 self._enqueue(data)
                 return
-            if self._held:
-                self._held += data
-                if len(self._held) >= _SEND_SOON_BYTES:
-                    self.send_held()
-                return
-            send = self._open_send()
-        try:
-            sent = send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._send_failed()
+            if not self._writeDisconnecting:
+                self._send = self.socket.send
+                self._unsent = getattr(self.reactor, "unsent", None)
+        if self._held:
+            self._held += data
+            if len(self._held) >= _SEND_SOON_BYTES:
+                self.send_held()
             return
-        if sent != len(data):
-            self._enqueue(memoryview(data)[sent:] if sent else data)
+        self._held = data
+        if self._unsent is not None and len(data) < _SEND_SOON_BYTES:
+            self._unsent.append(self)
+        else:
+            self.send_held()
 
     def send_held(self) -> None:
         """Called by the reactor at the end of a turn in which something was written, and when that has become much."""
         data = self._held
         if not data:
-            return  # sent already, or lost
+            return  # sent already, or the connection is gone
         self._held = b""
         try:
-            sent = self._open_send()(data)
+            sent = (self._send or self.socket.send)(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
@@ -119,13 +109,6 @@ class LeanConnection(tcp.Connection):
             return
         if sent != len(data):
             self._enqueue(memoryview(data)[sent:] if sent else data)
-
-    def _open_send(self) -> Any:
-        send = self.socket.send
-        if not self._writeDisconnecting:
-            self._send = send
-            self._unsent = getattr(self.reactor, "unsent", None)
-        return send
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
