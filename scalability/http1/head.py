@@ -495,7 +495,7 @@ class RequestHeadMemo:
         line is known to hold no empty line but its last. Raises BadMessage as ``parse`` does.
         """
         block = self._block
-        if data.startswith(block):
+        if data == block or data.startswith(block):
             return len(block)  # 0 while nothing is remembered
         shared = self.head.shared
         line_end = data.find(b"\n") + 1

@@ -16,24 +16,25 @@ ABORTED = "aborted"
 class TimedExchange(Exchange):
     """One request and when its parts came. Times are seconds, 0 where a phase did not occur."""
 
-    accept_s = 0.0
-    """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
-    head_s = 0.0
-    """From the first byte of the head to its last; 0 for a head that had come while the request before it was answered."""
-    queue_s = 0.0
-    """From the complete head until a server was chosen."""
-    connect_s = 0.0
-    """Spent on connecting to servers, failed attempts included; 0 on a connection that was there."""
-    first_byte_s = 0.0
-    """From sending the head to the server that answered to the first byte of its answer."""
-    attempts = 0
-    """How often it was given to a server."""
-    server = ""
-    """The server that was tried last, whether it answered or not."""
+    __slots__ = ("accept_s", "attempts", "connect_s", "first_byte_s", "head_s", "queue_s", "server", "timed_connection")
 
     def __init__(self, connection: "TimedConnection", head: RequestHead, began_s: float) -> None:
         super().__init__(connection, head, began_s)
-        self._timed = connection
+        self.timed_connection = connection
+        self.accept_s = 0.0
+        """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
+        self.head_s = 0.0
+        """From the first byte of the head to its last; 0 for a head that had come while the request before it was answered."""
+        self.queue_s = 0.0
+        """From the complete head until a server was chosen."""
+        self.connect_s = 0.0
+        """Spent on connecting to servers, failed attempts included; 0 on a connection that was there."""
+        self.first_byte_s = 0.0
+        """From sending the head to the server that answered to the first byte of its answer."""
+        self.attempts = 0
+        """How often it was given to a server."""
+        self.server = ""
+        """The server that was tried last, whether it answered or not."""
         first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
         if first_byte_s:
             self.head_s = began_s - first_byte_s
@@ -43,7 +44,7 @@ class TimedExchange(Exchange):
 
     def take_received_bytes(self) -> int:
         """Bytes of this request that have come, head and framing included. To be asked once, when the exchange is over."""
-        return self._timed.take_received_bytes()
+        return self.timed_connection.take_received_bytes()
 
 
 class TimedConnection(ServerConnection):

@@ -46,18 +46,23 @@ _THEIR_FAULT = frozenset((errno.ECONNABORTED, errno.EPERM, errno.EPROTO))
 class LeanConnection(tcp.Connection):
     """The part that server and client transports share. Not for direct use."""
 
-    # Class attributes, because Twisted's clients and servers come into being in different ways.
-    _queue: Sequence[bytes | memoryview] = ()
-    _queued_bytes = 0
     producer: Any
-    _send: Any = None
-    """The socket's ``send`` while nothing is queued or has failed and our side is open. Saves four look-ups."""
-    _unsent: "list[LeanConnection] | None" = None
-    """The reactor's list of those that have something to send at the end of this turn."""
-    _held = b""
-    """What is to be sent at the end of the turn. Nothing is queued while there is something."""
-    _broken = False
-    """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
+
+    def _begin_lean(self) -> None:
+        """Called first of all: Twisted's clients and servers come into being in different ways.
+
+        Attributes of the instance, because CPython 3.11 has no fast way to those with a default in the class.
+        """
+        self._queue: Sequence[bytes | memoryview] = ()
+        self._queued_bytes = 0
+        self._send: Any = None
+        """The socket's ``send`` while nothing is queued or has failed and our side is open. Saves four look-ups."""
+        self._unsent: list[LeanConnection] | None = None
+        """The reactor's list of those that have something to send at the end of this turn."""
+        self._held = b""
+        """What is to be sent at the end of the turn. Nothing is queued while there is something."""
+        self._broken = False
+        """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
     def doRead(self) -> Any:  # Twisted: None, or the exception that says why the connection ends
         try:
@@ -187,6 +192,10 @@ class LeanConnection(tcp.Connection):
 class LeanServer(LeanConnection, tcp.Server):
     """A connection that was accepted."""
 
+    def __init__(self, *args: Any) -> None:
+        self._begin_lean()
+        super().__init__(*args)
+
 
 class LeanClient(LeanConnection, tcp.Client):
     """A connection that was opened.
@@ -196,6 +205,10 @@ class LeanClient(LeanConnection, tcp.Client):
     """
 
     _reading_ended = False
+
+    def __init__(self, *args: Any) -> None:
+        self._begin_lean()
+        super().__init__(*args)
 
     def readConnectionLost(self, reason: Any) -> None:
         self._reading_ended = True

@@ -51,6 +51,8 @@ from scalability.net.service_client import IDEMPOTENT
 from scalability.proxy.tunnel import Tunnel, TunnelCounts
 from scalability.upstream.servers import Server
 
+_NONE, _CHUNKED = Framing.NONE, Framing.CHUNKED  # an enumeration's member costs ten times a global name
+
 SLOW_ATTEMPTS = 3
 """Servers that one request may wait for in vain (connect timeouts, dead connections). Refusals cost no time and are not counted."""
 
@@ -132,7 +134,8 @@ class ProxyApplication:
             return
         if forwarder.trusted:
             exchange.client_host = forwarder.client_host
-        forwarding = self._forwarding(self, exchange, block)
+        make = self._forwarding
+        forwarding = make(self, exchange, block)
         if self._send_proxy:
             forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
         forwarding.choose()
@@ -152,24 +155,39 @@ class ProxyApplication:
 class Forwarding:
     """A request on its way: the server's Receiver on one side, the client's AnswerReceiver and ConnectReceiver on the other."""
 
-    # Defaults stand in the class: an instance sets what differs.
-    preface = b""
-    """What connections to servers begin with, for this client."""
-    _body = b""
-    _connection: ClientConnection | None = None
-    _opening: Opening | None = None
-    _server: Server | None = None
-    _framing = Framing.NONE
-    _nominated: frozenset[bytes] = frozenset()
-    _replayable = True
-    _reused = False
-    _slow_attempts = 0
-    _tried: tuple[Server, ...] = ()
+    __slots__ = (
+        "_application",
+        "_block",
+        "_body",
+        "_connection",
+        "_exchange",
+        "_framing",
+        "_nominated",
+        "_opening",
+        "_replayable",
+        "_reused",
+        "_server",
+        "_slow_attempts",
+        "_tried",
+        "preface",
+    )
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         self._application = application
         self._exchange = exchange
         self._block = block
+        self.preface = b""
+        """What connections to servers begin with, for this client."""
+        self._body = b""
+        self._connection: ClientConnection | None = None
+        self._opening: Opening | None = None
+        self._server: Server | None = None
+        self._framing = _NONE
+        self._nominated: frozenset[bytes] = frozenset()
+        self._replayable = True
+        self._reused = False
+        self._slow_attempts = 0
+        self._tried: tuple[Server, ...] = ()
         exchange.receiver = self
         if exchange.head.chunked or exchange.body:
             self._body = self._framed(exchange.body, exchange.body_complete)
@@ -268,9 +286,11 @@ class Forwarding:
             forwarder = connection.memory = self._application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
-        block, framing, keep_alive = forwarder.forward(head, request.minor, exchange.keep_alive, request.method)
+        block, framing, keep_alive = forwarder.forward(
+            head, request.minor, request.keep_alive and exchange.body_complete and not exchange.connection.factory.draining, request.method
+        )
         exchange.served_by = server.name
-        if framing is Framing.CHUNKED:
+        if framing is _CHUNKED:
             data = chunk(data)
             if ended:
                 data += end_of_chunks(connection.trailers, head.connection_options)
@@ -291,7 +311,7 @@ class Forwarding:
     def answer_data(self, data: bytes, ended: bool) -> None:
         connection = self._connection
         assert connection is not None
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             data = chunk(data)
             if ended:
                 data += end_of_chunks(connection.trailers, self._nominated)

@@ -5,17 +5,22 @@ from typing import cast
 from scalability.errors import ConnectError, ConnectTimeout
 from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection
+from scalability.net.http_server import Exchange
 from scalability.net.timed_server import TimedExchange
-from scalability.proxy.forwarding import Forwarding
+from scalability.proxy.forwarding import Forwarding, ProxyApplication
 from scalability.upstream.servers import Server
 
 
 class TimedForwarding(Forwarding):
     """A request on its way, whose exchange is a ``TimedExchange``."""
 
-    _began_s = 0.0
-    _sent_s = 0.0
-    _connecting = False
+    __slots__ = ("_began_s", "_connecting", "_sent_s")
+
+    def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
+        super().__init__(application, exchange, block)
+        self._began_s = 0.0
+        self._sent_s = 0.0
+        self._connecting = False
 
     @property
     def _timed(self) -> TimedExchange:
