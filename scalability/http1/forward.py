@@ -339,8 +339,8 @@ def end_of_chunks(trailers: tuple[Field, ...], nominated: frozenset[bytes] = fro
 class RequestForwarder:
     """Forwards the requests of one client connection, remembering the field lines made for the last one.
 
-    Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when the head is, or
-    has the ``shared`` fields of, the last head, as ``RequestHeadMemo`` hands them out.
+    Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when
+    the head is, or has the ``shared`` fields of, the last head, as ``RequestHeadMemo`` hands them out.
     """
 
     __slots__ = (

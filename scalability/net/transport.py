@@ -231,7 +231,7 @@ class LeanPort(tcp.Port):
 
     _log = Logger()
     reactor: Any
-    transport = LeanServer
+    transport = LeanServer  # type: ignore[assignment]  # its arguments are those of tcp.Server
     _again: IDelayedCall | None = None
     _out_of_means = False
 

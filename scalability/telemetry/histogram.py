@@ -140,7 +140,7 @@ class Histogram:
         following = next(ahead, None)
         for boundary in boundaries_s:
             # the last cell that lies wholly below: the one of the boundary itself, when that ends a cell
-            last = _cell_of(boundary)
+            last = cell_of(boundary)
             if _bounds(last)[1] > boundary * (1 + 1e-12):
                 last -= 1
             while following is not None and following[0] <= last:
@@ -184,7 +184,7 @@ class Histogram:
         self._sum_s = self._max_s = 0.0
 
 
-def _cell_of(seconds: float) -> int:
+def cell_of(seconds: float) -> int:
     (bits,) = unpack("=q", pack("=d", seconds * _UNITS_PER_S))
     return int(bits) >> _DROPPED_BITS
 

@@ -18,6 +18,7 @@ from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
+from scalability.telemetry.buckets import Buckets
 from scalability.telemetry.histogram import Histogram
 
 LIMIT = 1000
@@ -164,7 +165,7 @@ class MetricSet(Collector):
 
     def histogram(self, name: str, help: str) -> Histogram:  # noqa: A002
         """A histogram of seconds without labels. ``name`` ends in ``_seconds``."""
-        histogram = Histogram()
+        histogram = Buckets()
         self._add(name, help, Kind.HISTOGRAM, (), lambda: (Reading((), histogram),))
         return histogram
 
@@ -182,7 +183,7 @@ class MetricSet(Collector):
 
     def histograms(self, name: str, help: str, labels: Labels, *, limit: int = LIMIT) -> Family[Histogram]:  # noqa: A002
         """Histograms of seconds with labels."""
-        family = Family(Histogram, len(labels), limit)
+        family: Family[Histogram] = Family(Buckets, len(labels), limit)
         self._add(name, help, Kind.HISTOGRAM, labels, family.readings)
         return family
 

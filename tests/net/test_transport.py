@@ -431,7 +431,7 @@ def moody() -> tuple[Moody, LeanServer, Peer, MemoryReactorClock]:
     reactor = MemoryReactorClock()
     peer = Peer()
     plug = Moody()
-    transport = LeanServer(plug, peer, ("192.0.2.1", 5), None, 0, reactor)  # type: ignore[arg-type]
+    transport = LeanServer(plug, peer, ("192.0.2.1", 5), None, 0, reactor)
     peer.makeConnection(transport)
     return plug, transport, peer, reactor
 

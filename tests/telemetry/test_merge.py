@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalability.telemetry import Histogram, MetricSet
+from scalability.telemetry.buckets import Buckets
 from scalability.telemetry.merge import MergedMetrics, ToldMetric, told
 from scalability.telemetry.metrics import Kind
 
@@ -74,7 +75,7 @@ def test_the_past_of_a_server_that_is_gone_is_forgotten() -> None:
 @given(st.lists(DURATIONS, min_size=1, max_size=4))
 def test_merged_histograms_are_as_if_one_process_had_seen_it_all(processes: list[list[float]]) -> None:
     merged = MergedMetrics()
-    whole = Histogram()
+    whole = Buckets()
     for number, durations in enumerate(processes):
         merged.tell(number, travelled(process(0, 0, durations)))
         if number % 2:
