@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from scalability.lifecycle.ticker import Ticker
 
-BATCH = 32
+BATCH = 8
 """As many callbacks are made before the event loop has its turn: thousands that are due at once, an attack's, must not hold up the rest."""
 
 

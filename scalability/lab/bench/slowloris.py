@@ -100,7 +100,7 @@ class Attack:
     """The attackers' process: ``count`` connections to ``port`` until it is closed."""
 
     def __init__(self, port: int, count: int) -> None:
-        command = [sys.executable, "-m", "scalability.lab.bench.slowloris", str(port), str(count)]
+        command = ["nice", "-n", "19", sys.executable, "-m", "scalability.lab.bench.slowloris", str(port), str(count)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
 
     def wait_open(self) -> int:
@@ -160,7 +160,7 @@ def dribble(port: int, count: int) -> None:
     """The attackers' process: says on stdout when all are connected; ends when its stdin does, and says how many were lost."""
     raise_open_files()
     dribblers = Dribblers(port, count)
-    step_s = 0.02
+    step_s = 0.002  # attackers know nothing of each other: their bytes come spread over the second, not in volleys
     due = time.monotonic()
     watching = selectors.DefaultSelector()
     watching.register(sys.stdin, selectors.EVENT_READ)
