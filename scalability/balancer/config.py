@@ -25,7 +25,7 @@ class Algorithm(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Read a name. Raises ValueError, saying which there are."""
         if text not in ALGORITHMS:
-            raise ValueError(f"there is no algorithm {text!r}; there is {', '.join(sorted(ALGORITHMS))}")
+            raise ValueError(f"there is no algorithm {text!r}; there are {', '.join(ALGORITHMS)}")
         return cls(text)
 
     def __str__(self) -> str:
@@ -82,7 +82,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             "HOST:PORT",
         ),
     ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))
-    algorithm: Annotated[Algorithm, Flag("How the next server is chosen: round_robin.", "NAME")] = Algorithm("round_robin")
+    algorithm: Annotated[Algorithm, Flag(f"How the next server is chosen: {', '.join(ALGORITHMS)}.", "NAME")] = Algorithm("round_robin")
     health_path: Annotated[
         PathOfURL, Flag("Path that a healthy server answers with a status from 200 to 399 when it is asked with GET.", "PATH")
     ] = PathOfURL("/health")

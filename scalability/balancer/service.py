@@ -7,10 +7,9 @@ from scalability.api.component import component_service
 from scalability.balancer.checking import checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
-from scalability.balancer.traffic import WHO, Traffic, connections_to
+from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import Listener
-from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
 
 
@@ -21,7 +20,7 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
 
         return balancer_of_workers(reactor, options)
     wheel = DeadlineWheel(reactor)
-    upstream = Upstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel))
+    upstream = Upstream(selections(reactor, options), connections_to(reactor, options, wheel))
     checks = checking(reactor, options, wheel, upstream)
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
     factory = traffic.factory

@@ -1,7 +1,9 @@
 """What serves the clients of a balancer: the proxy in front of its servers, counted and logged."""
 
+import random
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService
@@ -25,7 +27,9 @@ from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.building import SelectionBuilder
+from scalability.upstream.selection import ALGORITHMS, Selection
+from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 WHO = "scalelab-lb"
 
@@ -85,6 +89,11 @@ def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel)
     return pool
 
 
+def selections(reactor: Any, options: BalancerOptions) -> Callable[[], Selection[Server]]:
+    """What makes a selection by the algorithm that was asked for."""
+    return partial(ALGORITHMS[options.algorithm.name], clock=reactor.seconds, random=random.random)
+
+
 class Traffic:
     """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
@@ -117,7 +126,7 @@ class Traffic:
             tunnel_ticks=wheel.ticks(options.tunnel_timeout_s),
         )
         self.metrics = MetricSet()
-        self.parts: list[IService] = []
+        self.parts: list[IService] = [SelectionBuilder(reactor, upstream)] if upstream.builds else []
         ended: Ended = Requests(self.metrics).ended
         access: Access | None = None
         if options.access_log is not None:

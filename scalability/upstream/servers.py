@@ -26,7 +26,8 @@ from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, NoServer, ScalelabError
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import Health, State
-from scalability.upstream.selection import Selection
+from scalability.upstream.selection import Building, Selection, Tracking
+from scalability.upstream.selection.ewma import Ewma
 
 MAX_WEIGHT = 256
 
@@ -111,10 +112,12 @@ class Server:
         "failures",
         "health",
         "last_check",
+        "latency",
         "name",
         "pool",
         "removed",
         "requests",
+        "share",
         "tls",
         "weight",
     )
@@ -126,6 +129,10 @@ class Server:
         self.tls = spec.tls
         """The name in its certificate; empty: it speaks no TLS."""
         self.weight = spec.weight
+        self.share = 1.0
+        """How much of its weight counts: below 1 while it starts slowly."""
+        self.latency = Ewma()
+        """How long it takes to answer, as whoever sends requests observes."""
         self.pool = pool
         self.health = health
         self.active = 0
@@ -152,16 +159,22 @@ class Server:
         """A request is about to be sent here."""
         self.active += 1
         self.requests += 1
+        for selection in self._upstream.tracking:
+            selection.active_changed(self, 1)
 
     def succeeded(self) -> None:
         """That request was answered, whatever the status."""
         self.active -= 1
+        for selection in self._upstream.tracking:
+            selection.active_changed(self, -1)
         if self.removed:
             self._upstream.settled(self)
 
     def failed(self, error: ScalelabError) -> None:
         """That request ended otherwise. A connection that could not be made counts as a failed check."""
         self.active -= 1
+        for selection in self._upstream.tracking:
+            selection.active_changed(self, -1)
         self.failures[error.code] = self.failures.get(error.code, 0) + 1
         if isinstance(error, ConnectError | ConnectTimeout) and not is_ours(error):
             self._upstream.judge(self, False, "a request could not connect")
@@ -193,6 +206,10 @@ class Upstream(Service):
         self._changed: list[Callable[[], None]] = []
         self._selection = selection()
         self._rising = selection()
+        both = (self._selection, self._rising)
+        self.tracking: tuple[Tracking[Server], ...] = tuple(each for each in both if isinstance(each, Tracking))
+        """What is told of each request that begins or ends."""
+        self._building: tuple[Building, ...] = tuple(each for each in both if isinstance(each, Building))
         self._make_pool = pool
         self._rise = rise
         self._fall = fall
@@ -213,12 +230,22 @@ class Upstream(Service):
         """Servers that are finishing their last requests."""
         return self._leaving.values()
 
-    def choose(self, tried: Container[Server] = ()) -> Server:
+    @property
+    def builds(self) -> bool:
+        """Whether the algorithm works off in pieces what a change of the servers began; see ``step``."""
+        return bool(self._building)
+
+    def step(self) -> bool:
+        """Do the next piece of that, about a millisecond at most. True while more is left."""
+        return any(selection.step() for selection in self._building)
+
+    def choose(self, tried: Container[Server] = (), key: bytes | None = None) -> Server:
         """The server for the next request, none of ``tried``. Raises NoServer when none is left that takes traffic.
 
         While there is no other, that is also one on its way up: its last check passed, which is more than can be said of the rest.
+        ``key`` is what an algorithm hashes that does so; without it a request may go anywhere.
         """
-        server = self._selection.choose(tried) or self._rising.choose(tried)
+        server = self._selection.choose(tried, key) or self._rising.choose(tried, key)
         if server is None:
             raise NoServer
         return server

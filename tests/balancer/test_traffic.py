@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to
+from scalability.balancer.config import Algorithm, BalancerOptions
+from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
+from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.selection import RoundRobin
+from scalability.upstream.selection.peak_ewma import PeakEwma
 from scalability.upstream.servers import ServerSpec, Upstream
 
 
@@ -21,6 +23,22 @@ def test_it_never_accepts_more_clients_than_it_is_told() -> None:
     traffic = Traffic(network, options, wheel, upstream, via=b"lb")
     assert traffic.factory.room() == 2
     assert traffic.parts == []
+
+
+def test_the_algorithm_is_the_one_that_was_asked_for() -> None:
+    network = MemoryNetwork()
+    assert isinstance(selections(network, BalancerOptions())(), RoundRobin)
+    selection = selections(network, BalancerOptions(algorithm=Algorithm("peak_ewma")))()
+    assert isinstance(selection, PeakEwma)
+    assert selection._clock() == network.seconds()
+
+
+def test_an_algorithm_that_builds_its_choices_has_a_part_that_does_so() -> None:
+    network = MemoryNetwork()
+    options = BalancerOptions(algorithm=Algorithm("maglev"))
+    wheel = DeadlineWheel(network)
+    upstream = Upstream(selections(network, options), connections_to(network, options, wheel))
+    assert [type(part) for part in Traffic(network, options, wheel, upstream, via=b"lb").parts] == [SelectionBuilder]
 
 
 def test_a_pool_has_the_timeouts_of_the_configuration() -> None:

@@ -124,7 +124,7 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-lb", ["--backend", "127.0.0.1"], "--backend"),
         ("scalelab-lb", ["--backend", "127.0.0.1:1,weight=0"], "--backend"),
         ("scalelab-lb", ["--backend", "dns:name"], "--backend"),
-        ("scalelab-lb", ["--algorithm", "maglev"], "--algorithm"),
+        ("scalelab-lb", ["--algorithm", "fastest"], "--algorithm"),
         ("scalelab-lb", ["--health-interval", "0"], "--health-interval"),
         ("scalelab-lb", ["--health-path", "health"], "--health-path"),
         ("scalelab-lb", ["--workers", "0"], "--workers"),

@@ -12,6 +12,8 @@ from scalability.errors import ClientGone, ConnectError, ConnectTimeout, NoAnswe
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import State
 from scalability.upstream.selection import RoundRobin
+from scalability.upstream.selection.least_connections import LeastConnections
+from scalability.upstream.selection.maglev import Maglev
 from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
@@ -255,6 +257,33 @@ def test_watchers_hear_of_every_server_once() -> None:
     upstream.watch(watching)
     upstream.name_servers("configuration", specs(B, C), trusted=True)
     assert watching.events == [f"+{A}", f"+{B}", f"-{A}", f"+{C}"]
+
+
+def test_a_selection_that_wants_to_know_hears_of_each_request_that_begins_or_ends() -> None:
+    upstream = Upstream(LeastConnections, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+    a, b = upstream
+    for server in (a, a, a, b, b, b):
+        server.started()
+    a.succeeded()
+    assert upstream.choose() is a
+    a.started()
+    b.failed(NoAnswer())
+    assert upstream.choose() is b
+
+
+def test_a_key_leads_to_the_same_server_and_its_table_is_built_step_by_step() -> None:
+    upstream = Upstream(lambda: Maglev(lambda: 0.0, size=8209), lambda spec: cast(ConnectionPool, FakePool(spec.address)))
+    assert upstream.builds
+    assert not upstream_of(A).builds
+    upstream.name_servers("configuration", specs(A, B, C), trusted=True)
+    assert upstream.step()
+    while upstream.step():
+        pass
+    keys = [b"%d" % number for number in range(30)]
+    found = [upstream.choose(key=key) for key in keys]
+    assert len(set(found)) == 3
+    assert found == [upstream.choose(key=key) for key in keys]
 
 
 def test_stopping_closes_every_pool() -> None:

@@ -8,7 +8,7 @@ from scalability.api.component import component_service
 from scalability.balancer.checking import checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
-from scalability.balancer.traffic import WHO, connections_to
+from scalability.balancer.traffic import WHO, connections_to, selections
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
@@ -16,14 +16,13 @@ from scalability.balancer.workers.spawning import Start, starter
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import SharedSocket
 from scalability.telemetry import MetricSet
-from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
 
 
 def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
     """The service that twistd runs with ``--workers`` above 1; ``start`` is for tests."""
     wheel = DeadlineWheel(reactor)
-    upstream = Upstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel))
+    upstream = Upstream(selections(reactor, options), connections_to(reactor, options, wheel))
     checks = checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:

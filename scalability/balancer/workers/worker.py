@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
 from scalability.balancer.metrics import every_server
-from scalability.balancer.traffic import WHO, Traffic, connections_to
+from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
 from scalability.balancer.workers.messages import AskHealth, Collect, Health, Refused, Report, Servers, ServerUse, Setup, ToWorker
 from scalability.balancer.workers.spawning import FIRST_SOCKET
 from scalability.balancer.workers.split import options_of
@@ -25,7 +25,6 @@ from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told
 from scalability.upstream.mirror import MirroredUpstream
-from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
 
 REPORT_S = 2.0
@@ -123,7 +122,7 @@ class WorkerService(OrderedService):
         self._send = send
         self._full = full
         refusals = Refusals(reactor, send)
-        self._upstream = MirroredUpstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel), refusals.refused)
+        self._upstream = MirroredUpstream(selections(reactor, options), connections_to(reactor, options, wheel), refusals.refused)
         self._upstream.show(servers.servers)
         traffic = Traffic(
             reactor,
