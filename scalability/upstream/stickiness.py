@@ -10,10 +10,10 @@ first: it signs, the others are still believed, and a client that comes with one
 that share clients need the same keys.
 
 ``Path=/``, ``HttpOnly``, ``SameSite=Lax``, over TLS ``Secure``; no ``Max-Age``: it lives as long as the browser's session. An
-answer to a request that brought a current cookie of the same server sets none (HAProxy's ``indirect``).
+answer to a request that brought a current cookie of the same server sets none (part of HAProxy's ``indirect``).
 
-The cookie is not removed from the request as it goes to the server. HAProxy does that under ``indirect``, nginx does not; it would mean
-to build anew a field that is forwarded byte for byte, to keep from a server a value that says nothing to it.
+The cookie is not removed from the request as it goes to the server, as HAProxy does, too, only where told to (``indirect`` again): it
+would mean to build anew a field that is forwarded byte for byte, to keep from a server a value that says nothing to it.
 """
 
 import hmac
