@@ -38,8 +38,8 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
     [
         ("backend", ["127.0.0.1"], "HOST:PORT"),
         ("backend", ["127.0.0.1:99999"], "above 65535"),
-        ("backend", ["127.0.0.1:5000,weight=0"], "from 1 to 256"),
-        ("backend", ["127.0.0.1:5000,weight=heavy"], "from 1 to 256"),
+        ("backend", ["127.0.0.1:5000,weight=257"], "from 0 to 256"),
+        ("backend", ["127.0.0.1:5000,weight=heavy"], "from 0 to 256"),
         ("backend", ["127.0.0.1:5000", "127.0.0.1:5000,weight=2"], "named twice"),
         ("algorithm", "maglev", "round_robin"),
         ("health_path", "health", "begins with /"),

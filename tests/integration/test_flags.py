@@ -122,7 +122,7 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-cache", ["--ttl", "soon"], "--ttl"),
         ("scalelab-cache", ["--max-bytes", "0"], "--max-bytes"),
         ("scalelab-lb", ["--backend", "127.0.0.1"], "--backend"),
-        ("scalelab-lb", ["--backend", "127.0.0.1:1,weight=0"], "--backend"),
+        ("scalelab-lb", ["--backend", "127.0.0.1:1,weight=257"], "--backend"),
         ("scalelab-lb", ["--backend", "dns:name"], "--backend"),
         ("scalelab-lb", ["--algorithm", "maglev"], "--algorithm"),
         ("scalelab-lb", ["--health-interval", "0"], "--health-interval"),
