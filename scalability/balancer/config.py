@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Meta
+from msgspec.structs import fields
 
 from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
-from scalability.upstream.discovery import INTERVAL_S, Backend
+from scalability.upstream.discovery import INTERVAL_S, Backend, ServerFile, read_servers
+from scalability.upstream.expected import BodyPattern, Statuses
+from scalability.upstream.pace import Pace
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -67,6 +70,35 @@ class PathOfURL(NamedTuple):
         return self.path
 
 
+class CheckField(NamedTuple):
+    """A header field that checks are sent with."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME:VALUE``. Raises ValueError, saying what is wrong."""
+        name, colon, value = text.partition(":")
+        value = value.strip()
+        if not colon or re.fullmatch(r"[!#$%&'*+\-.^`|~\w]+", name, re.ASCII) is None:
+            raise ValueError(f"{text!r} is not NAME:VALUE, as Host:shop.example")
+        if re.fullmatch(r"[\t -~]*", value) is None:
+            raise ValueError(f"{text!r}: a value has printable ASCII characters only")
+        if name.lower() in FRAMING:
+            raise ValueError(f"{text!r}: checks have no body, and a connection each; what they send says so")
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.value}"
+
+
+SHORTEST_S = 0.01
+"""Checks that came faster, in seconds, would be nothing but load."""
+
+FRAMING = frozenset(("connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"))
+
+
 class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``twistd scalelab-lb --help`` lists."""
 
@@ -76,25 +108,61 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     backend: Annotated[
         tuple[Backend, ...],
         Flag(
-            "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name; "
-            "either with ,weight=N (1 to 256) for its share of the requests, and ,tls where it speaks TLS; ,tls=NAME if its certificate "
-            "has another name than it is reached by.",
+            "A server to forward to, HOST:PORT, or several: dns:NAME:PORT, each address of a name; dns+srv:NAME, the targets of its SRV "
+            "records; file:PATH, one a line, read anew when it changes. HOST:PORT and dns: may have ,weight=N (0 to 256) for the share of "
+            "the requests, ,backup or ,level=N (0 to 127) for servers that stand by for those of lower levels; these and dns+srv: may have "
+            ",maxconn=N for the requests that one server gets at once, and ,tls where it speaks TLS; ,tls=NAME if its certificate has "
+            "another name than it is reached by.",
             "HOST:PORT",
         ),
     ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))
     algorithm: Annotated[Algorithm, Flag(f"How the next server is chosen: {', '.join(ALGORITHMS)}.", "NAME")] = Algorithm("round_robin")
-    health_path: Annotated[
-        PathOfURL, Flag("Path that a healthy server answers with a status from 200 to 399 when it is asked with GET.", "PATH")
-    ] = PathOfURL("/health")
-    health_interval_s: Annotated[
+    health_mode: Annotated[
+        Literal["http", "tcp"],
+        Flag("How servers are checked: with a request, or by a connection alone, TLS handshake included.", "http|tcp"),
+    ] = "http"
+    health_path: Annotated[PathOfURL, Flag("Path that a check asks for.", "PATH")] = PathOfURL("/health")
+    health_method: Annotated[
+        Literal["GET", "HEAD", "OPTIONS", "POST"], Flag("Method that a check asks with; never with a body.", "GET|HEAD|OPTIONS|POST")
+    ] = "GET"
+    health_header: Annotated[
+        tuple[CheckField, ...],
+        Flag("A header field that a check is sent with; Host and User-Agent take the place of the usual ones.", "NAME:VALUE"),
+    ] = ()
+    health_status: Annotated[
+        Statuses, Flag("Statuses, and ranges of them, that pass a check: 200,204,300-399 for instance.", "STATUSES")
+    ] = Statuses()
+    health_body: Annotated[
+        BodyPattern | None,
+        Flag("Regular expression that must have a match in the first 262144 bytes of the answer's body for a check to pass.", "PATTERN"),
+    ] = None
+    health_interval_s: Annotated[float, Meta(ge=0.05, le=3600), Flag("Seconds from one check of a server that is up to the next.", "S")] = (
+        Pace().interval_s
+    )
+    health_timeout_s: Annotated[
         float,
-        Meta(ge=0.05, le=3600),
-        Flag(
-            "Seconds between two checks of a healthy server, and the time it has to answer one; a quarter of it between two of one that is "
-            "not healthy. 3 failed checks take a server out, 2 passed ones back.",
-            "S",
-        ),
-    ] = 2.0
+        Meta(ge=0, le=3600),
+        Flag("Seconds that a check may take, connecting included, at most the interval; 0: the interval.", "S"),
+    ] = 0.0
+    health_fast_interval_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag("Seconds between checks while a server is about to go down or to come back; 0: a quarter of the interval.", "S"),
+    ] = 0.0
+    health_down_interval_s: Annotated[
+        float, Meta(ge=0, le=3600), Flag("Seconds between checks of a server that is down; 0: as long as the fast interval.", "S")
+    ] = 0.0
+    health_jitter: Annotated[
+        float, Meta(ge=0, le=50), Flag("Percent by which each of these intervals is longer or shorter, by chance.", "PERCENT")
+    ] = 100 * Pace().jitter
+    health_rise: Annotated[int, Meta(ge=1, le=100), Flag("Passed checks in a row that bring a server back that was down.", "N")] = 2
+    health_fall: Annotated[
+        int, Meta(ge=1, le=100), Flag("Failed checks in a row, refused connections included, that take a server out.", "N")
+    ] = 3
+    health_initial: Annotated[
+        Literal["up", "mandatory"],
+        Flag("Whether a server of the configuration takes traffic before its first check (up), or once that has passed.", "up|mandatory"),
+    ] = "up"
     access_log: Annotated[
         Path | None,
         Flag(
@@ -154,10 +222,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     ] = "on"
     resolver: Annotated[
         Address | None,
-        Flag("IP:PORT of the name server to ask for dns: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.", "IP:PORT"),
+        Flag(
+            "IP:PORT of the name server to ask for dns: and dns+srv: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.",
+            "IP:PORT",
+        ),
     ] = None
     resolve_interval_s: Annotated[
-        float, Meta(ge=0.1, le=3600), Flag("Seconds between two questions for the addresses of a dns: backend.", "S")
+        float, Meta(ge=0.1, le=3600), Flag("Seconds between two questions for the servers of a dns: or dns+srv: backend.", "S")
     ] = INTERVAL_S
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=3600), Flag("Seconds that a connection to a server may take; then another server is tried.", "S")
@@ -232,6 +303,18 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             max_body_bytes=self.max_body_bytes,
         )
 
+    @property
+    def pace(self) -> Pace:
+        """How often servers are checked, with what follows from the interval."""
+        interval_s = self.health_interval_s
+        fast_s = self.health_fast_interval_s or interval_s / 4
+        return Pace(interval_s, fast_s, self.health_down_interval_s or fast_s, self.health_jitter / 100)
+
+    @property
+    def check_timeout_s(self) -> float:
+        """How long a check may take."""
+        return self.health_timeout_s or self.health_interval_s
+
     def upgrades(self) -> frozenset[bytes]:
         """The protocols that may be switched to, in lower case."""
         return frozenset(protocol.name.encode() for protocol in self.upgrade if protocol.name != "none")
@@ -274,15 +357,33 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
         if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
             raise ValueError("upgrade: none stands alone")
-        seen: set[tuple[Address, bool]] = set()
+        seen: set[str] = set()
         for backend in self.backend:
-            key = (backend.spec.address, backend.dns)
-            if key in seen:
-                raise ValueError(f"backend: {backend.spec.address} is named twice; give it a weight instead")
-            seen.add(key)
+            if backend.place in seen:
+                raise ValueError(f"backend: {backend.place} is named twice; give it a weight instead")
+            seen.add(backend.place)
+        self._check_checks()
+
+    def _check_checks(self) -> None:
+        """Raise ValueError when checks are told to do what does not go together."""
+        if self.health_timeout_s > self.health_interval_s:
+            raise ValueError(f"health_timeout: a check must end before the next one begins, within {self.health_interval_s:g} s")
+        for key in ("health_timeout", "health_fast_interval", "health_down_interval"):
+            if 0 < getattr(self, f"{key}_s") < SHORTEST_S:
+                raise ValueError(f"{key}: it is shorter than {SHORTEST_S} s")
+        if self.health_fast_interval_s > self.health_interval_s:
+            raise ValueError(f"health_fast_interval: it is longer than the interval of {self.health_interval_s:g} s")
+        if self.health_body is not None and self.health_method == "HEAD":
+            raise ValueError("health_body: an answer to HEAD has no body")
+        if sum(field.name.lower() == "host" for field in self.health_header) > 1:
+            raise ValueError("health_header: a request has one Host")
+        if self.health_mode == "tcp":
+            for key in ("health_path", "health_method", "health_header", "health_status", "health_body"):
+                if getattr(self, key) != _DEFAULTS[key]:
+                    raise ValueError(f"{key}: with --health-mode tcp nothing is asked")
 
     def check_files(self) -> None:
-        """Raise ConfigError when the access log could not be written, or a certificate not be served."""
+        """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
         if self.tls_cert:
             from scalability.net.certificates import read_certificates  # loads OpenSSL, which most do without
 
@@ -292,6 +393,9 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             from scalability.net.tls import Authorities  # likewise
 
             Authorities(self.backend_ca)
+        for backend in self.backend:
+            if isinstance(backend.source, ServerFile):
+                read_servers(backend.source.path)
         file = self.access_log
         if file is None:
             return
@@ -302,3 +406,6 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ConfigError("--access-log", f"there is no folder {folder}")
         if not os.access(file if file.exists() else folder, os.W_OK):
             raise ConfigError("--access-log", f"{file} cannot be written")
+
+
+_DEFAULTS = {field.name: field.default for field in fields(BalancerOptions)}

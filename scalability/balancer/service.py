@@ -20,7 +20,12 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
 
         return balancer_of_workers(reactor, options)
     wheel = DeadlineWheel(reactor)
-    upstream = Upstream(selections(reactor, options), connections_to(reactor, options, wheel))
+    upstream = Upstream(
+        selections(reactor, options),
+        connections_to(reactor, options, wheel),
+        rise=options.health_rise,
+        fall=options.health_fall,
+    )
     checks = checking(reactor, options, wheel, upstream)
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
     factory = traffic.factory

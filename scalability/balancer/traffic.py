@@ -58,7 +58,7 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
 
 def secured(reactor: Any, options: BalancerOptions) -> Callable[[str], Secure | None]:
     """What makes, of the name in a server's certificate, what its connections are wrapped into; of no name none."""
-    if not any(backend.spec.tls for backend in options.backend):
+    if not any(backend.may_speak_tls for backend in options.backend):
         return lambda name: None
     from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
 

@@ -12,10 +12,8 @@ fail later (no answer, a broken one, a slow one) are counted and leave health al
 """
 
 import errno
-import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import NamedTuple, Protocol, Self
 
 from twisted.application.service import Service
@@ -26,61 +24,61 @@ from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, NoServer, ScalelabError
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import Health, State
+from scalability.upstream.history import CheckHistory
 from scalability.upstream.selection import Building, Selection, Tracking
 from scalability.upstream.selection.ewma import Ewma
+from scalability.upstream.spec_options import SpecOptions
 
 MAX_WEIGHT = 256
-
-_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+MAX_LEVEL = 127
+MAX_ACTIVE = 1_000_000
 
 
 class ServerSpec(NamedTuple):
-    """A server as a source names it: where it listens, its share of the requests, and the name in its certificate if it speaks TLS."""
+    """A server as a source names it: where it listens, what it may be sent, and the name in its certificate if it speaks TLS."""
 
     address: Address
     weight: int = 1
+    """Its share of the requests, 0 to 256; 0: only those of clients that are bound to it."""
     tls: str = ""
     """The host name or address that its certificate must hold; empty: plain HTTP."""
+    level: int = 0
+    """Servers of a level above 0 are there for when those of the levels below cannot serve."""
+    max_active: int = 0
+    """Requests that it gets at once; 0: no limit."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST:PORT``, perhaps with ``,weight=N`` (1 to 256), ``,tls`` or ``,tls=NAME`` after it. Raises ValueError."""
-        where, *options = text.split(",")
+        """Read ``HOST:PORT``, and after it perhaps ``,weight=N``, ``,backup`` or ``,level=N``, ``,maxconn=N``, ``,tls`` or ``,tls=NAME``.
+
+        Raises ValueError, saying what is wrong.
+        """
+        where, *words = text.split(",")
         address = Address.parse(where)
         if not address.port:
             raise ValueError(f"{text!r}: no server listens on port 0")
-        weight = 1
-        tls = ""
-        for option in options:
-            key, given, value = option.partition("=")
-            if key == "tls":
-                tls = value if given else address.host
-                if not _is_name(tls):
-                    raise ValueError(f"{text!r}: {tls!r} is no host name that a certificate could hold")
-                continue
-            if key != "weight":
-                raise ValueError(f"{text!r}: after the address only ,weight=N, ,tls and ,tls=NAME may stand, not {option!r}")
-            if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MAX_WEIGHT:
-                raise ValueError(f"{text!r}: the weight must be a whole number from 1 to {MAX_WEIGHT}")
-            weight = int(value)
-        return cls(address, weight, tls)
+        options = SpecOptions(text, words)
+        if "backup" in options and "level" in options:
+            raise ValueError(f"{text!r}: backup is level 1; give one of them")
+        return cls(
+            address,
+            weight=options.number("weight", MAX_WEIGHT, 1),
+            tls=options.certificate_name(address.host),
+            level=1 if "backup" in options else options.number("level", MAX_LEVEL, 0),
+            max_active=options.number("maxconn", MAX_ACTIVE, 0),
+        )
 
     def __str__(self) -> str:
         words = [str(self.address)]
         if self.weight != 1:
             words.append(f"weight={self.weight}")
+        if self.level:
+            words.append("backup" if self.level == 1 else f"level={self.level}")
+        if self.max_active:
+            words.append(f"maxconn={self.max_active}")
         if self.tls:
             words.append("tls" if self.tls == self.address.host else f"tls={self.tls}")
         return ",".join(words)
-
-
-def _is_name(text: str) -> bool:
-    """Whether ``text`` is a host name in ASCII, or an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return _NAME.fullmatch(text) is not None
-    return True
 
 
 @dataclass(slots=True)
@@ -111,6 +109,7 @@ class Server:
         "counts",
         "failures",
         "health",
+        "history",
         "last_check",
         "latency",
         "name",
@@ -146,6 +145,8 @@ class Server:
         """Failed attempts by the error's code."""
         self.last_check = "not checked yet"
         """What the last check, or a failed connection, said: one sentence for people."""
+        self.history = CheckHistory()
+        """What its last checks have found, failed connections of requests left out."""
 
     @property
     def spec(self) -> ServerSpec:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from scalability.balancer.config import Algorithm, BalancerOptions, PathOfURL
-from scalability.config import Address, load
+from scalability.balancer.config import Algorithm, BalancerOptions, CheckField, PathOfURL
+from scalability.config import Address, load, render
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
+from scalability.upstream.discovery import Backend
+from scalability.upstream.pace import Pace
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -39,15 +41,38 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
     [
         ("backend", ["127.0.0.1"], "HOST:PORT"),
         ("backend", ["127.0.0.1:99999"], "above 65535"),
-        ("backend", ["127.0.0.1:5000,weight=0"], "from 1 to 256"),
-        ("backend", ["127.0.0.1:5000,weight=heavy"], "from 1 to 256"),
+        ("backend", ["127.0.0.1:5000,weight=257"], "from 0 to 256"),
+        ("backend", ["127.0.0.1:5000,weight=heavy"], "from 0 to 256"),
         ("backend", ["127.0.0.1:5000", "127.0.0.1:5000,weight=2"], "named twice"),
         ("algorithm", "fastest", "round_robin"),
+        ("backend", ["dns:a:1", "dns:a:1,backup"], "dns:a:1 is named twice"),
+        ("backend", ["dns+srv:a", "dns+srv:a,tls"], r"dns\+srv:a is named twice"),
+        ("backend", ["file:a", "file:a"], "file:a is named twice"),
         ("health_path", "health", "begins with /"),
         ("health_path", "/a b", "spaces"),
         ("health_path", "/\r\nX: y", "begins with /"),
         ("health_interval", "0", "health-interval"),
         ("health_interval", "soon", "health-interval"),
+        ("health_mode", "ping", "http or tcp"),
+        ("health_method", "PUT", "GET, HEAD, OPTIONS or POST"),
+        ("health_header", ["Host"], "NAME:VALUE"),
+        ("health_header", [": x"], "NAME:VALUE"),
+        ("health_header", ["X Y: z"], "NAME:VALUE"),
+        ("health_header", ["X: a\r\nY: b"], "printable"),
+        ("health_header", ["X: gr\u00fcn"], "printable"),
+        ("health_header", ["Content-Length:5"], "checks have no body"),
+        ("health_header", ["Host:a", "host:b"], "one Host"),
+        ("health_status", "ok", "neither a status"),
+        ("health_body", "(", "not a regular expression"),
+        ("health_timeout", "2.5", "before the next one begins, within 2 s"),
+        ("health_timeout", "0.001", "shorter than 0.01 s"),
+        ("health_fast_interval", "3", "longer than the interval of 2 s"),
+        ("health_fast_interval", "0.001", "shorter than 0.01 s"),
+        ("health_down_interval", "0.001", "shorter than 0.01 s"),
+        ("health_jitter", "51", "from 0 to 50"),
+        ("health_rise", "0", "from 1 to 100"),
+        ("health_fall", "0", "from 1 to 100"),
+        ("health_initial", "down", "up or mandatory"),
         ("resolver", "nowhere", "HOST:PORT"),
         ("resolver", "ns.example:53", "not an IP address"),
         ("resolver", "127.0.0.1:0", "port 0"),
@@ -78,6 +103,66 @@ def test_a_bad_value_is_named_with_its_reason(key: str, value: str | list[str], 
     with pytest.raises(ConfigError, match=why) as error:
         load(BalancerOptions, flags={key: value}, environ={}, file=None)
     assert error.value.key == "--" + key.replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("flags", "key", "why"),
+    [
+        ({"health_method": "HEAD", "health_body": "ok"}, "--health-body", "HEAD has no body"),
+        ({"health_mode": "tcp", "health_path": "/live"}, "--health-path", "nothing is asked"),
+        ({"health_mode": "tcp", "health_method": "HEAD"}, "--health-method", "nothing is asked"),
+        ({"health_mode": "tcp", "health_header": ["Host:a"]}, "--health-header", "nothing is asked"),
+        ({"health_mode": "tcp", "health_status": "200"}, "--health-status", "nothing is asked"),
+        ({"health_mode": "tcp", "health_body": "ok"}, "--health-body", "nothing is asked"),
+        ({"health_interval": "1", "health_timeout": "2"}, "--health-timeout", "within 1 s"),
+    ],
+)
+def test_checks_are_not_told_what_does_not_go_together(flags: dict[str, str | list[str]], key: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as error:
+        load(BalancerOptions, flags=flags, environ={}, file=None)
+    assert error.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("flags", "pace", "timeout_s"),
+    [
+        ({}, Pace(2.0, 0.5, 0.5, 0.1), 2.0),
+        ({"health_interval": "8"}, Pace(8.0, 2.0, 2.0, 0.1), 8.0),
+        ({"health_fast_interval": "1", "health_jitter": "0"}, Pace(2.0, 1.0, 1.0, 0.0), 2.0),
+        ({"health_down_interval": "30", "health_timeout": "1.5", "health_jitter": "25"}, Pace(2.0, 0.5, 30.0, 0.25), 1.5),
+    ],
+)
+def test_what_is_not_said_about_the_pace_of_checks_follows_from_the_interval(flags: dict[str, str], pace: Pace, timeout_s: float) -> None:
+    options = load(BalancerOptions, flags=flags, environ={}, file=None)
+    assert options.pace == pytest.approx(pace)
+    assert options.check_timeout_s == timeout_s
+
+
+def test_what_checks_ask_and_expect_survives_the_way_to_a_file_and_back(tmp_path: Path) -> None:
+    flags: dict[str, str | list[str]] = {
+        "health_method": "OPTIONS",
+        "health_header": ["Host:shop.example", "X-A: b c"],
+        "health_status": "200,300-399",
+        "health_body": '"status": *"ok"',
+        "backend": ["file:servers.txt", "dns+srv:_http._tcp.gateway,tls", "127.0.0.1:80,weight=0,backup,maxconn=5"],
+    }
+    options = load(BalancerOptions, flags=flags, environ={}, file=None)
+    assert options.health_header == (CheckField("Host", "shop.example"), CheckField("X-A", "b c"))
+    file = tmp_path / "lab.toml"
+    file.write_text(render(options))
+    assert load(BalancerOptions, flags={}, environ={}, file=file) == options
+
+
+def test_a_file_of_servers_that_cannot_be_taken_in_is_an_error_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "servers.txt"
+    options = BalancerOptions(backend=(Backend.parse(f"file:{file}"),))
+    with pytest.raises(ConfigError, match=r"--backend: cannot read .*servers.txt: No such file"):
+        options.check_files()
+    file.write_text("127.0.0.1:80\nnonsense\n")
+    with pytest.raises(ConfigError, match=r"--backend: .*servers.txt: line 2: 'nonsense' is not HOST:PORT"):
+        options.check_files()
+    file.write_text("127.0.0.1:80\n")
+    options.check_files()
 
 
 def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:

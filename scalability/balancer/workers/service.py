@@ -22,7 +22,12 @@ from scalability.upstream.servers import Upstream
 def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
     """The service that twistd runs with ``--workers`` above 1; ``start`` is for tests."""
     wheel = DeadlineWheel(reactor)
-    upstream = Upstream(selections(reactor, options), connections_to(reactor, options, wheel))
+    upstream = Upstream(
+        selections(reactor, options),
+        connections_to(reactor, options, wheel),
+        rise=options.health_rise,
+        fall=options.health_fall,
+    )
     checks = checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:
