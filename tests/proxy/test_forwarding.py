@@ -16,6 +16,8 @@ from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.testing.retries import usual_retries
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Server, ServerSpec, Upstream
 
@@ -31,9 +33,9 @@ class Proxy:
         self.network = MemoryNetwork()
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, self.pool, fall=1000)
+        self.upstream = Upstream(RoundRobin, self.pool, rules=UpstreamRules(fall=1000, panic_percent=0))
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
-        self.application = ProxyApplication(self.upstream, via=b"lb", **more)
+        self.application = ProxyApplication(self.upstream, via=b"lb", **{"retries": usual_retries(self.network), **more})
         self.ended: list[tuple[int, str, str]] = []
         self.clients: list[bytes] = []
         self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note)
@@ -119,7 +121,7 @@ def test_a_refused_connection_is_tried_on_another_server_at_once_whatever_the_me
     server.deliver(OK)
     assert proxy.ended == [(200, "10.0.0.3:80", "")]
     assert [s.failures for s in proxy.servers] == [{"connect_failed": 1}, {"connect_failed": 1}, {}]
-    assert proxy.application.retries == 2
+    assert proxy.application.retries.count == 2
     assert proxy.settled()
 
 

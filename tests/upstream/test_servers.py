@@ -18,6 +18,9 @@ from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def __init__(self, address: Address) -> None:
         self.address = address
         self.closed = 0
