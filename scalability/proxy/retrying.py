@@ -73,6 +73,11 @@ class Retries:
         self._line: WaitingLine[Any] = WaitingLine(max_waiting, timeout_s)
         self._expiring: IDelayedCall | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Retries that wait for their turn."""
+        return len(self._line)
+
     def ask(self, request: Retrying, active: int) -> None:
         """Tell ``request`` when it may be sent once more: at once, or when others have ended. ``done`` is to follow."""
         if not len(self._line) and self.budget.take(active):

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from scalability.balancer.config import BalancerOptions
+from scalability.balancer.use import ServerUse
 from scalability.balancer.workers.frames import Frames, frame
 from scalability.balancer.workers.messages import (
     FROM_WORKER,
@@ -15,7 +16,6 @@ from scalability.balancer.workers.messages import (
     Refused,
     Report,
     Servers,
-    ServerUse,
     Serving,
     Setup,
 )
