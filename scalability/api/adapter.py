@@ -10,6 +10,7 @@ An exchange is in one of these states:
     over       answered, refused, or the client is gone
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -18,7 +19,7 @@ from typing import Any, AnyStr
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString
+from twisted.web.http import RESPONSES, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import Session
@@ -39,6 +40,11 @@ MAX_ARRIVING_BYTES = 64 << 20
 
 MAX_SESSIONS = 10_000
 """Of twisted.web's sessions, for routes that use them: each is kept for 15 minutes after its last use."""
+
+UNKNOWN_STATUS = b"Unknown Status"
+"""What twisted.web says of a status that it does not know."""
+
+_REASON = re.compile(rb"[\t -~\x80-\xff]*")
 
 
 class APIFactory(HTTPServerFactory):
@@ -219,6 +225,10 @@ class AdaptedRequest(APIRequest):
     def received_cookies(self, cookies: dict[bytes, bytes]) -> None:
         """Ignored, likewise."""
 
+    @property
+    def asked_host(self) -> bytes:
+        return self._head.host  # of an absolute target its own, whatever Host says (rule 31)
+
     def getHeader(self, key: AnyStr) -> AnyStr | None:  # noqa: N802 - Twisted's name
         """The last value of the field ``key``, as text when ``key`` is text, or None."""
         if isinstance(key, str):
@@ -342,7 +352,9 @@ class _Channel:
         bodiless = status == 204 or status == 304 or exchange.head.method == b"HEAD"
         keep_alive = exchange.keep_alive
         framed = bodiless
-        parts = [b"HTTP/1.1 %d %s\r\nDate: %s\r\n" % (status, REASONS.get(status, b"Unknown"), self.site.date())]
+        if reason == RESPONSES.get(status, UNKNOWN_STATUS) or _REASON.fullmatch(reason) is None:
+            reason = REASONS.get(status, b"Unknown")  # twisted.web's own are those of an older RFC
+        parts = [b"HTTP/1.1 %d %s\r\nDate: %s\r\n" % (status, reason, self.site.date())]
         for name, values in headers.getAllRawHeaders():
             if name == b"Connection":
                 keep_alive = keep_alive and b"close" not in values
