@@ -75,6 +75,7 @@ class TimedConnection(ServerConnection):
     def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
         if head is None:
             # what has a head was an exchange, and has been told of
+            self._held = b""  # all that came belongs to this
             self.factory.was_refused(self, error)
         super()._refuse(error, head)
 
