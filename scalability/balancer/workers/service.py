@@ -36,7 +36,6 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         via=f"scalelab-lb-{secrets.token_hex(4)}",
         start=starter(reactor, os.environ) if start is None else start,
     )
-    rotation = [Rotation(reactor, workers)] if options.access_log is not None else []
     metrics = MetricSet()
     add_health(metrics, upstream)
     add_workers(metrics, workers)
@@ -44,7 +43,7 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         reactor,
         options,
         who=WHO,
-        parts=[wheel, upstream, *checks, *rotation],
+        parts=[wheel, upstream, *checks, Rotation(reactor, workers)],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         front=workers,

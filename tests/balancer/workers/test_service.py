@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
 from scalability.balancer.workers.parent import Workers
@@ -22,7 +24,7 @@ from scalability.upstream.servers import Upstream
 def test_the_workers_stand_above_what_decides_about_the_servers_and_above_the_admin_listener() -> None:
     options = BalancerOptions(workers=2, backend=(Backend.parse("dns:gateway:5000"),), admin=Address("127.0.0.1", 0))
     service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, LoopLag, Listener, Workers]
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, Rotation, LoopLag, Listener, Workers]
 
 
 def test_more_than_one_worker_makes_a_parent_and_one_makes_none() -> None:
@@ -56,7 +58,8 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
             worker.end()
 
 
-def test_with_an_access_log_the_parent_passes_the_signal_on() -> None:
-    options = BalancerOptions(workers=2, access_log=Path("access.log"))
+@pytest.mark.parametrize("log", [Path("access.log"), None])
+def test_with_an_access_log_or_without_the_parent_passes_its_signal_on(log: Path | None) -> None:
+    options = BalancerOptions(workers=2, access_log=log)
     service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
     assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, Rotation, Workers]
