@@ -134,6 +134,7 @@ class Traffic:
             timeouts=options.timeouts(),
             max_connections=clients,
             max_connections_per_client=options.max_connections_per_client,
+            abort_on_close=options.abort_on_close,
             ended=ended,
         )
         if access is not None and isinstance(self.factory, TimedServerFactory):
