@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_traffic
+from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_handshakes, add_traffic
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -158,8 +158,10 @@ class Traffic:
         except ConfigError as error:
             fail(WHO, str(error))
         self.parts.append(CertificateWatch(reactor, store))
+        factory = TLSServerFactory(store, self.factory, reactor)
         add_certificates(self.metrics, store)
-        return TLSServerFactory(store, self.factory, reactor)
+        add_handshakes(self.metrics, factory)
+        return factory
 
     def _await_headers(self, options: BalancerOptions, wheel: DeadlineWheel) -> None:
         """Have PROXY protocol headers read before anything else."""

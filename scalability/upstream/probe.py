@@ -95,7 +95,7 @@ class Prober(Ticker):
         if isinstance(failure.value, ConnectError) and is_ours(failure.value):
             self.log.warn("the check of {server} could not be made: {why}", server=self._server.name, why=str(failure.value.__cause__))
         elif isinstance(failure.value, ScalelabError):
-            why = f" ({failure.value.__cause__})" if isinstance(failure.value, TLSFailed) else ""
+            why = f": {_why_not_met(failure.value)}" if isinstance(failure.value, TLSFailed) else ""
             self._check_failed(f"the check failed: {failure.value.code}{why}")
         else:
             self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
@@ -107,6 +107,12 @@ class Prober(Ticker):
     def _check_failed(self, why: str) -> None:
         self._server.counts.checks_failed += 1
         self._upstream.judge(self._server, False, why)
+
+
+def _why_not_met(error: TLSFailed) -> str:
+    from scalability.net.tls import why_not_met  # loads OpenSSL, which most do without
+
+    return why_not_met(error.__cause__ or error)
 
 
 class HealthChecks(MultiService):
