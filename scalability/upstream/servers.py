@@ -23,12 +23,14 @@ from twisted.internet.error import ConnectBindError
 from twisted.logger import Logger
 
 from scalability.config import Address
-from scalability.errors import ConnectError, ConnectTimeout, NoServer, ScalelabError
+from scalability.errors import BadMessage, ConnectError, ConnectTimeout, NoServer, ScalelabError
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import Health, State
 from scalability.upstream.selection import Selection
 
 MAX_WEIGHT = 256
+TELL_EVERY_S = 60.0
+"""A server's bad answers are logged no more often than this, in seconds."""
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
@@ -103,7 +105,9 @@ def is_ours(error: BaseException) -> bool:
 class Server:
     """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
 
+    log = Logger()
     __slots__ = (
+        "_tell_at_tick",
         "_upstream",
         "active",
         "address",
@@ -121,6 +125,7 @@ class Server:
 
     def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
         self._upstream = upstream
+        self._tell_at_tick = 0
         self.name = str(spec.address)
         self.address = spec.address
         self.tls = spec.tls
@@ -165,6 +170,10 @@ class Server:
         self.failures[error.code] = self.failures.get(error.code, 0) + 1
         if isinstance(error, ConnectError | ConnectTimeout) and not is_ours(error):
             self._upstream.judge(self, False, "a request could not connect")
+        elif isinstance(error.__cause__, BadMessage) and self.pool.wheel.turned_to >= self._tell_at_tick:
+            # clients are told 502 only: what is wrong with the server is for those who run it
+            self._tell_at_tick = self.pool.wheel.turned_to + self.pool.wheel.ticks(TELL_EVERY_S)
+            self.log.warn("server {server} answers what is no proper HTTP/1.1: {why}", server=self.name, why=str(error.__cause__))
         if self.removed:
             self._upstream.settled(self)
 
