@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -26,6 +26,9 @@ from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.servers import ServerSpec, Upstream
+
+if TYPE_CHECKING:
+    from scalability.net.certificates import Certificates, CertificateStore  # loads OpenSSL, which most do without
 
 WHO = "scalelab-lb"
 
@@ -85,11 +88,24 @@ def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel)
     return pool
 
 
+def watched_certificates(reactor: Any, options: BalancerOptions, metrics: MetricSet, parts: list[IService]) -> "CertificateStore":
+    """The certificates of the TLS listener, watched by one of ``parts`` and shown in ``metrics``."""
+    from scalability.net.certificates import CertificateStore, CertificateWatch  # loads OpenSSL, which most do without
+
+    try:
+        store = CertificateStore(options.tls_cert)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    parts.append(CertificateWatch(reactor, store))
+    add_certificates(metrics, store)
+    return store
+
+
 class Traffic:
     """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
     ``front`` makes what answers the balancer's own ``/health``. ``via`` is the balancer's pseudonym: requests may pass several
-    balancers, and only one that returns is a loop.
+    balancers, and only one that returns is a loop. ``certificates`` are what the TLS listener serves where somebody else reads them.
     """
 
     log = Logger()
@@ -103,6 +119,7 @@ class Traffic:
         *,
         via: bytes,
         front: Callable[[Application, Upstream], Front] = Front,
+        certificates: "Certificates | None" = None,
     ) -> None:
         logged = options.access_log is not None
         proxy = ProxyApplication(
@@ -143,23 +160,18 @@ class Traffic:
         add_traffic(self.metrics, upstream, proxy)
         self.plain: Any = self.factory
         """What ``options.listen`` is to be listened with. Its listener closes last, and drains."""
-        self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options)
+        self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options, certificates)
         """What ``options.tls_listen`` is to be listened with; None without that."""
         if options.proxy_protocol_from:
             self._await_headers(options, wheel)
 
-    def _serve_tls(self, reactor: Any, options: BalancerOptions) -> Any:
-        """What the TLS listener is to be listened with; its certificates are watched by one of ``parts``."""
-        from scalability.net.certificates import CertificateStore, CertificateWatch  # loads OpenSSL, which most do without
-        from scalability.net.tls import TLSServerFactory
+    def _serve_tls(self, reactor: Any, options: BalancerOptions, certificates: "Certificates | None") -> Any:
+        """What the TLS listener is to be listened with."""
+        from scalability.net.tls import TLSServerFactory  # loads OpenSSL, which most do without
 
-        try:
-            store = CertificateStore(options.tls_cert)
-        except ConfigError as error:
-            fail(WHO, str(error))
-        self.parts.append(CertificateWatch(reactor, store))
-        factory = TLSServerFactory(store, self.factory, reactor)
-        add_certificates(self.metrics, store)
+        if certificates is None:
+            certificates = watched_certificates(reactor, options, self.metrics, self.parts)
+        factory = TLSServerFactory(certificates, self.factory, reactor)
         add_handshakes(self.metrics, factory)
         return factory
 

@@ -14,7 +14,18 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
 from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Traffic, connections_to
-from scalability.balancer.workers.messages import AskHealth, Collect, Health, Refused, Report, Servers, ServerUse, Setup, ToWorker
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Certificates,
+    Collect,
+    Health,
+    Refused,
+    Report,
+    Servers,
+    ServerUse,
+    Setup,
+    ToWorker,
+)
 from scalability.balancer.workers.spawning import FIRST_SOCKET
 from scalability.balancer.workers.split import options_of
 from scalability.config.load import restore
@@ -125,6 +136,7 @@ class WorkerService(OrderedService):
         refusals = Refusals(reactor, send)
         self._upstream = MirroredUpstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel), refusals.refused)
         self._upstream.show(servers.servers)
+        self._certificates = _certificates(setup) if setup.certificates else None
         traffic = Traffic(
             reactor,
             options,
@@ -132,6 +144,7 @@ class WorkerService(OrderedService):
             self._upstream,
             via=setup.via.encode(),
             front=partial(WorkerFront, wheel=wheel, send=send),
+            certificates=self._certificates,
         )
         self._front: Any = traffic.factory.application
         self._factory: HTTPServerFactory = traffic.factory
@@ -155,6 +168,9 @@ class WorkerService(OrderedService):
         match message:
             case Servers():
                 self._upstream.show(message.servers)
+            case Certificates():
+                if self._certificates is not None:
+                    self._certificates.show(message.certificates)
             case Collect():
                 self.report(message.round)
             case Health():
@@ -172,6 +188,12 @@ class WorkerService(OrderedService):
     def _report_if_read(self) -> None:
         if not self._full():
             self.report()
+
+
+def _certificates(setup: Setup) -> Any:
+    from scalability.net.certificates import Certificates as Served  # loads OpenSSL, which most do without
+
+    return Served(setup.certificates)
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
