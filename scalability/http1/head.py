@@ -23,7 +23,7 @@ _FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+(.*)(?<![ \t])\r\n"
 _FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)
 _NAME: Final = re.compile(rb"[" + _TOKEN + rb"_]++")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-_HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=%]++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?)?")
+_HOST: Final = re.compile(rb"(?:(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?)?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*+)(.*)", re.IGNORECASE)
 _LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Octets of a field value or start line: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""

@@ -564,6 +564,12 @@ class ServerConnection(TwistedProtocol):
                         exchange.trailers = reader.trailers
                 else:
                     data = data[end:]
+                if self._half_closed and not exchange.body_complete:
+                    # the FIN came while an earlier request was served: this one will never be whole (rule 42)
+                    factory.counts.begun += 1
+                    self._lose(exchange, ClientGone())
+                    self._close(reset=True)
+                    return
                 # without a body to come no deadline is needed, and none is stopped: _expired knows
                 self._held = data
                 self._exchange = exchange
@@ -604,7 +610,7 @@ class ServerConnection(TwistedProtocol):
             if begun:
                 self._close(reset=True)
             else:
-                self._refuse(error, exchange.head)
+                self._refuse(error, exchange)
             return
         receiver = exchange.receiver
         assert receiver is not None
@@ -699,7 +705,7 @@ class ServerConnection(TwistedProtocol):
             if begun:
                 self._close(reset=True)
             else:
-                self._refuse(timeout, exchange.head)
+                self._refuse(timeout, exchange)
 
     def _lose(self, exchange: Exchange, error: ScalelabError) -> None:
         self._exchange = None
@@ -714,14 +720,15 @@ class ServerConnection(TwistedProtocol):
 
     # endings
 
-    def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
-        """Answer what is no request with ``error``, and end the connection: nothing that follows can be trusted (rule 41)."""
+    def _refuse(self, error: ScalelabError, exchange: Exchange | None = None) -> None:
+        """Answer what is no request, or no whole one (``exchange``), with ``error``, and end the connection (rule 41)."""
         self._exchange = None
         self._reader = None
         self.factory.counts.refused += 1
-        minor = 1 if head is None else head.minor
-        head_only = head is not None and head.method == b"HEAD"
-        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only))
+        minor = 1 if exchange is None else exchange.head.minor
+        head_only = exchange is not None and exchange.head.method == b"HEAD"
+        fields = ((b"X-Request-Id", exchange.request_id),) if exchange is not None and exchange.request_id else ()
+        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only, fields=fields))
         self._linger()
 
     def _finish_connection(self) -> None:
@@ -743,14 +750,14 @@ class ServerConnection(TwistedProtocol):
         self._held = b""
         transport = self.transport
         transport.unregisterProducer()
+        self._linger_bytes = self.factory.linger_bytes
         if self._half_closed or self.scheme == b"https":
             # TLS ends both directions at once, and reads on by itself until the client has agreed
             self._deadline.move(self.factory.body_ticks)
             transport.loseConnection()
-            return
-        self._linger_bytes = self.factory.linger_bytes
-        self._deadline.move(self.factory.linger_ticks)
-        transport.loseWriteConnection()
+        else:
+            self._deadline.move(self.factory.linger_ticks)
+            transport.loseWriteConnection()
         if self._paused:
             self._resume()
 

@@ -17,6 +17,7 @@ Nothing here creates a Deferred, a closure or a delayed call.
 """
 
 from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Protocol
 
 from scalability.errors import (
@@ -130,6 +131,8 @@ class ProxyApplication:
             else:
                 block, exchange.request_id = forwarder.forward_named(head)
         except BadMessage as error:
+            if self._identifiers is not None:
+                exchange.request_id, _ = self._identifiers.fresh()
             exchange.fail(error)
             return
         if forwarder.trusted:
@@ -331,20 +334,15 @@ class Forwarding:
             self._exchange.fail(error)
             return
         self._slow_attempts += 1
-        if self._reused and server is not None:
-            # The server closed a kept-alive connection just then, most likely. Another server is asked, or if there is no other
-            # the same one on a fresh connection.
-            try:
-                server = self._application.servers.choose(self._tried)
-            except NoServer:
-                self._replayable = False
-                self._application.retries += 1
-                self._attempt(server, fresh=True)
-                return
-            self._retry(server)
-        else:
-            self._elsewhere(error)
+        # Once only, and on a fresh connection: another kept-alive one may be as dead as this one was, for servers of one kind close
+        # theirs at the same time. Another server is asked; without another the same one, which most likely only closed its connection.
         self._replayable = False
+        if self._reused and server is not None:
+            with suppress(NoServer):
+                server = self._application.servers.choose(self._tried)
+            self._retry(server, fresh=True)
+        else:
+            self._elsewhere(error, fresh=True)
 
     def upload_paused(self) -> None:
         self._exchange.pause_body()
@@ -390,7 +388,7 @@ class Forwarding:
             self._tried = (*self._tried, server)
             server.failed(error)
 
-    def _elsewhere(self, error: ScalelabError) -> None:
+    def _elsewhere(self, error: ScalelabError, *, fresh: bool = False) -> None:
         if self._slow_attempts >= SLOW_ATTEMPTS:
             self._exchange.fail(error)
             return
@@ -399,8 +397,8 @@ class Forwarding:
         except NoServer:
             self._exchange.fail(error)
             return
-        self._retry(server)
+        self._retry(server, fresh=fresh)
 
-    def _retry(self, server: Server) -> None:
+    def _retry(self, server: Server, *, fresh: bool = False) -> None:
         self._application.retries += 1
-        self._attempt(server)
+        self._attempt(server, fresh=fresh)

@@ -400,6 +400,18 @@ def test_rule_42_a_half_close_after_pipelined_requests_gets_all_answers() -> Non
     assert server.client.ended == "closed"
 
 
+@pytest.mark.parametrize("rest", [b"Content-Length: 5\r\n\r\nhel", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"])
+def test_rule_42_a_fin_within_the_body_of_a_pipelined_request_cancels_that_one(rest: bytes) -> None:
+    server = Server()
+    server.client.deliver(GET + b"POST / HTTP/1.1\r\nHost: x\r\n" + rest)
+    server.client.finish()
+    hello(server.application.exchanges[0])
+    assert statuses(server.client.taken()) == [200]
+    assert len(server.application.exchanges) == 1, "what can never be whole is not begun"
+    assert not server.client.open
+    assert server.factory.counts.active == 0
+
+
 def test_rule_42_with_abort_on_close_a_fin_cancels() -> None:
     server = Server(abort_on_close=True)
     server.client.deliver(GET)

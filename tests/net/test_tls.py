@@ -64,6 +64,35 @@ def test_a_request_over_tls_is_an_https_one(tmp_path: Path) -> None:
     assert got.endswith(b"https 192.0.2.1")
 
 
+def test_rule_38_what_is_still_uploaded_over_tls_does_not_destroy_the_answer(tmp_path: Path) -> None:
+    secured = Secured(tmp_path)  # which answers without waiting for the body
+    transport = secured.network.connect_to(secured.factory)
+    client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+    client.set_connect_state()
+
+    def exchanged() -> bytes:
+        got = b""
+        for _ in range(5):
+            with contextlib.suppress(SSL.WantReadError, SSL.ZeroReturnError):
+                client.do_handshake()
+                got += client.recv(65536)
+            with contextlib.suppress(SSL.WantReadError):
+                transport.deliver(client.bio_read(65536))
+            secured.network.advance(0)
+            if answer := transport.taken():
+                client.bio_write(answer)
+        return got
+
+    exchanged()
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nsome")
+    transport.deliver(client.bio_read(65536))
+    client.send(b"more of it, on its way already")
+    transport.deliver(client.bio_read(65536))
+    secured.network.advance(0)
+    assert transport.ended != "reset"
+    assert exchanged().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_the_server_s_caps_hold_for_tls_too(tmp_path: Path) -> None:
     secured = Secured(tmp_path, max_connections=1)
     assert secured.factory.room() == 1

@@ -195,6 +195,43 @@ def test_rule_44_a_request_whose_body_has_gone_by_is_not_sent_twice() -> None:
     assert error_of(proxy.client.taken()) == (502, "no_answer")
 
 
+def test_rule_44_the_second_attempt_is_made_on_a_fresh_connection() -> None:
+    proxy = Proxy(servers=2)
+    other = proxy.connect()
+    first = proxy.ask()
+    other.deliver(GET)
+    second = proxy.network.accept()
+    for server in (first, second):
+        server.deliver(OK)
+    proxy.client.taken()
+    proxy.client.deliver(GET)  # on the first server's kept connection
+    first.reset()  # both servers end their kept connections just now, and the second one's end has not been read yet
+    assert second.taken().count(b"GET ") == 1, "that one may be as dead"
+    fresh = proxy.network.accept()
+    assert fresh.getPeer().host == "10.0.0.2"
+    fresh.deliver(OK)
+    assert body_of(proxy.client.taken()) == b"hi"
+
+
+@pytest.mark.parametrize(("more", "status"), [(b"", 408), (b"x\r\n", 400)])
+def test_a_refusal_within_a_body_says_the_request_s_name_too(more: bytes, status: int) -> None:
+    proxy = Proxy(identifiers=Identifiers(bytes))
+    proxy.ask(POST.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"))
+    proxy.client.deliver(more)
+    proxy.pass_time(0 if more else 35)
+    sent = proxy.client.taken()
+    assert sent.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nX-Request-Id: " in sent
+
+
+def test_a_loop_is_refused_under_a_name() -> None:
+    proxy = Proxy(identifiers=Identifiers(bytes))
+    proxy.client.deliver(GET.replace(b"X-A: 1", b"Via: 1.1 lb"))
+    sent = proxy.client.taken()
+    assert error_of(sent) == (508, "loop_detected")
+    assert b"\r\nX-Request-Id: " in sent
+
+
 def test_a_kept_connection_that_the_only_server_has_closed_is_replaced() -> None:
     proxy = Proxy()
     server = proxy.ask()
