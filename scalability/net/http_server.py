@@ -19,6 +19,7 @@ on this path. Both directions have 64 KiB watermarks. Refusals are JSON (``net.f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from ipaddress import IPv6Address
 from typing import Any, Protocol
 
@@ -217,6 +218,7 @@ class Exchange:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
         keep_alive = self.keep_alive
         head = self.head
+        fields = (*fields, (b"Date", self.connection.factory.date()))
         if self.request_id:
             fields = (*fields, (b"X-Request-Id", self.request_id))
         block = simple_answer(
@@ -232,7 +234,9 @@ class Exchange:
             return
         keep_alive = self.keep_alive and not isinstance(error, BadMessage)
         head = self.head
-        fields = ((b"X-Request-Id", self.request_id),) if self.request_id else ()
+        fields = [(b"Date", self.connection.factory.date())]
+        if self.request_id:
+            fields.append((b"X-Request-Id", self.request_id))
         block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD", fields=fields)
         self.reply(error.status, block, keep_alive=keep_alive)
 
@@ -727,7 +731,9 @@ class ServerConnection(TwistedProtocol):
         self.factory.counts.refused += 1
         minor = 1 if exchange is None else exchange.head.minor
         head_only = exchange is not None and exchange.head.method == b"HEAD"
-        fields = ((b"X-Request-Id", exchange.request_id),) if exchange is not None and exchange.request_id else ()
+        fields = [(b"Date", self.factory.date())]
+        if exchange is not None and exchange.request_id:
+            fields.append((b"X-Request-Id", exchange.request_id))
         self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only, fields=fields))
         self._linger()
 
@@ -861,6 +867,8 @@ class HTTPServerFactory(Factory):
         self.drain_idle_ticks = wheel.ticks(timeouts.drain_idle_s)
         self.counts = ServerCounts()
         self.draining = False
+        self._date = b""
+        self._date_tick = -1
         self._ended = ended
         self._max_connections = max_connections
         self._max_per_client = max_connections_per_client
@@ -887,6 +895,14 @@ class HTTPServerFactory(Factory):
         self.counts.accepted += 1
         self.counts.open += 1
         return connection
+
+    def date(self) -> bytes:
+        """The Date field's value (RFC 9110 section 6.6.1), made four times a second at most: the same object until then."""
+        tick = self.wheel.turned_to
+        if tick != self._date_tick:
+            self._date_tick = tick
+            self._date = formatdate(self.seconds(), usegmt=True).encode()
+        return self._date
 
     def room(self) -> int:
         """How many more connections may be accepted now."""

@@ -289,8 +289,13 @@ class Forwarding:
             forwarder = connection.memory = self._application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
+        factory = exchange.connection.factory
         block, framing, keep_alive = forwarder.forward(
-            head, request.minor, request.keep_alive and exchange.body_complete and not exchange.connection.factory.draining, request.method
+            head,
+            request.minor,
+            request.keep_alive and exchange.body_complete and not factory.draining,
+            request.method,
+            b"" if head.dated else factory.date(),
         )
         exchange.served_by = server.name
         if framing is _CHUNKED:

@@ -77,6 +77,9 @@ def body_of(sent: bytes) -> bytes:
     return sent.partition(b"\r\n\r\n")[2]
 
 
+EPOCH = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+
+
 def test_a_small_request_is_one_write_there_and_one_write_back() -> None:
     proxy = Proxy()
     server = proxy.ask()
@@ -85,10 +88,21 @@ def test_a_small_request_is_one_write_there_and_one_write_back() -> None:
         b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: shop\r\nVia: 1.1 lb\r\n\r\n"
     )
     server.deliver(OK)
-    assert proxy.client.taken() == b"HTTP/1.1 200 OK\r\nServer: s\r\nVia: 1.1 lb\r\nContent-Length: 2\r\n\r\nhi"
+    assert proxy.client.taken() == b"HTTP/1.1 200 OK\r\nServer: s\r\nVia: 1.1 lb\r\n" + EPOCH + b"Content-Length: 2\r\n\r\nhi"
     assert (server.writes, proxy.client.writes) == (1, 1)
     assert proxy.ended == [(200, "10.0.0.1:80", "")]
     assert proxy.settled()
+
+
+def test_an_answer_without_a_date_gets_one_and_one_with_a_date_keeps_it() -> None:
+    proxy = Proxy()
+    server = proxy.ask()
+    for sent, wanted in ((OK, EPOCH), (OK.replace(b"Server: s", b"Date: then"), b"Date: then\r\n"), (OK, EPOCH)):
+        server.deliver(sent)
+        answer = proxy.client.taken()
+        assert answer.count(b"Date: ") == 1
+        assert wanted in answer
+        proxy.client.deliver(GET)
 
 
 def test_connections_to_servers_are_kept_and_reused() -> None:
@@ -585,7 +599,9 @@ def test_a_named_request_tells_its_name_to_the_server_and_to_the_client() -> Non
     assert b"forged" not in sent
     assert b"\r\nX-Request-Id: " + NAME + b"\r\ntraceparent: 00-" + NAME + b"-0000000000000000-01\r\n\r\n" in sent
     server.deliver(b"HTTP/1.1 200 OK\r\nX-Request-Id: its own\r\nContent-Length: 2\r\n\r\nok")
-    assert proxy.client.taken() == (b"HTTP/1.1 200 OK\r\nVia: 1.1 lb\r\nContent-Length: 2\r\nX-Request-Id: " + NAME + b"\r\n\r\nok")
+    assert proxy.client.taken() == (
+        b"HTTP/1.1 200 OK\r\nVia: 1.1 lb\r\n" + EPOCH + b"Content-Length: 2\r\nX-Request-Id: " + NAME + b"\r\n\r\nok"
+    )
 
 
 def test_a_failed_request_s_answer_says_its_name_too() -> None:
