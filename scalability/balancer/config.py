@@ -262,6 +262,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     retry_body_bytes: Annotated[
         int, Meta(ge=0, le=16 << 20), Flag("Bytes of a request's body that are kept, so that it can be sent again.", "N")
     ] = 65536
+    hedge_after_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds after which a GET or HEAD without an answer is sent to a second server, too; the first answer counts. 0: never.", "S"
+        ),
+    ] = 0.0
     sticky: Annotated[
         Literal["off", "cookie"],
         Flag("Bind each client to the server of its first request, by a signed cookie.", "off|cookie"),
