@@ -38,7 +38,7 @@ def test_no_worker_is_left_without_a_connection() -> None:
         BalancerOptions(workers=4, max_connections=3)
     with pytest.raises(ValueError, match="max_connections_per_client: 4 workers cannot share 3"):
         BalancerOptions(workers=4, max_connections_per_client=3)
-    with pytest.raises(ValueError, match="backend: 4 workers cannot share the maxconn=3 of 192.0.2.1:80"):
+    with pytest.raises(ValueError, match=r"backend: 4 workers cannot share the maxconn=3 of 192\.0\.2\.1:80"):
         BalancerOptions(workers=4, backend=(Backend.parse("192.0.2.1:80,maxconn=3"),))
     options = BalancerOptions(workers=4, max_connections=4)
     assert [options_of(options, index).max_connections_per_client for index in range(4)] == [0, 0, 0, 0]
