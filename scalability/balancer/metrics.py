@@ -17,7 +17,9 @@ from scalability.upstream.servers import Mode, Server, Upstream
 from scalability.upstream.shedding import Shedding
 
 if TYPE_CHECKING:
-    from scalability.net.certificates import CertificateStore  # loads OpenSSL, which most do without
+    # these load OpenSSL, which most do without
+    from scalability.net.certificates import CertificateStore
+    from scalability.net.tls import TLSServerFactory
 
 MOST = 1000
 """Servers that have time series of their own."""
@@ -304,6 +306,15 @@ def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:
         Kind.COUNTER,
         ("result",),
         lambda: (((result,), count) for result, count in store.reloads.items()),
+    )
+
+
+def add_handshakes(metrics: MetricSet, factory: "TLSServerFactory") -> None:
+    """The TLS listener's clients."""
+    metrics.counter_from(
+        "scalelab_lb_tls_handshakes_failed_total",
+        "Connections to the TLS listener that ended before their handshake did.",
+        lambda: factory.failed_handshakes,
     )
 
 
