@@ -221,6 +221,7 @@ REASONS = {
     "status": "the answer before was an error's (a retry)",
     "connect_failed": "the connection before was refused",
     "connect_timeout": "the connection before was not made in time",
+    "hedged": "asked too, as the first one took long (a hedge)",
     "no_answer": "the connection before broke without an answer (a retry)",
 }
 
