@@ -146,33 +146,32 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
 
 def add_retries(metrics: MetricSet, proxy: ProxyApplication) -> None:
     """What was sent once more, and what the budget said to that."""
-    retries, budget = proxy.retries, proxy.retries.budget
+    retries = proxy.retries
     metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: retries.count)
     metrics.gauge_from("scalelab_upstream_retries_waiting", "Requests that wait for their turn to be retried.", lambda: retries.waiting)
-    metrics.gauge_from("scalelab_upstream_retry_budget_in_use", "Retries in flight.", lambda: budget.in_use)
+    metrics.gauge_from("scalelab_upstream_retry_budget_in_use", "Retries in flight.", lambda: retries.budget.in_use)
     metrics.readings_from(
         "scalelab_upstream_retry_budget_total",
         "How often the retry budget was asked, by its answer: allowed or denied. Who is denied waits and asks again.",
         Kind.COUNTER,
         ("result",),
-        lambda: ((("allowed",), budget.allowed), (("denied",), budget.denied)),
+        lambda: ((("allowed",), retries.budget.allowed), (("denied",), retries.budget.denied)),
     )
 
 
 def add_queue(metrics: MetricSet, upstream: Upstream) -> None:
     """Requests that wait for a place at a server; and whether this process believes its checks."""
-    line = upstream.line
-    metrics.gauge_from("scalelab_upstream_queue_length", "Requests that wait for a place at a server.", lambda: len(line))
+    metrics.gauge_from("scalelab_upstream_queue_length", "Requests that wait for a place at a server.", lambda: len(upstream.line))
     metrics.readings_from(
         "scalelab_upstream_queue_total",
         "Requests that came to the queue, by what came of it: entered, or refused as it was full; expired and withdrawn ones had entered.",
         Kind.COUNTER,
         ("result",),
         lambda: (
-            (("entered",), line.entered),
-            (("refused",), line.refused),
-            (("expired",), line.expirations),
-            (("withdrawn",), line.withdrawn),
+            (("entered",), upstream.line.entered),
+            (("refused",), upstream.line.refused),
+            (("expired",), upstream.line.expirations),
+            (("withdrawn",), upstream.line.withdrawn),
         ),
     )
     metrics.gauge_from(
@@ -219,18 +218,17 @@ def add_health(metrics: MetricSet, upstream: Upstream) -> None:
         lambda s: ((("passed",), s.counts.checks_passed), (("failed",), s.counts.checks_failed)),
     )
     each.counter("scalelab_upstream_went_down_total", "How often a server was taken out of traffic.", lambda s: s.counts.went_down)
-    ejections = upstream.ejections
     metrics.readings_from(
         "scalelab_upstream_ejections_total",
         "Ejections of servers by their cause.",
         Kind.COUNTER,
         ("cause",),
-        lambda: (((cause.value,), count) for cause, count in ejections.totals.items()),
+        lambda: (((cause.value,), count) for cause, count in upstream.ejections.totals.items()),
     )
     metrics.counter_from(
         "scalelab_upstream_ejection_overflows_total",
         "Ejections that did not happen, because too many servers, or all others, were out already.",
-        lambda: ejections.overflows,
+        lambda: upstream.ejections.overflows,
     )
 
 

@@ -108,6 +108,16 @@ def test_everything_is_told_with_the_sums_of_all_processes() -> None:
     assert told["tunnels"] == {"open": 2, "opened": {"x": 2, "y": 2}}
 
 
+def test_of_all_servers_the_last_check_is_told_and_of_one_the_last_ten() -> None:
+    servers = upstream()
+    one, _ = servers
+    for moment in range(20):
+        one.history.add(CheckResult(float(moment), 0.25, True, "the check was answered 200", 200))
+    told = status(servers, "random", [], 50.0)
+    assert [result["at"] for result in told["servers"][0]["checks"]["results"]] == [19.0]
+    assert len(described(one, servers, [], 50.0)["checks"]["results"]) == 10
+
+
 def test_a_server_of_the_past_is_not_shown() -> None:
     told = status(upstream(), "random", [Use(0, [ServerUse("192.0.2.9:80", 0, 5, False)])], 50.0)
     assert [server["name"] for server in told["servers"]] == [ONE, TWO]
