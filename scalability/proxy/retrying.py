@@ -35,7 +35,7 @@ class RetryPolicy:
     max_body_bytes: int = 65536
     """As much of a request's body is kept, so that it can be sent again; a larger one goes out once."""
     backoff: Backoff = field(default_factory=Backoff)
-    """Before the second retry, and before one at the same server."""
+    """Before the second retry, and each that follows."""
 
 
 class Retrying(Protocol):
@@ -72,6 +72,7 @@ class Retries:
         self._random = random
         self._line: WaitingLine[Any] = WaitingLine(max_waiting, timeout_s)
         self._expiring: IDelayedCall | None = None
+        self._serving = False
 
     def ask(self, request: Retrying, active: int) -> None:
         """Tell ``request`` when it may be sent once more: at once, or when others have ended. ``done`` is to follow."""
@@ -85,12 +86,14 @@ class Retries:
     def done(self, active: int) -> None:
         """A request that was retried is over."""
         self.budget.give_back()
-        while len(self._line) and self.budget.take(active):
-            request = self._line.next()
-            if request is None:
-                self.budget.give_back()
-                return
-            request.retry_now()
+        if self._serving:
+            return  # one whose turn has come was over at once: whoever gave it its turn goes on
+        self._serving = True
+        try:
+            while len(self._line) and self.budget.take(active):
+                self._line.next().retry_now()
+        finally:
+            self._serving = False
 
     def leave(self, request: Retrying) -> None:
         """``request`` wants no turn any more."""
