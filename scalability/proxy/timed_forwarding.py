@@ -14,12 +14,11 @@ from scalability.upstream.servers import Server
 class TimedForwarding(Forwarding):
     """A request on its way, whose exchange is a ``TimedExchange``."""
 
-    __slots__ = ("_began_s", "_connecting", "_written_s")
+    __slots__ = ("_began_s", "_connecting")
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         super().__init__(application, exchange, block)
         self._began_s = 0.0
-        self._written_s = 0.0
         self._connecting = False
 
     @property
@@ -44,7 +43,7 @@ class TimedForwarding(Forwarding):
         if not self._reused:
             self._connected(now)
         self._connecting = False
-        self._written_s = now
+        self._sent_s = now
         super()._send(connection)
 
     def connect_failed(self, error: ConnectError | ConnectTimeout) -> None:
@@ -52,11 +51,11 @@ class TimedForwarding(Forwarding):
         super().connect_failed(error)
 
     def answer_received(self, head: ResponseHead, data: bytes, ended: bool) -> None:
-        self._timed.first_byte_s = self._now() - self._written_s
+        self._timed.first_byte_s = self._now() - self._sent_s
         super().answer_received(head, data, ended)
 
     def answer_switched(self, head: ResponseHead, data: bytes) -> None:
-        self._timed.first_byte_s = self._now() - self._written_s
+        self._timed.first_byte_s = self._now() - self._sent_s
         super().answer_switched(head, data)
 
     def _connected(self, now: float) -> None:
