@@ -90,8 +90,9 @@ class Retries:
             return  # one whose turn has come was over at once: whoever gave it its turn goes on
         self._serving = True
         try:
-            while len(self._line) and self.budget.take(active):
-                self._line.next().retry_now()
+            while (request := self._line.first) is not None and self.budget.take(active):
+                self._line.next()
+                request.retry_now()
         finally:
             self._serving = False
 
@@ -106,12 +107,6 @@ class Retries:
     def later(self, retry: int, go: Callable[[], None]) -> IDelayedCall:
         """Call ``go`` after the pause before the ``retry``-th retry."""
         return self._clock.callLater(self.policy.backoff.delay_s(retry, self._random()), go)
-
-    def stop(self) -> None:
-        """Nobody waits any longer."""
-        if self._expiring is not None:
-            self._expiring.cancel()
-            self._expiring = None
 
     def _expire_later(self) -> None:
         expires_s = self._line.expires_s()

@@ -312,7 +312,7 @@ class Waiting(Hashable, Protocol):
     """A request that waits for a place at a server."""
 
     @property
-    def tried(self) -> Container[Server]:
+    def tried(self) -> tuple[Server, ...]:
         """Servers that others are to be preferred to."""
 
     @property
