@@ -60,6 +60,7 @@ from scalability.proxy.decisions import Decisions
 from scalability.proxy.hedging import SecondAttempt
 from scalability.proxy.retrying import Retries
 from scalability.proxy.tunnel import Tunnel, TunnelCounts
+from scalability.upstream.breaker import State
 from scalability.upstream.servers import Mode, Server, Upstream
 from scalability.upstream.shedding import Shedding
 from scalability.upstream.stickiness import Known, Stickiness
@@ -233,10 +234,10 @@ class Forwarding:
         "_sent_s",
         "_server",
         "_slow_attempts",
-        "_tried",
         "bound_by",
         "key",
         "preface",
+        "tried",
     )
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
@@ -261,7 +262,8 @@ class Forwarding:
         self._reused = False
         self._queued = False
         self._slow_attempts = 0
-        self._tried: tuple[Server, ...] = ()
+        self.tried: tuple[Server, ...] = ()
+        """Where it was already."""
         self._again: Again | None = None
         self._second: SecondAttempt | None = None
         exchange.receiver = self
@@ -349,12 +351,8 @@ class Forwarding:
             self._fail(NoServer())
             return
         self._sent_s = self._application.servers.seconds()
-        if server in self._tried:
-            self._elsewhere(NoServer())
-        else:
-            self._attempt(server, "queued")
-        if self._connection is not None and not self._exchange.body_complete:
-            self._exchange.resume_body()
+        self._attempt(server, "queued")
+        self._go_on()
 
     def waited_in_vain(self) -> None:
         self._leave_queue()
@@ -378,7 +376,10 @@ class Forwarding:
         self._give_up_server(error)
         if isinstance(error, ConnectTimeout):
             self._slow_attempts += 1
+        if self._second is not None and self._second.racing:
+            return  # as where the answer fails
         self._elsewhere(error)
+        self._go_on()
 
     # AnswerReceiver
 
@@ -402,6 +403,10 @@ class Forwarding:
         assert server is not None
         application = self._application
         exchange = self._exchange
+        now = application.servers.seconds()
+        server.answered(101, now - self._sent_s, now, self._epoch)
+        if self._again is not None:
+            self._settle()
         exchange.served_by = server.name
         tunnel = Tunnel(exchange, connection, server, application.tunnels, (head.upgrade or b"").decode("ascii").lower())
         connection.enter_tunnel(tunnel, application.tunnel_ticks)
@@ -559,7 +564,7 @@ class Forwarding:
     def _give_up_server(self, error: ScalelabError) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self._tried = (*self._tried, server)
+            self.tried = (*self.tried, server)
             server.failed(error, self._epoch, self._application.servers.seconds() - self._sent_s)
 
     def _elsewhere(self, error: ScalelabError) -> None:
@@ -568,7 +573,7 @@ class Forwarding:
             self._fail(error)
             return
         try:
-            server = self._application.servers.choose(self._tried, self.key)
+            server = self._application.servers.choose(self.tried, self.key)
         except ServersBusy:
             self._wait()
         except NoServer:
@@ -618,19 +623,25 @@ class Forwarding:
         application = self._application
         server: Server | None
         try:
-            server = application.servers.choose(self._tried, self.key)
+            server = application.servers.choose(self.tried, self.key)
         except ServersBusy:
             self._wait()
             return
         except NoServer:
             server = again.fallback
-            if server is None:
+            if server is None or server.breaker.state is State.OPEN:
                 self._fail(again.error)
+                return
+            if server.restricted and server.is_full():
+                self._wait()  # its place went to whoever had waited longest
                 return
         application.retries.count += 1
         self._sent_s = application.servers.seconds()
         # on a fresh connection: a kept one may be as dead as the last, for servers of one kind close theirs at the same time
         self._attempt(server, again.error.code, fresh=True)
+
+    def _go_on(self) -> None:
+        """Where a kept connection was there at once, the rest of the body follows."""
         if self._connection is not None and not self._exchange.body_complete:
             self._exchange.resume_body()
 
@@ -639,7 +650,7 @@ class Forwarding:
         application = self._application
         again = self._again
         try:
-            other = application.servers.choose((*self._tried, server), self.key)
+            other = application.servers.choose((*self.tried, server), self.key)
         except (NoServer, ServersBusy):
             return False
         if again is None:
@@ -650,13 +661,14 @@ class Forwarding:
         again.count += 1
         self._connection = None
         self._server = None
-        self._tried = (*self._tried, server)
+        self.tried = (*self.tried, server)
         if not ended:
             connection.abort()
-        server.succeeded()
         application.retries.count += 1
         self._sent_s = application.servers.seconds()
-        self._attempt(other, "status")
+        self._attempt(other, "status")  # before a place becomes free: whoever waits might be given the one at the other
+        server.succeeded()
+        self._go_on()
         return True
 
     @property
@@ -675,7 +687,7 @@ class Forwarding:
     def second_choice(self) -> Server:
         if self._server is None:
             raise NoServer  # it waits for the first one yet
-        return self._application.servers.choose((*self._tried, self._server), self.key)
+        return self._application.servers.choose((*self.tried, self._server), self.key)
 
     def active(self) -> int:
         return self._active
@@ -702,7 +714,9 @@ class Forwarding:
 
     def second_failed(self) -> None:
         self._second = None
-        if self._server is None and not self._exchange.begun and not self._queued and self._again is None:
+        again = self._again
+        waits = self._queued or (again is not None and (again.waits or again.later is not None))
+        if self._server is None and not self._exchange.begun and not waits:
             # the first had failed before
             if self._may_replay():
                 self._once_more(NoAnswer(), None)
@@ -736,6 +750,6 @@ class Forwarding:
     def _cookie(self, stickiness: Stickiness[Server], server: Server) -> bytes | None:
         """The Set-Cookie that binds the client to ``server``, unless it is bound already."""
         known = self.bound_by
-        if known is not None and known.current and (known.server is server or self._application.servers.bound(known.server)):
+        if known is not None and known.current and (known.server is server or self._application.servers.keeps_clients(known.server)):
             return None
         return stickiness.set_cookie(server, secure=self._exchange.scheme == b"https")

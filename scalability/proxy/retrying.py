@@ -35,7 +35,7 @@ class RetryPolicy:
     max_body_bytes: int = 65536
     """As much of a request's body is kept, so that it can be sent again; a larger one goes out once."""
     backoff: Backoff = field(default_factory=Backoff)
-    """Before the second retry, and before one at the same server."""
+    """Before the second retry, and each that follows."""
 
 
 class Retrying(Protocol):
@@ -72,6 +72,7 @@ class Retries:
         self._random = random
         self._line: WaitingLine[Any] = WaitingLine(max_waiting, timeout_s)
         self._expiring: IDelayedCall | None = None
+        self._serving = False
 
     @property
     def waiting(self) -> int:
@@ -90,12 +91,15 @@ class Retries:
     def done(self, active: int) -> None:
         """A request that was retried is over."""
         self.budget.give_back()
-        while len(self._line) and self.budget.take(active):
-            request = self._line.next()
-            if request is None:
-                self.budget.give_back()
-                return
-            request.retry_now()
+        if self._serving:
+            return  # one whose turn has come was over at once: whoever gave it its turn goes on
+        self._serving = True
+        try:
+            while (request := self._line.first) is not None and self.budget.take(active):
+                self._line.next()
+                request.retry_now()
+        finally:
+            self._serving = False
 
     def leave(self, request: Retrying) -> None:
         """``request`` wants no turn any more."""
@@ -108,12 +112,6 @@ class Retries:
     def later(self, retry: int, go: Callable[[], None]) -> IDelayedCall:
         """Call ``go`` after the pause before the ``retry``-th retry."""
         return self._clock.callLater(self.policy.backoff.delay_s(retry, self._random()), go)
-
-    def stop(self) -> None:
-        """Nobody waits any longer."""
-        if self._expiring is not None:
-            self._expiring.cancel()
-            self._expiring = None
 
     def _expire_later(self) -> None:
         expires_s = self._line.expires_s()

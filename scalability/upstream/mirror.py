@@ -83,9 +83,8 @@ class MirroredUpstream(Upstream):
         """From now on there are exactly these servers, in these states; one that is not among them finishes what it has."""
         told = {self._own(ServerSpec.parse(state.spec)): state for state in states}
         by_address = {spec.address: state for spec, state in told.items()}
-        # new servers wait until their state stands: name_servers ends in a choice among all that are usable
-        self.name_servers(SOURCE, told, trusted=False)
-        changed = False
+        # the choice is told of servers and states together: in between there may be none to choose, and nobody must be told so
+        self._name(SOURCE, told, trusted=False)
         gone_down = []
         for server in self:
             told_state = by_address[server.address]
@@ -93,15 +92,13 @@ class MirroredUpstream(Upstream):
             before = (server.health.state, server.mode, server.ejected, server.share, server.unreachable)
             if before == (state, mode, ejected, share, unreachable):
                 continue
-            changed = True
             if server.health.state.usable and not state.usable:
                 gone_down.append(server)
             if server.ejected and not ejected:
                 server.outcomes.restart()
             server.health.state = state
             server.mode, server.ejected, server.share, server.unreachable = mode, ejected, share, unreachable
-        if changed:
-            self._refresh()
+        self._refresh()
         for server in gone_down:
             self.went_down(server)
 

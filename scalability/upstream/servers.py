@@ -311,6 +311,14 @@ class Full:
 class Waiting(Hashable, Protocol):
     """A request that waits for a place at a server."""
 
+    @property
+    def tried(self) -> tuple[Server, ...]:
+        """Servers that others are to be preferred to."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What it is hashed by; see ``Upstream.choose``."""
+
     def place_free(self, server: "Server | None") -> None:
         """There is a place at ``server``, or no server at all any more: go on at once."""
 
@@ -407,22 +415,36 @@ class Upstream(Service):
         return server
 
     def _with_room(self, first: Server, tried: Container[Server], key: bytes | None) -> Server:
-        """Another one than ``first``, which is full. A backup is none: it is there for servers that are down, not for busy ones."""
-        server = self._selection.choose(Full(tried), key)
-        if server is None or server.level > first.level:
+        """Another one than ``first``, which is full.
+
+        A backup is none while one of the levels below it is only busy: it is there for servers that are down, as one is whose breaker
+        lets nothing through.
+        """
+        passed_over = Full(tried)
+        server = self._selection.choose(passed_over, key)
+        if server is None and first.health.state is State.RISING:
+            server = self._rising.choose(passed_over, key)
+        if server is None:
+            raise ServersBusy
+        if server.level > first.level and any(
+            busy.level < server.level and busy.weight and busy.breaker.admits and busy not in tried for busy in self.candidates
+        ):
             raise ServersBusy
         return server
 
-    def bound(self, server: Server) -> bool:
-        """Whether a client that is bound to ``server`` may be sent there."""
+    def keeps_clients(self, server: Server) -> bool:
+        """Whether clients that are bound to ``server`` stay so."""
         return (
             server.mode is not Mode.MAINT
             and not server.removed
             and not server.ejected
             and server.health.state.usable
             and server.breaker.state is not _OPEN
-            and not (server.restricted and server.is_full())
         )
+
+    def bound(self, server: Server) -> bool:
+        """Whether a client that is bound to ``server`` may be sent there now."""
+        return self.keeps_clients(server) and not (server.restricted and server.is_full())
 
     def wait(self, request: "Waiting") -> None:
         """Let ``request`` wait for a place: it is told of one or, after ``queue_timeout_s``, that there was none. Raises Overloaded."""
@@ -437,28 +459,37 @@ class Upstream(Service):
 
     def serve_line(self) -> None:
         """Places may have become free: as many as there are go to those that have waited longest."""
-        while self.queueing:
+        while (request := self.line.first) is not None:
             server: Server | None = None
             try:
-                server = self.choose()
+                server = self._choose_for(request)
             except ServersBusy:
                 return
             except NoServer:
                 pass  # whoever waits finds that out
-            request = self.line.next()
+            self.line.next()
             self.queueing = len(self.line) > 0
-            if request is not None:
-                request.place_free(server)
+            request.place_free(server)
+
+    def _choose_for(self, request: "Waiting") -> Server:
+        """The first in the line gets what is free, tried already or not: those behind it must not wait because it is choosy."""
+        if request.tried:
+            try:
+                return self.choose(request.tried, request.key)
+            except (NoServer, ServersBusy):
+                pass
+        return self.choose((), request.key)
 
     def expire_line(self) -> None:
         """Tell those whose time is over."""
-        for request in self.line.expired(self.seconds()):
-            request.waited_in_vain()
+        over = self.line.expired(self.seconds())
         self.queueing = len(self.line) > 0
+        for request in over:
+            request.waited_in_vain()
 
     def not_ready(self) -> str | None:
         """None when a check has shown at least one server to be up, else the reason why requests would fail."""
-        if any(server.health.state.proven and server.weight for server in self):
+        if any(server.health.state.proven and server.weight and server.mode is Mode.READY for server in self):
             return None
         return "no server is healthy" if self._servers else "no server is known"
 
@@ -478,6 +509,11 @@ class Upstream(Service):
         ``trusted`` servers take traffic before their first check; others after it. A server that several sources
         name is there as long as one does; the first of them sets its weight.
         """
+        self._name(source, specs, trusted=trusted)
+        self._refresh()
+
+    def _name(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
+        """The same, of which the choice is to be told by ``_refresh``."""
         self._sources[source] = {spec.address: spec for spec in specs}
         wanted: dict[Address, ServerSpec] = {}
         for named in self._sources.values():
@@ -491,7 +527,6 @@ class Upstream(Service):
                 self._add(spec, State.UNCHECKED if trusted else State.WAITING)
             else:
                 self._adopt(server, spec)
-        self._refresh()
 
     def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Take in the result of a check of ``server``, or a connection that it refused; ``why`` is for people."""
@@ -553,7 +588,7 @@ class Upstream(Service):
         self.ejections.policy = rules.outlier
         self.line.limit = rules.max_waiting
         self.line.timeout_s = rules.queue_timeout_s
-        for server in self:
+        for server in (*self, *self.leaving):
             server.breaker.policy = rules.breaker
             server.outcomes.limit = rules.outlier.failures_in_a_row
             server.health.limits(rise=rules.rise, fall=rules.fall)
@@ -574,7 +609,7 @@ class Upstream(Service):
         server.restricted = bool(server.max_active) or state is not _CLOSED
         say = self.log.warn if state is _OPEN else self.log.info
         say("the breaker of {server} is {state}", server=server.name, state=state.value)
-        (self._open.add if state is _OPEN else self._open.discard)(server)
+        (self._open.add if state is _OPEN and not server.removed else self._open.discard)(server)
         self._refresh()
 
     def cool(self) -> None:
@@ -644,6 +679,11 @@ class Upstream(Service):
             server.removed = False
             self._adopt(server, spec)
             server.health = health
+            # its ejection was forgotten when it left; its breaker was not
+            server.ejected = server.unreachable = False
+            server.outcomes.restart()
+            if server.breaker.state is _OPEN:
+                self._open.add(server)
         self._servers[spec.address] = server
         self.log.info("server {server} joins", server=server.name)
         for watcher in self._watchers:
@@ -689,7 +729,8 @@ class Upstream(Service):
             self._note_selections()
         self.candidates = (*chosen, *spare)
         self._selection.replace(self.candidates)
-        self._rising.replace([server for server in ready if server.health.state is State.RISING])
+        rising = [server for server in ready if server.health.state is State.RISING and server.breaker.state is not _OPEN]
+        self._rising.replace(rising)
         for changed in self._changed:
             changed()
         if self.queueing:
@@ -703,11 +744,16 @@ class Upstream(Service):
         """What is used in a panic besides those that are ``chosen``.
 
         Checks that fail everywhere may say more of the checks than of the servers. One that cannot be connected to, whose breaker is open,
-        or that was never seen up is none of them.
+        or that was never seen up is none of them. Only the level in use is looked at, the first with a healthy server: no server that
+        fails its checks takes the place of a healthy backup.
         """
         counted = [server for server in ready if server.weight and server.health.state is not State.WAITING]
-        healthy = sum(1 for server in chosen if server.weight)
-        if healthy * 100 >= self.rules.panic_percent * len(counted):
+        healthy = [server for server in chosen if server.weight]
+        if healthy:
+            level = min(server.level for server in healthy)
+            counted = [server for server in counted if server.level == level]
+            healthy = [server for server in healthy if server.level == level]
+        if len(healthy) * 100 >= self.rules.panic_percent * len(counted):
             return []
         known = set(chosen)
         return [server for server in counted if not (server in known or server.unreachable or server.breaker.state is _OPEN)]

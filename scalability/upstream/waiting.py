@@ -53,6 +53,13 @@ class WaitingLine(Generic[T]):
             self.greatest = length
         return True
 
+    @property
+    def first(self) -> T | None:
+        """The one that has waited longest. None when nobody waits."""
+        for request in self._since:
+            return request
+        return None
+
     def next(self) -> T | None:
         """Take out the one that has waited longest. None when nobody waits."""
         return self._since.popitem(last=False)[0] if self._since else None

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from scalability.balancer.config import Algorithm, BalancerOptions, CheckField, PathOfURL
+from scalability.balancer.config import Algorithm, BalancerOptions, CheckField, PathOfURL, keys_of
 from scalability.config import Address, load, render
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
+from scalability.proxy.retrying import RetryPolicy
 from scalability.upstream.discovery import Backend
 from scalability.upstream.pace import Pace
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -263,3 +265,85 @@ def test_one_that_others_can_reach_needs_one(admin: str, tmp_path: Path) -> None
         options.check_files()
     file.write_text("0123456789abcdef")
     options.check_files()
+
+
+def test_what_is_said_about_failures_reaches_the_rules() -> None:
+    options = load(
+        BalancerOptions,
+        flags={
+            "health_rise": "4",
+            "health_fall": "5",
+            "panic_percent": "30",
+            "slow_start": "8",
+            "max_queue": "9",
+            "queue_timeout": "1.5",
+            "eject_failures": "6",
+            "eject_time": "400",
+            "eject_percent": "20",
+            "breaker_percent": "70",
+        },
+        environ={},
+        file=None,
+    )
+    rules = options.rules()
+    assert (rules.rise, rules.fall, rules.panic_percent, rules.slow_start_s) == (4, 5, 30, 8.0)
+    assert (rules.max_waiting, rules.queue_timeout_s) == (9, 1.5)
+    outlier = rules.outlier
+    assert (outlier.failures_in_a_row, outlier.base_ejection_s, outlier.max_ejection_s, outlier.max_ejection_percent) == (6, 400, 400, 20)
+    assert rules.breaker.failure_percent == 70
+
+
+def test_the_defaults_of_rules_and_retries_are_those_of_the_rules_themselves() -> None:
+    assert BalancerOptions().rules() == UpstreamRules()
+    assert BalancerOptions().retry_policy() == RetryPolicy()
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy"),
+    [
+        ({"retries": "0"}, RetryPolicy(retries=0)),
+        ({"retry_on": ["none"]}, RetryPolicy(reasons=frozenset())),
+        ({"retry_on": ["server_error", "answer_timeout"]}, RetryPolicy(reasons=frozenset({"server_error", "answer_timeout"}))),
+        ({"retry_body_bytes": "0"}, RetryPolicy(max_body_bytes=0)),
+    ],
+)
+def test_what_is_retried_is_as_the_flags_say(flags: dict[str, str | list[str]], policy: RetryPolicy) -> None:
+    assert load(BalancerOptions, flags=flags, environ={}, file=None).retry_policy() == policy
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ({"retry_on": ["none", "no_answer"]}, "none stands alone"),
+        ({"retry_on": ["bad_luck"]}, "none of no_answer, bad_answer"),
+        ({"retries": "101"}, "retries"),
+        ({"retry_budget": "101"}, "retry-budget"),
+        ({"panic_percent": "101"}, "panic-percent"),
+        ({"queue_timeout": "0"}, "queue-timeout"),
+        ({"sticky_key_file": "keys"}, "add --sticky cookie"),
+        ({"sticky": "cookie", "workers": "2"}, "keys in common"),
+        ({"sticky": "ip"}, "off or cookie"),
+        ({"hash_key": "host"}, "client, path, header:NAME, cookie:NAME"),
+        ({"backend": ["127.0.0.1:5000,maxconn=1"], "workers": "2"}, "cannot share the maxconn=1"),
+    ],
+)
+def test_what_makes_no_sense_about_failures_is_refused_with_the_reason(flags: dict[str, str | list[str]], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load(BalancerOptions, flags=flags, environ={}, file=None)
+
+
+def test_a_file_of_keys_is_read_before_anything_starts_and_its_errors_never_show_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    options = BalancerOptions(sticky="cookie", sticky_key_file=file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        options.check_files()
+    file.write_text("secret\n")
+    with pytest.raises(ConfigError, match="line 1: a key has at least 32 characters") as error:
+        options.check_files()
+    assert "secret" not in str(error.value)
+    file.write_text("# the first signs\n" + "a" * 32 + "\n" + "b" * 40 + "\n")
+    options.check_files()
+    assert keys_of(file) == (b"a" * 32, b"b" * 40)
+    file.write_bytes(b"\xff" * 40)
+    with pytest.raises(ConfigError, match="not ASCII"):
+        keys_of(file)

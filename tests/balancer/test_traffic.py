@@ -1,13 +1,15 @@
 """The clients' side of a balancer: how many clients fit, and who hears of each request."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scalability.balancer.config import Algorithm, BalancerOptions
-from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections
+from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections, stickiness
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
+from scalability.proxy.lag import LagSampler
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.selection import RoundRobin
@@ -87,3 +89,52 @@ def test_both_are_called() -> None:
     exchange: Any = object()
     both(lambda e, s: calls.append(f"first {s}"), lambda e, s: calls.append(f"second {s}"))(exchange, 1.0)
     assert calls == ["first 1.0", "second 1.0"]
+
+
+def traffic_of(**options: Any) -> Traffic:
+    network = MemoryNetwork()
+    asked = BalancerOptions(**options)
+    wheel = DeadlineWheel(network)
+    return Traffic(network, asked, wheel, Upstream(selections(network, asked), connections_to(network, asked, wheel)), via=b"lb")
+
+
+def test_decisions_are_remembered_unless_none_are_to_be() -> None:
+    assert traffic_of().proxy.decisions is not None
+    assert traffic_of(explained_requests=0).proxy.decisions is None
+
+
+def test_the_loop_is_watched_unless_nothing_is_ever_to_be_turned_away() -> None:
+    assert [type(part) for part in traffic_of().parts] == [LagSampler]
+    assert traffic_of(shed_lag_s=0.0).parts == []
+
+
+def test_clients_are_bound_by_the_keys_of_the_file_or_by_one_of_this_start_s(tmp_path: Path) -> None:
+    assert traffic_of().proxy.stickiness is None
+    file = tmp_path / "keys"
+    file.write_text("a" * 32 + "\n")
+    first, second = (stickiness(BalancerOptions(sticky="cookie", sticky_key_file=file)) for _ in range(2))
+    other = stickiness(BalancerOptions(sticky="cookie"))
+    cookies = []
+    for each in (first, second, other):
+        assert each is not None
+        (server,) = servers_of("192.0.2.1:80")
+        each.replace([server])
+        cookies.append(each.set_cookie(server, secure=False))
+    assert cookies[0] == cookies[1] != cookies[2]
+
+
+def servers_of(text: str) -> Upstream:
+    network = MemoryNetwork()
+    upstream = Upstream(RoundRobin, connections_to(network, BalancerOptions(), DeadlineWheel(network)))
+    upstream.name_servers("test", [ServerSpec.parse(text)], trusted=True)
+    return upstream
+
+
+def test_a_file_of_keys_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        stickiness(BalancerOptions(sticky="cookie", sticky_key_file=tmp_path / "none"))
+
+
+def test_the_budget_and_the_policy_of_retries_are_those_of_the_flags() -> None:
+    retries = traffic_of(retries=7, retry_budget=33).proxy.retries
+    assert (retries.policy.retries, retries.budget.percent) == (7, 33)

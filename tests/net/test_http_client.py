@@ -488,3 +488,25 @@ def test_a_pool_s_own_preface_begins_every_connection() -> None:
     pool = ConnectionPool(network, Address("10.0.0.1", 80), wheel, preface=b"LOCAL ")
     pool.open(Asker())
     assert network.accept().taken() == b"LOCAL "
+
+
+def test_those_who_wait_for_the_first_byte_of_an_answer_are_known() -> None:
+    client = Client()
+    waiting, _ = client.ask()
+    begun, server = client.ask()
+    server.deliver(OK[:-1])
+    beginning, server = client.ask()
+    server.deliver(OK[:5])
+    hinted, server = client.ask()
+    server.deliver(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    uploading, _ = client.ask(b"POST", ended=False)
+    done, server = client.ask()
+    server.deliver(OK)
+    gone, server = client.ask()
+    assert gone.connection is not None
+    gone.connection.abort()
+    client.open()
+    assert set(client.pool.receivers_without_answer()) == {waiting, hinted, uploading}
+    assert begun.events == [("head", 200, b"h", False)]
+    assert beginning.events == []
+    assert done.events == [("head", 200, b"hi", True)]

@@ -11,7 +11,7 @@ def test_first_come_is_first_served() -> None:
     line: WaitingLine[str] = WaitingLine(10, 5.0)
     for request in "abc":
         assert line.add(request, 0.0)
-    assert [line.next() for _ in range(4)] == ["a", "b", "c", None]
+    assert [(line.first, line.next()) for _ in range(4)] == [("a", "a"), ("b", "b"), ("c", "c"), (None, None)]
 
 
 def test_a_full_line_lets_nobody_in() -> None:
