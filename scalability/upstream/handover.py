@@ -8,7 +8,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.servers import Mode, Server, Upstream
 
 SOURCE = "handover"
 """What names the servers that go on."""
@@ -70,4 +70,4 @@ class Handover(Service):
 
 
 def _serves(server: Server) -> bool:
-    return server.health.state.usable and server.weight > 0
+    return server.health.state.usable and server.weight > 0 and server.mode is Mode.READY
