@@ -13,6 +13,7 @@ from scalability.upstream.health import State
 from scalability.upstream.servers import Server, Upstream
 
 if TYPE_CHECKING:
+    from scalability.balancer.reload import Reload
     from scalability.net.certificates import CertificateStore  # loads OpenSSL, which most do without
 
 CLIENT_GONE = 499
@@ -98,28 +99,28 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
         "Attempts sent to each server.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.requests) for s in every_server(upstream)),
+        lambda: (((s.name,), s.requests) for s in each_name(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_failures_total",
         "Attempts that ended without a complete answer, by the error's code; client_gone is no fault of the server.",
         Kind.COUNTER,
         ("server", "reason"),
-        lambda: (((s.name, code), count) for s in every_server(upstream) for code, count in s.failures.items()),
+        lambda: (((s.name, code), count) for s in each_name(upstream) for code, count in s.failures.items()),
     )
     metrics.readings_from(
         "scalelab_upstream_active",
         "Requests in flight.",
         Kind.GAUGE,
         ("server",),
-        lambda: (((s.name,), s.active) for s in every_server(upstream)),
+        lambda: (((s.name,), s.active) for s in each_name(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_connects_total",
         "Connections that were opened for requests.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.pool.connects) for s in every_server(upstream)),
+        lambda: (((s.name,), s.pool.connects) for s in each_name(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_connections",
@@ -128,7 +129,7 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
         ("server", "state"),
         lambda: (
             ((s.name, state), count)
-            for s in every_server(upstream)
+            for s in each_name(upstream)
             for state, count in (
                 ("idle", s.pool.idle_connections),
                 ("busy", s.pool.open_connections - s.pool.idle_connections),
@@ -145,21 +146,21 @@ def add_health(metrics: MetricSet, upstream: Upstream) -> None:
         "Each server's share.",
         Kind.GAUGE,
         ("server",),
-        lambda: (((s.name,), s.weight) for s in every_server(upstream)),
+        lambda: (((s.name,), s.weight) for s in each_name(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_up",
         "1 for a server that takes traffic, else 0.",
         Kind.GAUGE,
         ("server",),
-        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in every_server(upstream)),
+        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in each_name(upstream)),
     )
     metrics.readings_from(
         "scalelab_upstream_state",
         "1 for the state that the server's health is in, 0 for the others.",
         Kind.GAUGE,
         ("server", "state"),
-        lambda: (((s.name, state.value), int(s.health.state is state)) for s in every_server(upstream) for state in State),
+        lambda: (((s.name, state.value), int(s.health.state is state)) for s in each_name(upstream) for state in State),
     )
     metrics.readings_from(
         "scalelab_upstream_checks_total",
@@ -168,7 +169,7 @@ def add_health(metrics: MetricSet, upstream: Upstream) -> None:
         ("server", "result"),
         lambda: (
             ((s.name, result), count)
-            for s in every_server(upstream)
+            for s in each_name(upstream)
             for result, count in (("passed", s.counts.checks_passed), ("failed", s.counts.checks_failed))
         ),
     )
@@ -177,7 +178,7 @@ def add_health(metrics: MetricSet, upstream: Upstream) -> None:
         "How often a server was taken out of traffic.",
         Kind.COUNTER,
         ("server",),
-        lambda: (((s.name,), s.counts.went_down) for s in every_server(upstream)),
+        lambda: (((s.name,), s.counts.went_down) for s in each_name(upstream)),
     )
 
 
@@ -185,6 +186,31 @@ def every_server(upstream: Upstream) -> Iterator[Server]:
     """Those that finish their last requests too."""
     yield from upstream
     yield from upstream.leaving
+
+
+def each_name(upstream: Upstream) -> Iterator[Server]:
+    """The same, but one of each name: a server whose place another has taken is told of no more."""
+    seen: set[str] = set()
+    for server in every_server(upstream):
+        if server.name not in seen:
+            seen.add(server.name)
+            yield server
+
+
+def add_reloads(metrics: MetricSet, reload: "Reload") -> None:
+    """The configuration, as it is read again."""
+    metrics.readings_from(
+        "scalelab_lb_reloads_total",
+        "How often the configuration was read again, by what came of it: changed, unchanged or refused.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: (((result.value,), count) for result, count in reload.counts.items()),
+    )
+    metrics.gauge_from(
+        "scalelab_lb_last_good_reload_timestamp_seconds",
+        "When the configuration that holds was last found to be good, at first the start, in Unix seconds.",
+        lambda: reload.good_s,
+    )
 
 
 def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:

@@ -1,22 +1,21 @@
-"""Where the servers of a balancer come from: each ``--backend`` that finds some is a service here, begun and ended as the configuration says."""
+"""Where the servers of a balancer come from: each ``--backend`` that finds some is a service here, as long as the configuration has it."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scalability.balancer.change import Files
 from scalability.upstream.discovery import (
     Backend,
     DNSDiscovery,
     DNSName,
     FileDiscovery,
-    FileReading,
+    Find,
     ServerFile,
-    ServiceName,
     ServiceTargets,
     addresses_of,
     name_static,
@@ -25,9 +24,6 @@ from scalability.upstream.discovery import (
 from scalability.upstream.handover import Handover
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.servers import ServerSpec, Upstream
-
-Files = Mapping[Path, FileReading]
-"""What files of servers said."""
 
 
 def read_files(backends: Iterable[Backend], known: Iterable[Backend] = ()) -> Files:
@@ -44,7 +40,7 @@ class Found(NamedTuple):
     """What finds the servers of a backend."""
 
     backend: Backend
-    discovery: IService
+    discovery: FileDiscovery | DNSDiscovery
 
 
 class Sources(MultiService):
@@ -107,20 +103,21 @@ class Sources(MultiService):
             self._found[place] = Found(backend, discovery)
             discovery.setServiceParent(self)
 
-    def _discovery(self, backend: Backend, files: Files, before: IService | None, *, trusted: bool) -> Service | MultiService:
-        place = backend.place
-        match backend.source:
-            case ServerFile() as file:
-                return FileDiscovery(self._reactor, file, files[file.path], self._upstream, trusted=trusted)
-            case DNSName() as name:
-                find: Any = addresses_of(name, self._resolver.resolve)
-            case ServiceName() as service:
-                find = ServiceTargets(service, self._resolver.services, self._resolver.resolve)
-            case ServerSpec():
-                raise AssertionError("a server that is named needs not be found")
+    def _discovery(
+        self, backend: Backend, files: Files, before: FileDiscovery | DNSDiscovery | None, *, trusted: bool
+    ) -> FileDiscovery | DNSDiscovery:
+        source = backend.source
+        assert not isinstance(source, ServerSpec), "a server that is named need not be found"
+        if isinstance(source, ServerFile):
+            return FileDiscovery(self._reactor, source, files[source.path], self._upstream, trusted=trusted)
+        find: Find
+        if isinstance(source, DNSName):
+            find = addresses_of(source, self._resolver.resolve)
+        else:
+            find = ServiceTargets(source, self._resolver.services, self._resolver.resolve)
         return DNSDiscovery(
             self._reactor,
-            place,
+            backend.place,
             find,
             self._upstream,
             interval_s=self._interval_s,

@@ -516,7 +516,7 @@ class ConnectionPool:
         """Requests that found one."""
 
     def configure(self, *, connect_timeout_s: float, answer_s: float, limits: Limits) -> None:
-        """Go by these from now on. Requests that are on their way keep their deadlines until the next byte; open connections keep ``limits``."""
+        """Go by these from now on. A request's deadline stays until its next byte, and the ``limits`` of an open connection stay."""
         self.connect_timeout_s = connect_timeout_s
         self.answer_ticks = self.wheel.ticks(answer_s)
         self.limits = limits

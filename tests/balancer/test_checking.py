@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.application.service import IService
 
-from scalability.balancer.checking import checking
+from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions, CheckField, PathOfURL
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.sources import Sources
+from scalability.balancer.traffic import Connections
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.discovery import Backend, DNSDiscovery, FileDiscovery
 from scalability.upstream.expected import BodyPattern, Statuses
+from scalability.upstream.handover import Handover
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
@@ -26,8 +28,8 @@ class Scene:
         self.network = MemoryNetwork()
         options = BalancerOptions(backend=tuple(map(Backend.parse, backends)), **more)
         wheel = DeadlineWheel(self.network)
-        self.upstream = Upstream(RoundRobin, connections_to(self.network, options, wheel))
-        self.services: list[IService] = checking(self.network, options, wheel, self.upstream, random=lambda: 0.5)
+        self.upstream = Upstream(RoundRobin, Connections(self.network, options, wheel))
+        self.services: list[IService] = Checking(self.network, options, wheel, self.upstream, random=lambda: 0.5).parts
 
     def until_checked(self) -> Any:
         """The connection of the first server's check."""
@@ -57,7 +59,8 @@ Make = Callable[..., Scene]
 def test_configured_servers_are_named_and_checked_and_names_and_files_asked_for(scene: Make, tmp_path: Path) -> None:
     (tmp_path / "servers").write_text("192.0.2.9:82,backup\n")
     found = scene("192.0.2.8:81", "dns:gateway:5000", "dns+srv:other", f"file:{tmp_path / 'servers'}")
-    assert [type(part) for part in found.services] == [HealthChecks, DNSDiscovery, DNSDiscovery, FileDiscovery]
+    assert [type(part) for part in found.services] == [HealthChecks, Sources]
+    assert [type(part) for part in cast(Sources, found.services[1])] == [Handover, DNSDiscovery, DNSDiscovery, FileDiscovery]
     assert [server.name for server in found.upstream] == ["192.0.2.8:81", "192.0.2.9:82"]
 
 

@@ -6,13 +6,16 @@ from typing import Any
 from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
+from scalability.balancer.reload import Reload
 from scalability.balancer.service import balancer
+from scalability.balancer.sources import Sources
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.listen import Listener
 from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
 from scalability.testing.memory import MemoryNetwork
-from scalability.upstream.discovery import Backend, DNSDiscovery
+from scalability.upstream.discovery import Backend
+from scalability.upstream.handover import Handover
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -31,7 +34,7 @@ def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> No
         Upstream,
         Upkeep,
         HealthChecks,
-        DNSDiscovery,
+        Sources,
         LagSampler,
         AccessLog,
         Listener,
@@ -39,7 +42,14 @@ def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> No
 
 
 def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
-    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Listener]
+    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        Sources,
+        Listener,
+    ]
 
 
 def test_it_checks_its_servers_and_forwards_to_them_in_turns() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalability.balancer.config import Algorithm, BalancerOptions
-from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections
+from scalability.balancer.traffic import Connections, Traffic, both, clients_that_fit, selections
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
@@ -19,7 +19,7 @@ def test_it_never_accepts_more_clients_than_it_is_told() -> None:
     network = MemoryNetwork()
     options = BalancerOptions(max_connections=2, shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
-    upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
+    upstream = Upstream(RoundRobin, Connections(network, options, wheel))
     traffic = Traffic(network, options, wheel, upstream, via=b"lb")
     assert traffic.factory.room() == 2
     assert traffic.parts == []
@@ -37,14 +37,14 @@ def test_an_algorithm_that_builds_its_choices_has_a_part_that_does_so() -> None:
     network = MemoryNetwork()
     options = BalancerOptions(algorithm=Algorithm("maglev"), shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
-    upstream = Upstream(selections(network, options), connections_to(network, options, wheel))
+    upstream = Upstream(selections(network, options), Connections(network, options, wheel))
     assert [type(part) for part in Traffic(network, options, wheel, upstream, via=b"lb").parts] == [SelectionBuilder]
 
 
 def test_a_pool_has_the_timeouts_of_the_configuration() -> None:
     network = MemoryNetwork()
     wheel = DeadlineWheel(network)
-    pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
+    pool = Connections(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
     assert (pool.connect_timeout_s, pool.answer_ticks) == (1.5, wheel.ticks(7))
 
 

@@ -21,6 +21,13 @@ class Setup(msgspec.Struct, tag="setup"):
     """The flags whose listening sockets are inherited, as descriptors 3, 4, ... in this order."""
 
 
+class Changed(msgspec.Struct, tag="changed"):
+    """To a worker: what holds from now on. It differs only in what a worker can take in."""
+
+    options: dict[str, Any]
+    """The effective configuration of the whole balancer."""
+
+
 class Servers(msgspec.Struct, tag="servers"):
     """To a worker: which servers there are now, and which take traffic."""
 
@@ -92,7 +99,7 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Servers | Collect | Health
+ToWorker = Setup | Changed | Servers | Collect | Health
 FromWorker = Serving | Refused | Suspected | Outcomes | Report | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)

@@ -28,6 +28,7 @@ from scalability.balancer.front import describe
 from scalability.balancer.workers.collecting import Rounds
 from scalability.balancer.workers.messages import (
     AskHealth,
+    Changed,
     Collect,
     FromWorker,
     Health,
@@ -86,11 +87,15 @@ class Worker:
         """What its process said last."""
         self.outdated = False
         """It was not told the newest states of the servers, because its link was full."""
+        self.behind = False
+        """Nor, likewise, the newest configuration."""
 
     def received(self, message: FromWorker) -> None:
         self._workers.received(self, message)
 
     def ready(self) -> None:
+        if self.behind:
+            self._workers.tell_options(self)
         if self.outdated:
             self._workers.tell_servers(self)
 
@@ -168,6 +173,13 @@ class Workers(Service):
         stopped: Deferred[None] = Deferred()
         self._stopped.append(stopped)
         return stopped
+
+    def configure(self, options: BalancerOptions, *, tell: bool) -> None:
+        """Go by ``options`` from now on; ``tell`` those workers of it that run."""
+        self._options = options
+        if tell:
+            for worker in self.workers:
+                self.tell_options(worker)
 
     def reopen_logs(self) -> None:
         """Have every worker open the access log anew. One that has only just been started opens it anyway."""
@@ -277,6 +289,13 @@ class Workers(Service):
         worker.restart = self._clock.callLater(delay_s, self._again, worker)
 
     # telling workers
+
+    def tell_options(self, worker: Worker) -> None:
+        """Tell ``worker`` what holds now, or as soon as it has read what it was told before."""
+        running = worker.running
+        worker.behind = running is not None and running.full
+        if running is not None and not running.full:
+            running.send(Changed(dump(self._options)))
 
     def tell_servers(self, worker: Worker) -> None:
         """Tell ``worker`` which servers there are now, or as soon as it has read what it was told before."""

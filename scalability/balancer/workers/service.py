@@ -2,13 +2,16 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from scalability.api.component import component_service
-from scalability.balancer.checking import checking
+from scalability.balancer.change import TRAFFIC, Change
+from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.metrics import add_health
-from scalability.balancer.traffic import WHO, connections_to, selections
+from scalability.balancer.metrics import add_health, add_reloads
+from scalability.balancer.reload import Reload
+from scalability.balancer.traffic import WHO, Connections, selections
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
@@ -20,17 +23,19 @@ from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
 
 
-def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
-    """The service that twistd runs with ``--workers`` above 1; ``start`` is for tests."""
+def balancer_of_workers(
+    reactor: Any, options: BalancerOptions, read: Callable[[], BalancerOptions] | None = None, *, start: Start | None = None
+) -> OrderedService:
+    """The service that twistd runs with ``--workers`` above 1; ``read`` reads the options again, ``start`` is for tests."""
     wheel = DeadlineWheel(reactor)
     upstream = Upstream(
         selections(reactor, options),
-        connections_to(reactor, options, wheel),
+        Connections(reactor, options, wheel),
         rules=options.rules(),
         seconds=reactor.seconds,
         learns=options.algorithm.name == "peak_ewma",
     )
-    checks = checking(reactor, options, wheel, upstream)
+    checking = Checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:
         sockets.append(SharedSocket(options.tls_listen, who=f"{WHO} tls", flag="--tls-listen"))
@@ -46,11 +51,24 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
     metrics = MetricSet()
     add_health(metrics, upstream)
     add_workers(metrics, workers)
+
+    def apply(change: Change) -> None:
+        if change.touches(TRAFFIC):
+            upstream.configure(change.new.rules())
+        # a worker that is started later is told of everything that holds then
+        workers.configure(change.new, tell=change.touches(TRAFFIC))
+        checking.configure(change)
+
+    reloads = []
+    if read is not None:
+        reload = Reload(reactor, options, read, apply)
+        reloads.append(reload)
+        add_reloads(metrics, reload)
     return component_service(
         reactor,
         options,
         who=WHO,
-        parts=[wheel, upstream, Upkeep(reactor, upstream), *checks, *rotation],
+        parts=[*reloads, wheel, upstream, Upkeep(reactor, upstream), *checking.parts, *rotation],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         front=workers,

@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.collecting import DEADLINE_S
 from scalability.balancer.workers.messages import AskHealth, Collect, Health, Line, Refused, Servers, Setup
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
@@ -28,7 +28,7 @@ class House:
         self.processes = PlayedWorkers()
         self.started = self.processes.started
         options = BalancerOptions(workers=count, grace_s=30)
-        self.upstream = Upstream(RoundRobin, connections_to(self.network, options, DeadlineWheel(self.network)))
+        self.upstream = Upstream(RoundRobin, Connections(self.network, options, DeadlineWheel(self.network)))
         self.upstream.name_servers("x", [ServerSpec.parse(SERVER)], trusted=True)
         self.workers = Workers(self.network, options, [], self.upstream, via="lb", start=self.processes.start)
         self.workers.privilegedStartService()

@@ -5,6 +5,7 @@ from typing import Any
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
+from scalability.balancer.sources import Sources
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.service import balancer_of_workers
@@ -14,7 +15,7 @@ from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_workers import PlayedWorkers
-from scalability.upstream.discovery import Backend, DNSDiscovery
+from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -22,8 +23,8 @@ from scalability.upstream.upkeep import Upkeep
 
 def test_the_workers_stand_above_what_decides_about_the_servers_and_above_the_admin_listener() -> None:
     options = BalancerOptions(workers=2, backend=(Backend.parse("dns:gateway:5000"),), admin=Address("127.0.0.1", 0))
-    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, DNSDiscovery, LoopLag, Listener, Workers]
+    service: Any = balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Sources, LoopLag, Listener, Workers]
 
 
 def test_more_than_one_worker_makes_a_parent_and_one_makes_none() -> None:
@@ -35,7 +36,7 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
     network = MemoryNetwork()
     processes = PlayedWorkers()
     options = BalancerOptions(workers=2, listen=Address("127.0.0.1", 0), admin=Address("127.0.0.1", 0))
-    service: Any = balancer_of_workers(network, options, processes.start)
+    service: Any = balancer_of_workers(network, options, start=processes.start)
     *_, admin, workers = service
     workers.startService()
     try:
@@ -59,5 +60,5 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
 
 def test_with_an_access_log_the_parent_passes_the_signal_on() -> None:
     options = BalancerOptions(workers=2, access_log=Path("access.log"))
-    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Rotation, Workers]
+    service: Any = balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Sources, Rotation, Workers]
