@@ -22,6 +22,7 @@ from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import ServerSpec
 from scalability.upstream.stickiness import read_keys
 
 
@@ -401,6 +402,21 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     max_body_bytes: Annotated[
         int, Meta(ge=0, le=1 << 50), Flag("Bytes of a request's body: a larger one is answered 413. Answers have no limit.", "N")
     ] = DEFAULT_LIMITS.max_body_bytes
+    underscore_names: Annotated[
+        Literal["drop", "pass"],
+        Flag(
+            "What becomes of a request's fields with _ in their names. CGI-like servers take X_Forwarded_For for X-Forwarded-For, "
+            "which clients could make up then.",
+            "drop|pass",
+        ),
+    ] = "drop"
+    abort_on_close: Annotated[
+        bool,
+        Flag(
+            "Take a client's FIN for its end and cancel what its server works on. A client that only says that it has no further request, "
+            "as HTTP lets it, gets no answer then."
+        ),
+    ] = False
     max_connections: Annotated[
         int, Meta(ge=1, le=1_000_000), Flag("Clients that may be connected at once; further ones wait to be accepted.", "N")
     ] = 10_000
@@ -422,6 +438,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             max_head_bytes=self.max_header_bytes,
             max_fields=self.max_headers,
             max_body_bytes=self.max_body_bytes,
+            underscore_names=self.underscore_names == "pass",
         )
 
     @property
@@ -507,11 +524,19 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("sticky_key_file: workers need a file of keys in common; openssl rand -hex 32 makes a key")
         if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
             raise ValueError("upgrade: none stands alone")
+        listeners: dict[Address, str] = {}
+        for key, address in (("listen", self.listen), ("tls_listen", self.tls_listen), ("admin", self.admin)):
+            if address is not None and address.port:
+                other = listeners.setdefault(address, key)
+                if other != key:
+                    raise ValueError(f"{key}: {address} is what --{other.replace('_', '-')} listens on already")
         seen: set[str] = set()
         for backend in self.backend:
             if backend.place in seen:
                 raise ValueError(f"backend: {backend.place} is named twice; give it a weight instead")
             seen.add(backend.place)
+            if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
+                raise ValueError(f"backend: {backend.source.address} is this balancer itself")
         self._check_checks()
 
     def _check_checks(self) -> None:

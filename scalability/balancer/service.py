@@ -1,6 +1,7 @@
 """scalelab-lb, composed bottom-up: deadlines, servers, their checks, discovery, then the listeners."""
 
 import secrets
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from scalability.balancer.metrics import add_health, add_reloads, every_server
 from scalability.balancer.reload import Reload
 from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -49,6 +51,9 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         reload = Reload(reactor, options, read, apply)
         reloads.append(reload)
         add_reloads(traffic.metrics, reload)
+    if options.access_log is None:
+        # whoever rotates the logs of many servers signals this one too
+        traffic.parts.append(IgnoredSignal(signal.SIGUSR1))
 
     further = []
     if options.tls_listen is not None and traffic.tls is not None:

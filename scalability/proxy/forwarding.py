@@ -151,6 +151,8 @@ class ProxyApplication:
             else:
                 block, exchange.request_id = forwarder.forward_named(head)
         except BadMessage as error:
+            if self._identifiers is not None:
+                exchange.request_id, _ = self._identifiers.fresh()
             exchange.fail(error)
             return
         if forwarder.trusted:
@@ -416,8 +418,13 @@ class Forwarding:
             forwarder = connection.memory = application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
+        factory = exchange.connection.factory
         block, framing, keep_alive = forwarder.forward(
-            head, request.minor, request.keep_alive and exchange.body_complete and not exchange.connection.factory.draining, request.method
+            head,
+            request.minor,
+            request.keep_alive and exchange.body_complete and not factory.draining,
+            request.method,
+            b"" if head.dated else factory.date(),
         )
         exchange.served_by = server.name
         if framing is _CHUNKED:
@@ -592,7 +599,6 @@ class Forwarding:
         assert again is not None
         again.later = None
         application = self._application
-        fresh = False
         server: Server | None
         try:
             server = application.servers.choose(self._tried, self.key)
@@ -600,13 +606,14 @@ class Forwarding:
             self._wait()
             return
         except NoServer:
-            server, fresh = again.fallback, True
+            server = again.fallback
             if server is None:
                 self._fail(again.error)
                 return
         application.retries.count += 1
         self._sent_s = application.servers.seconds()
-        self._attempt(server, again.error.code, fresh=fresh)
+        # on a fresh connection: a kept one may be as dead as the last, for servers of one kind close theirs at the same time
+        self._attempt(server, again.error.code, fresh=True)
         if self._connection is not None and not self._exchange.body_complete:
             self._exchange.resume_body()
 

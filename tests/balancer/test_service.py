@@ -6,16 +6,15 @@ from typing import Any
 from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.reload import Reload
 from scalability.balancer.service import balancer
 from scalability.balancer.sources import Sources
 from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
 from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.discovery import Backend
-from scalability.upstream.handover import Handover
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -48,6 +47,7 @@ def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
         Upkeep,
         HealthChecks,
         Sources,
+        IgnoredSignal,
         Listener,
     ]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from scalability.config.certificate import PEM
 from scalability.telemetry.merge import ToldMetric
 from scalability.upstream.mirror import ServerState
 
@@ -19,6 +20,8 @@ class Setup(msgspec.Struct, tag="setup"):
     """The balancer's pseudonym, the same in every worker."""
     sockets: list[str]
     """The flags whose listening sockets are inherited, as descriptors 3, 4, ... in this order."""
+    certificates: list[PEM] = []
+    """What the TLS listener serves. A worker that begins while a file is broken serves what the others do."""
 
 
 class Changed(msgspec.Struct, tag="changed"):
@@ -32,6 +35,12 @@ class Servers(msgspec.Struct, tag="servers"):
     """To a worker: which servers there are now, and which take traffic."""
 
     servers: list[ServerState]
+
+
+class Certificates(msgspec.Struct, tag="certificates"):
+    """To a worker: what the TLS listener serves from now on."""
+
+    certificates: list[PEM]
 
 
 class Collect(msgspec.Struct, tag="collect"):
@@ -99,7 +108,7 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Changed | Servers | Collect | Health
+ToWorker = Setup | Changed | Servers | Certificates | Collect | Health
 FromWorker = Serving | Refused | Suspected | Outcomes | Report | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)

@@ -5,22 +5,28 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from twisted.application.service import IService
+
 from scalability.api.component import component_service
 from scalability.balancer.change import TRAFFIC, Change
 from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health, add_reloads
 from scalability.balancer.reload import Reload
-from scalability.balancer.traffic import WHO, Connections, selections
+from scalability.balancer.traffic import WHO, Connections, selections, watched_certificates
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.spawning import Start, starter
+from scalability.config import fail
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import SharedSocket
 from scalability.telemetry import MetricSet
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
+
+MAX_PEM_BYTES = 40 << 20
+"""Of all certificates and keys, with room for what carrying them in a message takes: some 10,000."""
 
 
 def balancer_of_workers(
@@ -39,6 +45,11 @@ def balancer_of_workers(
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:
         sockets.append(SharedSocket(options.tls_listen, who=f"{WHO} tls", flag="--tls-listen"))
+    metrics = MetricSet()
+    parts: list[IService] = [wheel, upstream, Upkeep(reactor, upstream), *checking.parts]
+    certificates = None if options.tls_listen is None else watched_certificates(reactor, options, metrics, parts)
+    if certificates is not None and sum(len(made.pem.data) + len(made.pem.key_data) for made in certificates.certificates) > MAX_PEM_BYTES:
+        fail(WHO, f"--tls-cert: more than {MAX_PEM_BYTES} bytes of certificates cannot be told to workers; --workers 1 needs no telling")
     workers = Workers(
         reactor,
         options,
@@ -46,9 +57,8 @@ def balancer_of_workers(
         upstream,
         via=f"scalelab-lb-{secrets.token_hex(4)}",
         start=starter(reactor, os.environ) if start is None else start,
+        certificates=certificates,
     )
-    rotation = [Rotation(reactor, workers)] if options.access_log is not None else []
-    metrics = MetricSet()
     add_health(metrics, upstream)
     add_workers(metrics, workers)
 
@@ -68,7 +78,7 @@ def balancer_of_workers(
         reactor,
         options,
         who=WHO,
-        parts=[*reloads, wheel, upstream, Upkeep(reactor, upstream), *checking.parts, *rotation],
+        parts=[*reloads, *parts, Rotation(reactor, workers)],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         front=workers,

@@ -16,6 +16,7 @@ from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.balancer.workers.messages import (
     AskHealth,
+    Certificates,
     Changed,
     Collect,
     Health,
@@ -154,6 +155,7 @@ class WorkerService(OrderedService):
             learns=options.algorithm.name == "peak_ewma",
         )
         self._upstream.show(servers.servers)
+        self._certificates = _certificates(setup) if setup.certificates else None
         traffic = self._traffic = Traffic(
             reactor,
             options,
@@ -161,6 +163,7 @@ class WorkerService(OrderedService):
             self._upstream,
             via=setup.via.encode(),
             front=partial(WorkerFront, wheel=wheel, send=send),
+            certificates=self._certificates,
         )
         self._front: Any = traffic.factory.application
         self._factory: HTTPServerFactory = traffic.factory
@@ -186,6 +189,9 @@ class WorkerService(OrderedService):
                 self._upstream.show(message.servers)
             case Changed():
                 self._configure(options_of(restore(BalancerOptions, message.options), self._index))
+            case Certificates():
+                if self._certificates is not None:
+                    self._certificates.show(message.certificates)
             case Collect():
                 self.report(message.round)
             case Health():
@@ -208,6 +214,12 @@ class WorkerService(OrderedService):
     def _report_if_read(self) -> None:
         if not self._full():
             self.report()
+
+
+def _certificates(setup: Setup) -> Any:
+    from scalability.net.certificates import Certificates as Served  # loads OpenSSL, which most do without
+
+    return Served(setup.certificates)
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
