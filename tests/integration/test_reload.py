@@ -161,6 +161,19 @@ def lines_of(lines: list[list[str]], name: str) -> Iterator[tuple[str, str]]:
             yield line[0], line[1]
 
 
+@contextmanager
+def stream_of(port: int, backend: Backend) -> Iterator[http.client.HTTPResponse]:
+    """A stream that ``backend`` serves; those that others serve are given up."""
+    for _ in range(20):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/stream")
+            with connection.getresponse() as answer:
+                if answer.readline() == f"{backend.server_port}\n".encode():
+                    yield answer
+                    return
+    raise AssertionError("no stream came from that server")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_servers_and_options_change_under_load_and_no_request_fails(start: Start, http: HTTPClient, tmp_path: Path, workers: int) -> None:
     with backends(3) as (a, b, c):
@@ -169,7 +182,7 @@ def test_servers_and_options_change_under_load_and_no_request_fails(start: Start
         if workers > 1:
             process.wait_for("worker 2 serves")
         scene.until({a.name: ("up", 1), b.name: ("up", 1)})
-        with closing(http_stream(scene.front, a)) as stream, Load(scene.front) as load:
+        with stream_of(scene.front, a) as stream, Load(scene.front) as load:
             for turn in range(5):
                 scene.write([f"{a.name},weight=3", c.name], idle_timeout=30 + turn)
                 assert f"backend +{a.name},weight=3 +{c.name} -{a.name} -{b.name}" in scene.reload()
@@ -196,19 +209,6 @@ def test_servers_and_options_change_under_load_and_no_request_fails(start: Start
         assert (counts["changed"], counts["refused"]) == (10, 2)
         assert process.stop() in (0, -signal.SIGTERM)
         assert "Traceback" not in process.output
-
-
-def http_stream(port: int, backend: Backend) -> http.client.HTTPResponse:
-    """A stream that ``backend`` serves; those that others serve are given up."""
-    for _ in range(20):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", "/stream")
-        answer = connection.getresponse()
-        if answer.readline() == f"{backend.server_port}\n".encode():
-            return answer
-        answer.close()
-        connection.close()
-    raise AssertionError("no stream came from that server")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
