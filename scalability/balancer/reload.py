@@ -93,11 +93,7 @@ class Reload(OrderedService):
     async def _work(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            try:
-                outcome = await self._reload()
-            except Exception as error:  # a mistake of ours: whoever asked must hear of it, and the next one be tried
-                self.log.failure("a reload failed")
-                outcome = Outcome(Result.REFUSED, f"it failed: {type(error).__name__}")
+            outcome = await self._reload()
             for waiter in waiting:
                 if not waiter.called:  # else it was cancelled
                     waiter.callback(outcome)
@@ -108,7 +104,11 @@ class Reload(OrderedService):
         self.log.failure("whoever waited for a reload failed", failure)
 
     async def _reload(self) -> Outcome:
-        outcome = await self._outcome()
+        try:
+            outcome = await self._outcome()
+        except Exception as error:  # a mistake of ours: whoever asked must hear of it, and the next one be tried
+            self.log.failure("a reload failed")
+            outcome = Outcome(Result.REFUSED, f"it failed: {type(error).__name__}")
         self.counts[outcome.result] += 1
         match outcome.result:
             case Result.CHANGED:
