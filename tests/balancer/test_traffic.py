@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scalability.balancer.config import Algorithm, BalancerOptions
+from scalability.balancer.config import Algorithm, BalancerOptions, RetryReason
 from scalability.balancer.traffic import Connections, Traffic, both, clients_that_fit, selections
-from scalability.config import Address
+from scalability.config import Address, Network
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.building import SelectionBuilder
+from scalability.upstream.discovery import Backend
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.peak_ewma import PeakEwma
 from scalability.upstream.servers import ServerSpec, Upstream
@@ -87,3 +89,40 @@ def test_both_are_called() -> None:
     exchange: Any = object()
     both(lambda e, s: calls.append(f"first {s}"), lambda e, s: calls.append(f"second {s}"))(exchange, 1.0)
     assert calls == ["first 1.0", "second 1.0"]
+
+
+def test_other_options_hold_for_requests_and_pools_from_then_on() -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    options = BalancerOptions(proxy_protocol_from=(Network.parse("10.0.0.0/8"),))
+    connections = Connections(network, options, wheel)
+    upstream = Upstream(RoundRobin, connections)
+    upstream.name_servers("test", [ServerSpec(Address("192.0.2.1", 80))], trusted=True)
+    traffic = Traffic(network, options, wheel, upstream, via=b"lb")
+    new = replace(
+        options,
+        connect_timeout_s=1.5,
+        answer_timeout_s=7.0,
+        header_timeout_s=4.0,
+        tunnel_timeout_s=9.0,
+        max_body_bytes=5,
+        retries=7,
+        retry_on=(RetryReason("server_error"),),
+        retry_budget=90,
+    )
+    connections.configure(new, upstream)
+    traffic.configure(new)
+    (server,) = upstream
+    for pool in (server.pool, connections(ServerSpec(Address("192.0.2.2", 80)))):
+        assert (pool.connect_timeout_s, pool.answer_ticks, pool.limits) == (1.5, wheel.ticks(7), new.limits())
+    assert (traffic.factory.limits.max_body_bytes, traffic.factory.head_ticks) == (5, wheel.ticks(4))
+    assert (traffic.proxy.tunnel_ticks, traffic.plain._announcements.timeout_s) == (wheel.ticks(9), 4.0)
+    retries = traffic.proxy.retries
+    assert (retries.policy.retries, 500 in retries.statuses, retries.budget.percent) == (7, True, 90)
+
+
+def test_servers_may_come_to_speak_tls_later() -> None:
+    network = MemoryNetwork()
+    pool = Connections(network, BalancerOptions(backend=(Backend.parse("a:1"),)), DeadlineWheel(network))
+    assert pool(ServerSpec(Address("192.0.2.1", 80))).secure is None
+    assert pool(ServerSpec(Address("192.0.2.1", 80), tls="a.example")).secure is not None

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.collecting import DEADLINE_S
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Changed, Collect, Health, Line, Refused, Servers, Setup
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
 from scalability.config import CertificatePath
 from scalability.lifecycle import DeadlineWheel
@@ -308,3 +308,26 @@ def test_what_a_worker_logs_is_logged_under_its_number(level: str, monkeypatch: 
     monkeypatch.setattr(Workers, "log", Log())
     house.started[1].owner.received(Line(level, "something happened"))
     assert logged == [("info" if level == "nonsense" else level, "something happened", "worker 2")]
+
+
+def test_other_options_are_told_once_to_workers_that_run_and_to_later_ones_at_their_start() -> None:
+    house = House().serving()
+    slow, quick = house.started
+    slow.full = True
+    for grace_s in (5.0, 6.0):
+        house.workers.configure(BalancerOptions(workers=2, grace_s=grace_s), tell=True)
+    told = [message.options["grace"] for message in quick.taken() if isinstance(message, Changed)]
+    assert told == [5.0, 6.0]
+    assert slow.taken() == []
+    slow.full = False
+    slow.owner.ready()
+    (changed,) = slow.taken()
+    assert changed.options["grace"] == 6.0
+    slow.owner.ready()
+    assert slow.taken() == []
+    house.workers.configure(BalancerOptions(workers=2, grace_s=7.0), tell=False)
+    assert quick.taken() == []
+    house.network.advance(QUICK_S)
+    quick.end()
+    house.network.advance(0)
+    assert house.started[-1].taken()[0].options["grace"] == 7.0

@@ -9,7 +9,7 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers import worker as module
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Changed, Collect, Health, Refused, Report, Servers, Setup
 from scalability.balancer.workers.worker import HEALTH_S, REPORT_S, WorkerService, resident_bytes
 from scalability.config import Address, CertificatePath
 from scalability.config.certificate import PEM
@@ -188,3 +188,14 @@ def test_resident_memory_is_read_where_the_machine_tells_it(tmp_path: Path) -> N
     statm = tmp_path / "statm"
     statm.write_text("1 2 3")
     assert resident_bytes(statm) == 2 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_other_options_hold_from_then_on_with_its_share_of_the_caps() -> None:
+    house = House()
+    house.service.received(Changed(dump(BalancerOptions(workers=2, max_body_bytes=5, max_connections_per_client=6, connect_timeout_s=1.0))))
+    client = house.client()
+    client.deliver(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhello!")
+    assert client.taken().startswith(b"HTTP/1.1 413")
+    assert house.listener._factory._max_per_client == 3
+    (server,) = house.service._upstream
+    assert server.pool.connect_timeout_s == 1.0
