@@ -1,8 +1,8 @@
 """What a reload changes, and whether a running balancer can take it in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from scalability.balancer.config import BalancerOptions
 from scalability.config.load import dump, to_toml
@@ -71,53 +71,41 @@ Files = Mapping[Path, FileReading]
 
 
 class Change(NamedTuple):
-    """From one configuration to another."""
+    """From one configuration to another; see ``between``."""
 
     old: BalancerOptions
     new: BalancerOptions
     files: Files
     """Those that are named only now."""
+    keys: frozenset[str]
+    """What differs, as its users call it."""
+    what: str
+    """The same in one line of bounded length: ``backend +10.0.0.3:80 -10.0.0.2:80, idle_timeout 75.0 -> 30.0``."""
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """What differs, as its users call it."""
-        return differing(self.old, self.new)
+    @classmethod
+    def between(cls, old: BalancerOptions, new: BalancerOptions, files: Files) -> Self:
+        """Compare. With 10,000 servers that takes tens of milliseconds."""
+        before, after = dump(old), dump(new)
+        keys = [key for key in before if before[key] != after[key]]
+        return cls(old, new, files, frozenset(keys), ", ".join(f"{key} {_difference(before[key], after[key])}" for key in keys))
 
     def touches(self, keys: frozenset[str]) -> bool:
         """Whether one of ``keys`` differs."""
         return not self.keys.isdisjoint(keys)
 
-
-def differing(old: BalancerOptions, new: BalancerOptions) -> frozenset[str]:
-    """The keys with another value in ``new``."""
-    before, after = dump(old), dump(new)
-    return frozenset(key for key in before if before[key] != after[key])
-
-
-def needs_restart(old: BalancerOptions, new: BalancerOptions) -> tuple[str, ...]:
-    """Those of them that a running balancer cannot take in, in alphabetical order."""
-    return tuple(sorted(differing(old, new) - RELOADABLE))
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The keys that differ and that a running balancer cannot take in, in alphabetical order."""
+        return tuple(sorted(self.keys - RELOADABLE))
 
 
-def described(old: BalancerOptions, new: BalancerOptions) -> str:
-    """What differs, in one line of bounded length: ``backend +10.0.0.3:80 -10.0.0.2:80, idle_timeout 75.0 -> 30.0``."""
-    before, after = dump(old), dump(new)
-    changes = []
-    for key in before:
-        was, is_ = before[key], after[key]
-        if was == is_:
-            continue
-        if isinstance(is_, list):
-            marked = [f"+{item}" for item in is_ if item not in set(was)] + [f"-{item}" for item in was if item not in set(is_)]
-            changes.append(f"{key} {_listed(marked) or 'in another order'}")
-        else:
-            changes.append(f"{key} {_shown(was)} -> {_shown(is_)}")
-    return ", ".join(changes)
-
-
-def _listed(items: Sequence[str]) -> str:
-    more = len(items) - MAX_NAMED
-    return " ".join(items[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _difference(was: Any, now: Any) -> str:
+    if not isinstance(now, list):
+        return f"{_shown(was)} -> {_shown(now)}"
+    before, after = set(was), set(now)
+    marked = [f"+{item}" for item in now if item not in before] + [f"-{item}" for item in was if item not in after]
+    more = len(marked) - MAX_NAMED
+    return " ".join(marked[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "") or "in another order"
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,7 @@ from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scalability.balancer.change import Change, described, needs_restart
+from scalability.balancer.change import Change
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.sources import read_files
 from scalability.errors import ConfigError, Overloaded
@@ -120,7 +120,6 @@ class Reload(OrderedService):
         return outcome
 
     async def _outcome(self) -> Outcome:
-        old = self.options
         try:
             change = await self._threads.run(self._change).addTimeout(READ_S, self._clock)
         except ConfigError as error:
@@ -129,22 +128,22 @@ class Reload(OrderedService):
             return Outcome(Result.REFUSED, f"it could not be read within {READ_S:g} s")
         except Overloaded:
             return Outcome(Result.REFUSED, "the balancer is stopping, or still reads what it was to read before")
-        fixed = needs_restart(old, change.new)
-        if fixed:
-            return Outcome(Result.REFUSED, f"a restart is needed for another {', '.join(fixed)}", fixed)
+        if change.fixed:
+            return Outcome(Result.REFUSED, f"a restart is needed for another {', '.join(change.fixed)}", change.fixed)
         self.good_s = self._clock.seconds()
         if not change.keys:
             return Outcome(Result.UNCHANGED, "nothing has changed")
         self._apply(change)
         self.options = change.new
-        return Outcome(Result.CHANGED, described(old, change.new), tuple(sorted(change.keys)))
+        return Outcome(Result.CHANGED, change.what, tuple(sorted(change.keys)))
 
     def _change(self) -> Change:
         """On the thread: what is to change, read completely."""
         old = self.options
         new = self._read()
-        if needs_restart(old, new):
-            return Change(old, new, {})
+        change = Change.between(old, new, {})
+        if change.fixed:
+            return change
         if any(backend.may_speak_tls for backend in new.backend):
             import scalability.net.tls  # noqa: F401 - loads OpenSSL here, and not between requests
-        return Change(old, new, read_files(new.backend, old.backend))
+        return change._replace(files=read_files(new.backend, old.backend))

@@ -37,7 +37,7 @@ class Scene:
 
     def change(self, **more: Any) -> None:
         old, self.options = self.options, replace(self.options, **more)
-        self.checking.configure(Change(old, self.options, read_files(self.options.backend, old.backend)))
+        self.checking.configure(Change.between(old, self.options, read_files(self.options.backend, old.backend)))
 
     def until_checked(self) -> Any:
         """The connection of the first server's check."""

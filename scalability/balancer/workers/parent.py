@@ -135,6 +135,7 @@ class Workers(Service):
         self._upstream = upstream
         self._via = via
         self._start = start
+        self._changed = Changed(dump(options))
         self._telling: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._limit: IDelayedCall | None = None
@@ -193,6 +194,7 @@ class Workers(Service):
     def configure(self, options: BalancerOptions, *, tell: bool) -> None:
         """Go by ``options`` from now on; ``tell`` those workers of it that run."""
         self._options = options
+        self._changed = Changed(dump(options))
         if tell:
             for worker in self.workers:
                 self.tell_options(worker)
@@ -311,7 +313,7 @@ class Workers(Service):
         running = worker.running
         worker.behind = running is not None and running.full
         if running is not None and not running.full:
-            running.send(Changed(dump(self._options)))
+            running.send(self._changed)
 
     def tell_servers(self, worker: Worker) -> None:
         """Tell ``worker`` which servers there are now, or as soon as it has read what it was told before."""
@@ -368,7 +370,7 @@ class Workers(Service):
             self.ended(worker, Failure())
             return
         flags = [shared.flag for shared in self._sockets]
-        worker.send(Setup(worker.index, dump(self._options), self._via, flags, self._pems()))
+        worker.send(Setup(worker.index, self._changed.options, self._via, flags, self._pems()))
         worker.send(Servers(states_of(self._upstream)))
 
     def _uses(self) -> list[ServerUse]:
