@@ -220,7 +220,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Meta(ge=0, le=10_000),
         Flag("Requests in a row that end with 502, 503, 504, a reset or a timeout, and so eject their server for a time; 0: none do.", "N"),
     ] = 5
-    eject_s: Annotated[
+    eject_time_s: Annotated[
         float,
         Meta(gt=0, le=86400),
         Flag("Seconds that a first ejection lasts; the second lasts twice as long, and so on up to 300 or as many seconds.", "S"),
@@ -262,6 +262,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     retry_body_bytes: Annotated[
         int, Meta(ge=0, le=16 << 20), Flag("Bytes of a request's body that are kept, so that it can be sent again.", "N")
     ] = 65536
+    hedge_after_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds after which a GET or HEAD without an answer is sent to a second server, too; the first answer counts. 0: never.", "S"
+        ),
+    ] = 0.0
     sticky: Annotated[
         Literal["off", "cookie"],
         Flag("Bind each client to the server of its first request, by a signed cookie.", "off|cookie"),
@@ -464,8 +471,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             queue_timeout_s=self.queue_timeout_s,
             outlier=OutlierPolicy(
                 failures_in_a_row=self.eject_failures,
-                base_ejection_s=self.eject_s,
-                max_ejection_s=max(self.eject_s, 300.0),
+                base_ejection_s=self.eject_time_s,
+                max_ejection_s=max(self.eject_time_s, 300.0),
                 max_ejection_percent=self.eject_percent,
             ),
             breaker=BreakerPolicy(failure_percent=self.breaker_percent),
@@ -537,6 +544,11 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             seen.add(backend.place)
             if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
                 raise ValueError(f"backend: {backend.source.address} is this balancer itself")
+            limit = getattr(backend.source, "max_active", 0)
+            if 0 < limit < self.workers:
+                raise ValueError(
+                    f"backend: {self.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"
+                )
         self._check_checks()
 
     def _check_checks(self) -> None:

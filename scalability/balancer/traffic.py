@@ -186,6 +186,7 @@ class Traffic:
             stickiness=stickiness(options),
             key_of=options.hash_key.reader() if options.algorithm.name == "maglev" else None,
             shedding=shedding,
+            hedge_s=options.hedge_after_s,
             decisions=Decisions(upstream, options.explained_requests) if options.explained_requests else None,
         )
         self.metrics = MetricSet()

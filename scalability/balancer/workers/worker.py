@@ -30,7 +30,7 @@ from scalability.balancer.workers.messages import (
     ToWorker,
 )
 from scalability.balancer.workers.spawning import FIRST_SOCKET
-from scalability.balancer.workers.split import options_of
+from scalability.balancer.workers.split import options_of, share
 from scalability.config.load import restore
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
@@ -153,6 +153,7 @@ class WorkerService(OrderedService):
             rules=options.rules(),
             seconds=reactor.seconds,
             learns=options.algorithm.name == "peak_ewma",
+            part=partial(share, workers=setup.options["workers"], index=setup.index),
         )
         self._upstream.show(servers.servers)
         self._certificates = _certificates(setup) if setup.certificates else None
