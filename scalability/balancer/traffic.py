@@ -234,6 +234,7 @@ class Traffic:
             max_connections_per_client=options.max_connections_per_client,
         )
         self.proxy.tunnel_ticks = self._wheel.ticks(options.tunnel_timeout_s)
+        self.proxy.hedge_s = options.hedge_after_s
         self.proxy.retries.configure(
             options.retry_policy(),
             budget_percent=options.retry_budget,

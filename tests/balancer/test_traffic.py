@@ -109,6 +109,7 @@ def test_other_options_hold_for_requests_and_pools_from_then_on() -> None:
         retries=7,
         retry_on=(RetryReason("server_error"),),
         retry_budget=90,
+        hedge_after_s=0.5,
     )
     connections.configure(new, upstream)
     traffic.configure(new)
@@ -117,6 +118,7 @@ def test_other_options_hold_for_requests_and_pools_from_then_on() -> None:
         assert (pool.connect_timeout_s, pool.answer_ticks, pool.limits) == (1.5, wheel.ticks(7), new.limits())
     assert (traffic.factory.limits.max_body_bytes, traffic.factory.head_ticks) == (5, wheel.ticks(4))
     assert (traffic.proxy.tunnel_ticks, traffic.plain._announcements.timeout_s) == (wheel.ticks(9), 4.0)
+    assert traffic.proxy.hedge_s == 0.5
     retries = traffic.proxy.retries
     assert (retries.policy.retries, 500 in retries.statuses, retries.budget.percent) == (7, True, 90)
 
