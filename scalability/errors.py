@@ -275,6 +275,24 @@ class Overloaded(ScalelabError):
     retry_after_s = 1
 
 
+class ServersBusy(ScalelabError):
+    """Every healthy server has as many requests as it may get at once."""
+
+    retry = Retry.SAFE
+    status = 503
+    code = "servers_busy"
+    retry_after_s = 1
+
+
+class QueueTimeout(ScalelabError):
+    """No server had a place for this request in time."""
+
+    retry = Retry.SAFE
+    status = 503
+    code = "queue_timeout"
+    retry_after_s = 1
+
+
 class StoreError(ScalelabError):
     """The store cannot take this now."""
 

@@ -9,14 +9,20 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from msgspec import Meta
 from msgspec.structs import fields
 
+from scalability.balancer.hashing import KINDS, HashKey
 from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
+from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
+from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.discovery import INTERVAL_S, Backend, ServerFile, read_servers
 from scalability.upstream.expected import BodyPattern, Statuses
+from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.stickiness import read_keys
 
 
 class Algorithm(NamedTuple):
@@ -49,6 +55,22 @@ class UpgradeName(NamedTuple):
         if name == "h2c" or name.startswith(("http", "tls")):
             raise ValueError(f"{text!r} is not passed on: requests within it would go unseen")
         return cls(name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RetryReason(NamedTuple):
+    """A reason to send a request once more."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a reason's name. Raises ValueError, saying which there are."""
+        if text not in REASONS:
+            raise ValueError(f"{text!r} is none of {', '.join(REASONS)}")
+        return cls(text)
 
     def __str__(self) -> str:
         return self.name
@@ -163,6 +185,105 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Literal["up", "mandatory"],
         Flag("Whether a server of the configuration takes traffic before its first check (up), or once that has passed.", "up|mandatory"),
     ] = "up"
+    panic_percent: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag(
+            "Percent of the servers that must be healthy; with fewer, all that can be connected to are used, since checks that fail "
+            "everywhere may say more of the checks. 0: only healthy ones are ever used.",
+            "PERCENT",
+        ),
+    ] = 50
+    slow_start_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds in which a server that has come back is given more and more requests, from a tenth of its share on; 0: all at once.",
+            "S",
+        ),
+    ] = 0.0
+    max_queue: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Flag("Requests that may wait when every server has as many as its ,maxconn; further ones are answered 503.", "N"),
+    ] = 1024
+    queue_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600),
+        Flag(
+            "Seconds that a request may wait for a server with a free place, or for its turn to be retried, before it is answered 503.", "S"
+        ),
+    ] = 5.0
+    eject_failures: Annotated[
+        int,
+        Meta(ge=0, le=10_000),
+        Flag("Requests in a row that end with 502, 503, 504, a reset or a timeout, and so eject their server for a time; 0: none do.", "N"),
+    ] = 5
+    eject_s: Annotated[
+        float,
+        Meta(gt=0, le=86400),
+        Flag("Seconds that a first ejection lasts; the second lasts twice as long, and so on up to 300 or as many seconds.", "S"),
+    ] = 30.0
+    eject_percent: Annotated[
+        int, Meta(ge=0, le=100), Flag("Percent of the servers that may be ejected at once; never the last one.", "PERCENT")
+    ] = 50
+    breaker_percent: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag(
+            "Percent of a server's requests, of at least 20 in 10 seconds, that fail and so open its circuit breaker: "
+            "for 10 seconds it gets none, then 3 to try. 0: no breaker.",
+            "PERCENT",
+        ),
+    ] = 50
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag(
+            "How often an idempotent request that got no good answer is sent once more, to another server. "
+            "A refused connection is no retry.",
+            "N",
+        ),
+    ] = 2
+    retry_on: Annotated[
+        tuple[RetryReason, ...],
+        Flag(
+            "What is retried: no_answer (the connection broke), bad_answer (no HTTP), answer_timeout, gateway_error (502, 503, 504), "
+            "server_error (every 5xx); none: nothing.",
+            "REASON",
+        ),
+    ] = tuple(RetryReason(reason) for reason in sorted(USUAL))
+    retry_budget: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag("Percent of the requests in flight that may be retries, but always 3; further ones wait for their turn.", "PERCENT"),
+    ] = 20
+    retry_body_bytes: Annotated[
+        int, Meta(ge=0, le=16 << 20), Flag("Bytes of a request's body that are kept, so that it can be sent again.", "N")
+    ] = 65536
+    sticky: Annotated[
+        Literal["off", "cookie"],
+        Flag("Bind each client to the server of its first request, by a signed cookie.", "off|cookie"),
+    ] = "off"
+    sticky_key_file: Annotated[
+        Path | None,
+        Flag(
+            "File with the keys that sign this cookie, one a line of 32 characters or more, the first of which signs. Without it a key "
+            "is made at the start, and clients are bound anew after each.",
+            "FILE",
+        ),
+    ] = None
+    hash_key: Annotated[HashKey, Flag(f"What the algorithm maglev hashes: {', '.join(KINDS)}.", "KEY")] = HashKey("client")
+    shed_lag_s: Annotated[
+        float,
+        Meta(ge=0, le=60),
+        Flag("Seconds that the event loop may be late all the time, before a part of the requests is answered 503; 0: none ever is.", "S"),
+    ] = 0.1
+    explained_requests: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Flag("How many of the last decisions for a server are remembered, for /why/REQUEST-ID on the admin listener.", "N"),
+    ] = 1000
     access_log: Annotated[
         Path | None,
         Flag(
@@ -315,6 +436,29 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         """How long a check may take."""
         return self.health_timeout_s or self.health_interval_s
 
+    def rules(self) -> UpstreamRules:
+        """What is believed of servers, and when."""
+        return UpstreamRules(
+            rise=self.health_rise,
+            fall=self.health_fall,
+            panic_percent=self.panic_percent,
+            slow_start_s=self.slow_start_s,
+            max_waiting=self.max_queue,
+            queue_timeout_s=self.queue_timeout_s,
+            outlier=OutlierPolicy(
+                failures_in_a_row=self.eject_failures,
+                base_ejection_s=self.eject_s,
+                max_ejection_s=max(self.eject_s, 300.0),
+                max_ejection_percent=self.eject_percent,
+            ),
+            breaker=BreakerPolicy(failure_percent=self.breaker_percent),
+        )
+
+    def retry_policy(self) -> RetryPolicy:
+        """When a request is sent once more."""
+        reasons = frozenset(reason.name for reason in self.retry_on) - {"none"}
+        return RetryPolicy(retries=self.retries, reasons=reasons, max_body_bytes=self.retry_body_bytes)
+
     def upgrades(self) -> frozenset[bytes]:
         """The protocols that may be switched to, in lower case."""
         return frozenset(protocol.name.encode() for protocol in self.upgrade if protocol.name != "none")
@@ -355,6 +499,12 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("tls_listen: --tls-cert names certificates, and no listener serves them")
         if self.max_target_bytes >= self.max_header_bytes:
             raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
+        if len(self.retry_on) > 1 and RetryReason("none") in self.retry_on:
+            raise ValueError("retry_on: none stands alone")
+        if self.sticky_key_file is not None and self.sticky == "off":
+            raise ValueError("sticky: --sticky-key-file names keys, and nothing is signed with them; add --sticky cookie")
+        if self.sticky != "off" and self.sticky_key_file is None and self.workers > 1:
+            raise ValueError("sticky_key_file: workers need a file of keys in common; openssl rand -hex 32 makes a key")
         if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
             raise ValueError("upgrade: none stands alone")
         seen: set[str] = set()
@@ -384,6 +534,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
     def check_files(self) -> None:
         """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
+        if self.sticky_key_file is not None:
+            keys_of(self.sticky_key_file)
         if self.tls_cert:
             from scalability.net.certificates import read_certificates  # loads OpenSSL, which most do without
 
@@ -409,3 +561,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
 
 _DEFAULTS = {field.name: field.default for field in fields(BalancerOptions)}
+
+
+def keys_of(file: Path) -> tuple[bytes, ...]:
+    """The keys in ``file``. Raises ConfigError."""
+    try:
+        return read_keys(file.read_text(encoding="ascii"))
+    except (OSError, UnicodeError) as error:
+        raise ConfigError("--sticky-key-file", f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is not ASCII'}") from error
+    except ValueError as error:
+        raise ConfigError("--sticky-key-file", f"{file}: {error}") from error

@@ -92,7 +92,7 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
         ("from",),
         lambda: ((("client",), tunnels.client_bytes), (("server",), tunnels.server_bytes)),
     )
-    metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries)
+    metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries.count)
     metrics.readings_from(
         "scalelab_upstream_requests_total",
         "Attempts sent to each server.",

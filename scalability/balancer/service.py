@@ -11,6 +11,7 @@ from scalability.balancer.traffic import WHO, Traffic, connections_to, selection
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import Listener
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 
 def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
@@ -23,8 +24,9 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     upstream = Upstream(
         selections(reactor, options),
         connections_to(reactor, options, wheel),
-        rise=options.health_rise,
-        fall=options.health_fall,
+        rules=options.rules(),
+        seconds=reactor.seconds,
+        learns=options.algorithm.name == "peak_ewma",
     )
     checks = checking(reactor, options, wheel, upstream)
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
@@ -43,7 +45,7 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         options,
         who=WHO,
         factory=traffic.plain,
-        parts=[wheel, upstream, *checks, *traffic.parts],
+        parts=[wheel, upstream, Upkeep(reactor, upstream), *checks, *traffic.parts],
         collectors=[traffic.metrics],
         ready=not_ready,
         grace_s=options.grace_s,

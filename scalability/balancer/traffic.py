@@ -10,7 +10,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 
 from scalability.balancer.access import Access
-from scalability.balancer.config import BalancerOptions
+from scalability.balancer.config import BalancerOptions, keys_of
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_traffic
 from scalability.config import fail
@@ -23,13 +23,19 @@ from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
 from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
+from scalability.proxy.decisions import Decisions
 from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.lag import LagSampler
+from scalability.proxy.retrying import Retries
 from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.building import SelectionBuilder
+from scalability.upstream.retry_budget import RetryBudget
 from scalability.upstream.selection import ALGORITHMS, Selection
 from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.stickiness import Stickiness
 
 WHO = "scalelab-lb"
 
@@ -94,6 +100,17 @@ def selections(reactor: Any, options: BalancerOptions) -> Callable[[], Selection
     return partial(ALGORITHMS[options.algorithm.name], clock=reactor.seconds, random=random.random)
 
 
+def stickiness(options: BalancerOptions) -> Stickiness[Server] | None:
+    """What binds clients to servers, if they are to be."""
+    if options.sticky == "off":
+        return None
+    try:
+        keys = (secrets.token_bytes(32),) if options.sticky_key_file is None else keys_of(options.sticky_key_file)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    return Stickiness(keys)
+
+
 class Traffic:
     """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
@@ -114,6 +131,15 @@ class Traffic:
         front: Callable[[Application, Upstream], Front] = Front,
     ) -> None:
         logged = options.access_log is not None
+        retries = Retries(
+            reactor,
+            policy=options.retry_policy(),
+            budget=RetryBudget(percent=options.retry_budget),
+            random=random.random,
+            max_waiting=options.max_queue,
+            timeout_s=options.queue_timeout_s,
+        )
+        shedding = Shedding(SheddingPolicy(target_s=options.shed_lag_s))
         proxy = ProxyApplication(
             upstream,
             via=via,
@@ -124,9 +150,17 @@ class Traffic:
             forwarding=TimedForwarding if logged else None,
             upgrades=options.upgrades(),
             tunnel_ticks=wheel.ticks(options.tunnel_timeout_s),
+            retries=retries,
+            stickiness=stickiness(options),
+            key_of=options.hash_key.reader() if options.algorithm.name == "maglev" else None,
+            shedding=shedding,
+            decisions=Decisions(upstream, options.explained_requests) if options.explained_requests else None,
         )
         self.metrics = MetricSet()
+        self.proxy = proxy
         self.parts: list[IService] = [SelectionBuilder(reactor, upstream)] if upstream.builds else []
+        if options.shed_lag_s:
+            self.parts.append(LagSampler(reactor, shedding))
         ended: Ended = Requests(self.metrics).ended
         access: Access | None = None
         if options.access_log is not None:

@@ -155,6 +155,11 @@ class ClientConnection(TwistedProtocol):
         self._deadline.move(self._idle_ticks)
         self.transport.write(head)
 
+    @property
+    def awaiting(self) -> AnswerReceiver | None:
+        """Whoever waits for the first byte of an answer, if somebody does."""
+        return self._receiver if self._reader is None and not self._held and not self._tunnelled else None
+
     def may_switch(self, protocols: tuple[bytes, ...]) -> None:
         """The next request that is sent asks for one of ``protocols``; its receiver is a SwitchReceiver."""
         self._switch_request = self.requests + 1
@@ -562,6 +567,10 @@ class ConnectionPool:
                 return
             idle.popleft().close()
         self._looking = False
+
+    def receivers_without_answer(self) -> list[AnswerReceiver]:
+        """Whoever has sent a request here and got no byte of its answer yet."""
+        return [receiver for connection in self._open if (receiver := connection.awaiting) is not None]
 
     def forget(self, connection: ClientConnection) -> None:
         """Called by a connection that is closed."""

@@ -339,6 +339,8 @@ class ServerConnection(TwistedProtocol):
         self._linger_bytes = 0
         self._closing = False
         self.lost = False
+        self.abort_on_close = factory.abort_on_close
+        """Whether a FIN ends the exchange (rule 42); whoever serves it may change that while it waits."""
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """The address and port of the client, and those that it connected to, as far as they are known."""
@@ -404,7 +406,7 @@ class ServerConnection(TwistedProtocol):
         elif exchange is None:
             if not self._held or not self._full:
                 self._close()
-        elif self._reader is not None or self.factory.abort_on_close:
+        elif self._reader is not None or self.abort_on_close:
             self._lose(exchange, ClientGone())
             self._close(reset=True)
 

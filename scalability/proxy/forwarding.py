@@ -16,8 +16,10 @@
 Nothing here creates a Deferred, a closure or a delayed call.
 """
 
-from collections.abc import Callable, Container
-from typing import Protocol
+import random as chance
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
 
 from scalability.errors import (
     BadMessage,
@@ -26,7 +28,10 @@ from scalability.errors import (
     MethodNotAllowed,
     NoAnswer,
     NoServer,
+    Overloaded,
+    QueueTimeout,
     ScalelabError,
+    ServersBusy,
     UpstreamError,
 )
 from scalability.http1.forward import (
@@ -40,6 +45,7 @@ from scalability.http1.forward import (
     forward_switch,
     forwards_left,
     upgrades_asked,
+    with_field,
 )
 from scalability.http1.head import METHODS, ResponseHead
 from scalability.http1.proxy_protocol import proxy_header
@@ -48,20 +54,17 @@ from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
+from scalability.proxy.decisions import Decisions
+from scalability.proxy.retrying import Retries
 from scalability.proxy.tunnel import Tunnel, TunnelCounts
-from scalability.upstream.servers import Server
+from scalability.upstream.servers import Mode, Server, Upstream
+from scalability.upstream.shedding import Shedding
+from scalability.upstream.stickiness import Known, Stickiness
 
 _NONE, _CHUNKED = Framing.NONE, Framing.CHUNKED  # an enumeration's member costs ten times a global name
 
 SLOW_ATTEMPTS = 3
 """Servers that one request may wait for in vain (connect timeouts, dead connections). Refusals cost no time and are not counted."""
-
-
-class Chooser(Protocol):
-    """Who knows the servers: ``upstream.servers.Upstream``."""
-
-    def choose(self, tried: Container[Server] = ()) -> Server:
-        """The server for the next attempt, none of ``tried``. Raises NoServer."""
 
 
 class ProxyApplication:
@@ -73,14 +76,16 @@ class ProxyApplication:
     ``identifiers`` name each request (X-Request-Id, traceparent), to the server, the client and the access log.
     ``forwarding`` replaces ``Forwarding``: see ``proxy.timed_forwarding``. ``upgrades``
     are the protocols, in lower case, that a request may switch to; then the connection is a tunnel until nothing has passed for
-    ``tunnel_ticks`` ticks of that wheel.
+    ``tunnel_ticks`` ticks of that wheel. ``stickiness`` binds clients to servers by a cookie, ``key_of`` says what a request is hashed by,
+    ``shedding`` what to turn away, ``decisions`` remembers why requests went where they went.
     """
 
     def __init__(
         self,
-        servers: Chooser,
+        servers: Upstream,
         *,
         via: bytes,
+        retries: Retries,
         default_host: bytes = b"localhost",
         trusted: Networks = NOBODY,
         forwarded: bool = False,
@@ -89,14 +94,20 @@ class ProxyApplication:
         forwarding: "Callable[[ProxyApplication, Exchange, bytes], Forwarding] | None" = None,
         upgrades: frozenset[bytes] = frozenset(),
         tunnel_ticks: int = 4 * 3600,
+        stickiness: Stickiness[Server] | None = None,
+        key_of: "Callable[[Exchange], bytes | None] | None" = None,
+        shedding: Shedding | None = None,
+        random: Callable[[], float] = chance.random,
+        decisions: Decisions | None = None,
     ) -> None:
         self.servers = servers
         self.via = via
         self.upgrades = upgrades
         self.tunnel_ticks = tunnel_ticks
         self.tunnels = TunnelCounts()
-        self.retries = 0
-        """Attempts beyond the first, for metrics."""
+        self.retries = retries
+        self.stickiness = stickiness
+        self.decisions = decisions
         self.answer_without = frozenset([b"x-request-id"]) if identifiers is not None else frozenset()
         """Fields of answers that are not passed on."""
         self._forwarding = Forwarding if forwarding is None else forwarding
@@ -105,8 +116,18 @@ class ProxyApplication:
         self._forwarded = forwarded
         self._identifiers = identifiers
         self._send_proxy = send_proxy
+        self._key_of = key_of
+        self._shedding = shedding
+        self._random = random
+        if stickiness is not None:
+            servers.when_changed(self._bind)
+            self._bind()
 
     def request_received(self, exchange: Exchange) -> None:
+        shedding = self._shedding
+        if shedding is not None and shedding.fraction and shedding.sheds(self._random()):
+            exchange.fail(Overloaded("This server has more to do than it can; try again later."))
+            return
         connection = exchange.connection
         forwarder: RequestForwarder | None = connection.memory
         if forwarder is None:
@@ -138,7 +159,16 @@ class ProxyApplication:
         forwarding = make(self, exchange, block)
         if self._send_proxy:
             forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
+        if self._key_of is not None:
+            forwarding.key = self._key_of(exchange)
+        if self.stickiness is not None and b"cookie" in head.index:
+            forwarding.bound_by = self.stickiness.find(head.get_all(b"cookie"))
         forwarding.choose()
+
+    def _bind(self) -> None:
+        """The servers have changed: clients may be bound to these."""
+        assert self.stickiness is not None
+        self.stickiness.replace([server for server in self.servers if server.mode is not Mode.MAINT])
 
     def response_forwarder(self) -> ResponseForwarder:
         """What a connection to a server remembers of its answers."""
@@ -152,23 +182,49 @@ class ProxyApplication:
             exchange.fail(MethodNotAllowed("TRACE is not answered by this proxy.", allow=METHODS))
 
 
+class Again:
+    """What is known of a request that is to be, or was, sent once more."""
+
+    __slots__ = ("count", "error", "fallback", "later", "taken", "waits")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How often."""
+        self.error: ScalelabError = NoAnswer()
+        """Why, the last time; what the client is told when it cannot be."""
+        self.fallback: Server | None = None
+        """A server that closed a kept-alive connection just then, most likely: it may be asked again, on a fresh one."""
+        self.taken = False
+        """Whether a place in the budget is taken."""
+        self.waits = False
+        """Whether it waits for its turn."""
+        self.later: IDelayedCall | None = None
+
+
 class Forwarding:
     """A request on its way: the server's Receiver on one side, the client's AnswerReceiver and ConnectReceiver on the other."""
 
     __slots__ = (
+        "__weakref__",
+        "_again",
         "_application",
         "_block",
         "_body",
         "_connection",
+        "_epoch",
         "_exchange",
         "_framing",
         "_nominated",
         "_opening",
+        "_queued",
         "_replayable",
         "_reused",
+        "_sent_s",
         "_server",
         "_slow_attempts",
         "_tried",
+        "bound_by",
+        "key",
         "preface",
     )
 
@@ -178,32 +234,52 @@ class Forwarding:
         self._block = block
         self.preface = b""
         """What connections to servers begin with, for this client."""
+        self.key: bytes | None = None
+        """What the request is hashed by, where the algorithm does so."""
+        self.bound_by: Known[Server] | None = None
+        """What the client's cookie says, if it has one."""
         self._body = b""
         self._connection: ClientConnection | None = None
         self._opening: Opening | None = None
         self._server: Server | None = None
+        self._epoch = 0
+        self._sent_s = exchange.began_s
         self._framing = _NONE
         self._nominated: frozenset[bytes] = frozenset()
         self._replayable = True
         self._reused = False
+        self._queued = False
         self._slow_attempts = 0
         self._tried: tuple[Server, ...] = ()
+        self._again: Again | None = None
         exchange.receiver = self
         if exchange.head.chunked or exchange.body:
             self._body = self._framed(exchange.body, exchange.body_complete)
 
     def choose(self) -> None:
         """Begin."""
+        servers = self._application.servers
+        if self.bound_by is not None and servers.bound(self.bound_by.server):
+            self._attempt(self.bound_by.server, "bound")
+            return
+        if servers.queueing:
+            self._wait()
+            return
         try:
-            server = self._application.servers.choose()
+            server = servers.choose((), self.key)
+        except ServersBusy:
+            self._wait()
         except NoServer as error:
-            self._exchange.fail(error)
+            self._fail(error)
         else:
-            self._attempt(server)
+            self._attempt(server, "chosen")
 
-    def _attempt(self, server: Server, *, fresh: bool = False) -> None:
+    def _attempt(self, server: Server, reason: str, *, fresh: bool = False) -> None:
         self._server = server
-        server.started()
+        decisions = self._application.decisions
+        if decisions is not None:
+            decisions.note(self._exchange.request_id, server, reason, self._exchange.began_s)
+        self._epoch = server.started()
         connection = None if fresh else server.pool.take(self.preface)
         if connection is not None:
             self._reused = True
@@ -219,7 +295,20 @@ class Forwarding:
         exchange = self._exchange
         if exchange.head.upgrade is not None and (protocols := upgrades_asked(exchange.head, self._application.upgrades)):
             connection.may_switch(protocols)
-        connection.send(self._block + self._body if self._body else self._block, exchange.head.method, self, exchange.body_complete)
+        if self._body:
+            connection.send(self._block + self._body, exchange.head.method, self, exchange.body_complete)
+            self._keep_body()
+        else:
+            connection.send(self._block, exchange.head.method, self, exchange.body_complete)
+
+    def _keep_body(self) -> None:
+        """What was sent of the body is kept as long as it may have to be sent again."""
+        if self._replayable and (
+            len(self._body) > self._application.retries.policy.max_body_bytes or self._exchange.head.method not in IDEMPOTENT
+        ):
+            self._replayable = False
+        if not self._replayable:
+            self._body = b""
 
     def _framed(self, data: bytes, ended: bool) -> bytes:
         if not self._exchange.head.chunked:
@@ -227,6 +316,42 @@ class Forwarding:
         if not ended:
             return chunk(data)
         return chunk(data) + end_of_chunks(self._exchange.trailers, self._exchange.head.connection_options)
+
+    # upstream.servers.Waiting: for a place at a server
+
+    def _wait(self) -> None:
+        exchange = self._exchange
+        if not exchange.body_complete:
+            exchange.pause_body()
+        try:
+            self._application.servers.wait(self)
+        except Overloaded as error:
+            self._fail(error)
+            return
+        self._queued = True
+        exchange.connection.abort_on_close = True  # rule 42: who hangs up while it waits wants no answer
+
+    def place_free(self, server: Server | None) -> None:
+        self._leave_queue()
+        if server is None:
+            self._fail(NoServer())
+            return
+        self._sent_s = self._application.servers.seconds()
+        if server in self._tried:
+            self._elsewhere(NoServer())
+        else:
+            self._attempt(server, "queued")
+        if self._connection is not None and not self._exchange.body_complete:
+            self._exchange.resume_body()
+
+    def waited_in_vain(self) -> None:
+        self._leave_queue()
+        self._fail(QueueTimeout())
+
+    def _leave_queue(self) -> None:
+        self._queued = False
+        connection = self._exchange.connection
+        connection.abort_on_close = connection.factory.abort_on_close
 
     # ConnectReceiver
 
@@ -281,9 +406,14 @@ class Forwarding:
         server = self._server
         assert connection is not None
         assert server is not None
+        application = self._application
+        now = application.servers.seconds()
+        server.answered(head.status, now - self._sent_s, now, self._epoch)
+        if head.status in application.retries.statuses and self._may_replay() and self._another_asked(connection, server, ended):
+            return
         forwarder: ResponseForwarder | None = connection.memory
         if forwarder is None:
-            forwarder = connection.memory = self._application.response_forwarder()
+            forwarder = connection.memory = application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
         block, framing, keep_alive = forwarder.forward(
@@ -296,6 +426,8 @@ class Forwarding:
                 data += end_of_chunks(connection.trailers, head.connection_options)
             else:
                 self._nominated = head.connection_options
+        if application.stickiness is not None and (cookie := self._cookie(application.stickiness, server)):
+            block = with_field(block, (b"Set-Cookie", cookie), named=bool(exchange.request_id))
         if exchange.request_id:
             block = b"".join((block, exchange.request_id, END_OF_NAME, data))
         elif data:
@@ -303,6 +435,8 @@ class Forwarding:
         if ended:
             self._connection = None
             server.succeeded()
+            if self._again is not None:
+                self._settle()
             exchange.reply(head.status, block, keep_alive=keep_alive)
         else:
             self._framing = framing
@@ -319,6 +453,8 @@ class Forwarding:
             assert self._server is not None
             self._connection = None
             self._server.succeeded()
+            if self._again is not None:
+                self._settle()
             self._exchange.finish(data)
         else:
             self._exchange.write(data)
@@ -327,24 +463,21 @@ class Forwarding:
         self._connection = None
         server = self._server
         self._give_up_server(error)
-        if self._exchange.begun or not isinstance(error, NoAnswer) or not self._may_replay():
-            self._exchange.fail(error)
+        if self._exchange.begun or error.code not in self._application.retries.policy.reasons or not self._may_replay():
+            self._fail(error)
             return
-        self._slow_attempts += 1
-        if self._reused and server is not None:
-            # The server closed a kept-alive connection just then, most likely. Another server is asked, or if there is no other
-            # the same one on a fresh connection.
-            try:
-                server = self._application.servers.choose(self._tried)
-            except NoServer:
-                self._replayable = False
-                self._application.retries += 1
-                self._attempt(server, fresh=True)
-                return
-            self._retry(server)
-        else:
-            self._elsewhere(error)
-        self._replayable = False
+        self._once_more(error, server if self._reused and isinstance(error, NoAnswer) else None)
+
+    def server_down(self) -> None:
+        """The server went down while its answer is waited for: it may never come."""
+        connection = self._connection
+        if connection is None or self._exchange.begun or not self._may_replay():
+            return
+        self._connection = None
+        connection.abort()
+        error = NoAnswer("A server behind this one went down before it answered.")
+        self._give_up_server(error)
+        self._once_more(error, None)
 
     def upload_paused(self) -> None:
         self._exchange.pause_body()
@@ -355,13 +488,22 @@ class Forwarding:
     # Receiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
-        if data or ended:
-            self._replayable = False
-            connection = self._connection
-            if connection is not None:
-                connection.write_body(self._framed(data, ended), ended)
+        if not data and not ended:
+            return
+        framed = self._framed(data, ended)
+        connection = self._connection
+        if connection is None:
+            self._body += framed  # it was on its way already when the body was paused
+            return
+        if self._replayable:
+            self._body += framed
+            self._keep_body()
+        connection.write_body(framed, ended)
 
     def client_lost(self, error: ScalelabError) -> None:
+        if self._queued:
+            self._queued = False
+            self._application.servers.leave_line(self)
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
@@ -370,6 +512,8 @@ class Forwarding:
             connection.abort()
         if self._server is not None:
             self._give_up_server(error)
+        if self._again is not None:
+            self._settle()
 
     def client_full(self) -> None:
         if self._connection is not None:
@@ -382,25 +526,140 @@ class Forwarding:
     # attempts
 
     def _may_replay(self) -> bool:
-        return self._replayable and self._exchange.head.method in IDEMPOTENT
+        return (
+            self._replayable
+            and self._exchange.head.method in IDEMPOTENT
+            and (self._again is None or self._again.count < self._application.retries.policy.retries)
+        )
 
     def _give_up_server(self, error: ScalelabError) -> None:
         server, self._server = self._server, None
         if server is not None:
             self._tried = (*self._tried, server)
-            server.failed(error)
+            server.failed(error, self._epoch, self._application.servers.seconds() - self._sent_s)
 
     def _elsewhere(self, error: ScalelabError) -> None:
+        """Nothing was sent: another server may get any request."""
         if self._slow_attempts >= SLOW_ATTEMPTS:
-            self._exchange.fail(error)
+            self._fail(error)
             return
         try:
-            server = self._application.servers.choose(self._tried)
+            server = self._application.servers.choose(self._tried, self.key)
+        except ServersBusy:
+            self._wait()
         except NoServer:
-            self._exchange.fail(error)
-            return
-        self._retry(server)
+            self._fail(error)
+        else:
+            self._application.retries.count += 1
+            self._sent_s = self._application.servers.seconds()
+            self._attempt(server, error.code)
 
-    def _retry(self, server: Server) -> None:
-        self._application.retries += 1
-        self._attempt(server)
+    def _once_more(self, error: ScalelabError, fallback: Server | None) -> None:
+        """What was sent was lost: send it again, when the budget lets it."""
+        again = self._again
+        if again is None:
+            again = self._again = Again()
+        again.count += 1
+        again.error = error
+        again.fallback = fallback
+        if not self._exchange.body_complete:
+            self._exchange.pause_body()
+        if again.taken:
+            self.retry_now()
+        else:
+            again.waits = True
+            self._application.retries.ask(self, self._active)
+
+    def retry_now(self) -> None:
+        """See Retrying."""
+        again = self._again
+        assert again is not None
+        again.waits = False
+        again.taken = True
+        if again.count > 1:
+            again.later = self._application.retries.later(again.count - 1, self._retry)
+        else:
+            self._retry()
+
+    def fail(self, error: ScalelabError) -> None:
+        """See Retrying."""
+        if self._again is not None:
+            self._again.waits = False
+        self._fail(error)
+
+    def _retry(self) -> None:
+        again = self._again
+        assert again is not None
+        again.later = None
+        application = self._application
+        fresh = False
+        server: Server | None
+        try:
+            server = application.servers.choose(self._tried, self.key)
+        except ServersBusy:
+            self._wait()
+            return
+        except NoServer:
+            server, fresh = again.fallback, True
+            if server is None:
+                self._fail(again.error)
+                return
+        application.retries.count += 1
+        self._sent_s = application.servers.seconds()
+        self._attempt(server, again.error.code, fresh=fresh)
+        if self._connection is not None and not self._exchange.body_complete:
+            self._exchange.resume_body()
+
+    def _another_asked(self, connection: ClientConnection, server: Server, ended: bool) -> bool:
+        """Whether the request was given to another server instead of passing on this answer, which is an error's."""
+        application = self._application
+        again = self._again
+        try:
+            other = application.servers.choose((*self._tried, server), self.key)
+        except (NoServer, ServersBusy):
+            return False
+        if again is None:
+            if not application.retries.budget.take(self._active):
+                return False
+            again = self._again = Again()
+            again.taken = True
+        again.count += 1
+        self._connection = None
+        self._server = None
+        self._tried = (*self._tried, server)
+        if not ended:
+            connection.abort()
+        server.succeeded()
+        application.retries.count += 1
+        self._sent_s = application.servers.seconds()
+        self._attempt(other, "status")
+        return True
+
+    @property
+    def _active(self) -> int:
+        """Requests of clients in flight."""
+        return self._exchange.connection.factory.counts.active
+
+    def _fail(self, error: ScalelabError) -> None:
+        if self._again is not None:
+            self._settle()
+        self._exchange.fail(error)
+
+    def _settle(self) -> None:
+        """It is over: what a retry took is given back."""
+        again, self._again = self._again, None
+        assert again is not None
+        if again.later is not None:
+            again.later.cancel()
+        retries = self._application.retries
+        if again.waits:
+            retries.leave(self)
+        if again.taken:
+            retries.done(self._active)
+
+    def _cookie(self, stickiness: Stickiness[Server], server: Server) -> bytes | None:
+        """The Set-Cookie that binds the client to ``server``, unless it is bound already."""
+        known = self.bound_by
+        if known is not None and known.current and (known.server is server or self._application.servers.bound(known.server)):
+            return None
+        return stickiness.set_cookie(server, secure=self._exchange.scheme == b"https")

@@ -30,6 +30,8 @@ class Finding(NamedTuple):
     """One sentence, for people."""
     status: int = 0
     """That of the answer, 0 without one."""
+    unreachable: bool = False
+    """Whether no connection could be made."""
 
 
 Ended = Callable[[Finding], None]
@@ -82,17 +84,17 @@ class Attempt:
         if is_ours(error):
             self._end(Finding(None, f"the check could not be made: {error.__cause__}"))
         else:
-            self.fail(error)
+            self.fail(error, unreachable=True)
 
     def established(self, connection: ClientConnection) -> None:
         """The connection stands, handshake included."""
         connection.close()
         self._end(Finding(True, "the check could connect"))
 
-    def fail(self, error: ScalelabError) -> None:
+    def fail(self, error: ScalelabError, *, unreachable: bool = False) -> None:
         """It did not get what it wanted."""
         why = f" ({error.__cause__})" if isinstance(error, TLSFailed) else ""
-        self._end(Finding(False, f"the check failed: {error.code}{why}"))
+        self._end(Finding(False, f"the check failed: {error.code}{why}", unreachable=unreachable))
 
     def _end(self, finding: Finding) -> None:
         ended, self._ended = self._ended, None

@@ -71,6 +71,11 @@ class Health:
         self._run = 0
         self.state = state
 
+    def limits(self, *, rise: int, fall: int) -> None:
+        """From now on as many are needed."""
+        self._rise = rise
+        self._fall = fall
+
     def checked(self, passed: bool) -> State:
         """Take in one result and return the state that follows."""
         before = self.state

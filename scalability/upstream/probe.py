@@ -112,7 +112,7 @@ class Prober:
             server.counts.checks_failed += 1
         took_s = self._checks.seconds() - self._begun_s
         server.history.add(CheckResult(self._begun_s, took_s, passed, finding.what, finding.status))
-        self._checks.upstream.judge(server, passed, finding.what)
+        self._checks.upstream.judge(server, passed, finding.what, unreachable=finding.unreachable)
 
 
 class HealthChecks(MultiService):

@@ -12,8 +12,11 @@ fail later (no answer, a broken one, a slow one) are counted and leave health al
 """
 
 import errno
-from collections.abc import Callable, Container, Iterable, Iterator
+import time
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
 from typing import NamedTuple, Protocol, Self
 
 from twisted.application.service import Service
@@ -21,14 +24,25 @@ from twisted.internet.error import ConnectBindError
 from twisted.logger import Logger
 
 from scalability.config import Address
-from scalability.errors import ConnectError, ConnectTimeout, NoServer, ScalelabError
+from scalability.errors import ConnectError, ConnectTimeout, NoServer, Overloaded, ScalelabError, ServersBusy
 from scalability.net.http_client import ConnectionPool
+from scalability.telemetry.buckets import Buckets
+from scalability.upstream import breaker
+from scalability.upstream.breaker import Breaker
 from scalability.upstream.health import Health, State
 from scalability.upstream.history import CheckHistory
+from scalability.upstream.outlier import Ejected, Ejections, Outcomes, Returned, blames_server
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Building, Selection, Tracking
 from scalability.upstream.selection.ewma import Ewma
+from scalability.upstream.selection.levels import Levels
+from scalability.upstream.selection.slow_start import share
 from scalability.upstream.spec_options import SpecOptions
+from scalability.upstream.waiting import WaitingLine
 
+DEFAULT_RULES = UpstreamRules()
+FAILED_AS_S = 1.0
+"""As slow a request counts at least, in seconds, for an algorithm that learns latencies, when it failed."""
 MAX_WEIGHT = 256
 MAX_LEVEL = 127
 MAX_ACTIVE = 1_000_000
@@ -99,25 +113,53 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(cause, ConnectBindError) or getattr(cause, "osError", None) in OWN_MEANS
 
 
+class Mode(Enum):
+    """What an operator wants of a server, whatever its health."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    """No new request but those of clients that are bound to it; it finishes what it has."""
+    MAINT = "maint"
+    """No new request at all."""
+
+
+_CLOSED = breaker.State.CLOSED
+_OPEN = breaker.State.OPEN
+
+
 class Server:
-    """One server: identity, connections, state, counts. Who sends it a request says ``started``, then ``succeeded`` or ``failed``."""
+    """One server: identity, connections, state, counts.
+
+    Who sends it a request says ``started``, then perhaps ``answered``, and at the end ``succeeded`` or ``failed``.
+    """
 
     __slots__ = (
         "_upstream",
         "active",
         "address",
+        "breaker",
         "counts",
+        "durations",
+        "ejected",
         "failures",
         "health",
         "history",
         "last_check",
         "latency",
+        "level",
+        "max_active",
+        "mode",
         "name",
+        "outcomes",
         "pool",
         "removed",
         "requests",
+        "restricted",
         "share",
+        "spec",
         "tls",
+        "unreachable",
+        "warming_since_s",
         "weight",
     )
 
@@ -127,11 +169,27 @@ class Server:
         self.address = spec.address
         self.tls = spec.tls
         """The name in its certificate; empty: it speaks no TLS."""
+        self.spec = spec
+        """As the first source that names it does."""
         self.weight = spec.weight
+        """What counts now: see ``Upstream.set_weight``."""
+        self.level = spec.level
+        self.max_active = spec.max_active
         self.share = 1.0
         """How much of its weight counts: below 1 while it starts slowly."""
+        self.warming_since_s = 0.0
+        """When its slow start began; 0 while there is none."""
+        self.mode = Mode.READY
+        self.ejected = False
+        """Whether its failures have it ejected for a time."""
         self.latency = Ewma()
-        """How long it takes to answer, as whoever sends requests observes."""
+        """How long it takes to answer."""
+        self.breaker = Breaker(upstream.rules.breaker)
+        self.outcomes = Outcomes(upstream.rules.outlier.failures_in_a_row)
+        self.restricted = bool(spec.max_active)
+        """Whether ``is_full`` is worth asking."""
+        self.durations = Buckets()
+        """Seconds from sending a request to the head of its answer."""
         self.pool = pool
         self.health = health
         self.active = 0
@@ -140,6 +198,8 @@ class Server:
         """Attempts, ever: a retried request counts on each server that it was sent to."""
         self.removed = False
         """True once no source names it: it finishes what it has."""
+        self.unreachable = False
+        """Whether the last attempt to connect to it failed."""
         self.counts = Counts()
         self.failures: dict[str, int] = {}
         """Failed attempts by the error's code."""
@@ -148,39 +208,100 @@ class Server:
         self.history = CheckHistory()
         """What its last checks have found, failed connections of requests left out."""
 
-    @property
-    def spec(self) -> ServerSpec:
-        """It as a source would name it."""
-        return ServerSpec(self.address, self.weight, self.tls)
-
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.health.state.value}>"
 
-    def started(self) -> None:
-        """A request is about to be sent here."""
+    def is_full(self) -> bool:
+        """Whether it has as many requests as it may get at once, or as its breaker lets through."""
+        return 0 < self.max_active <= self.active or not self.breaker.admits
+
+    def started(self) -> int:
+        """A request is about to be sent here. What is returned goes into the call that tells how it went."""
         self.active += 1
         self.requests += 1
         for selection in self._upstream.tracking:
             selection.active_changed(self, 1)
+        return self.breaker.started() if self.restricted else self.breaker.epoch
+
+    def answered(self, status: int, seconds: float, now: float, epoch: int) -> None:
+        """The head of that request's answer came, ``seconds`` after it was sent; ``now`` is on the upstream's clock."""
+        self.durations.record(seconds)
+        if self._upstream.learns:
+            self.latency.observe(seconds, now)
+        if 502 <= status <= 504:
+            self._went_wrong(now, epoch)
+            return
+        outcomes = self.outcomes
+        outcomes.successes += 1
+        outcomes.in_a_row = 0
+        if self.breaker.succeeded(epoch, now):
+            self._upstream.breaker_changed(self)
 
     def succeeded(self) -> None:
-        """That request was answered, whatever the status."""
+        """That request is over, as it should be."""
         self.active -= 1
-        for selection in self._upstream.tracking:
+        upstream = self._upstream
+        for selection in upstream.tracking:
             selection.active_changed(self, -1)
+        if upstream.queueing:
+            upstream.serve_line()
         if self.removed:
-            self._upstream.settled(self)
+            upstream.settled(self)
 
-    def failed(self, error: ScalelabError) -> None:
-        """That request ended otherwise. A connection that could not be made counts as a failed check."""
+    def failed(self, error: ScalelabError, epoch: int = 0, seconds: float = 0.0) -> None:
+        """That request ended otherwise, ``seconds`` after it was sent.
+
+        A connection that could not be made counts as a failed check; what fails later counts for ejection and breaker.
+        """
+        upstream = self._upstream
         self.active -= 1
-        for selection in self._upstream.tracking:
+        for selection in upstream.tracking:
             selection.active_changed(self, -1)
         self.failures[error.code] = self.failures.get(error.code, 0) + 1
-        if isinstance(error, ConnectError | ConnectTimeout) and not is_ours(error):
-            self._upstream.judge(self, False, "a request could not connect")
+        if isinstance(error, ConnectError | ConnectTimeout):
+            if not is_ours(error):
+                upstream.judge(self, False, "a request could not connect", unreachable=True)
+            self.breaker.abandoned(epoch)
+        elif blames_server(error):
+            now = upstream.seconds()
+            if upstream.learns:
+                # what fails fast is not fast
+                self.latency.observe(max(seconds, FAILED_AS_S), now)
+            self._went_wrong(now, epoch)
+        else:
+            self.breaker.abandoned(epoch)
+        if upstream.queueing:
+            upstream.serve_line()
         if self.removed:
-            self._upstream.settled(self)
+            upstream.settled(self)
+
+    def _went_wrong(self, now: float, epoch: int) -> None:
+        if self.outcomes.failed():
+            self._upstream.suspected(self)
+        if self.breaker.failed(epoch, now):
+            self._upstream.breaker_changed(self)
+
+
+class Full:
+    """What is to be passed over in a choice: servers that were tried, and those that have as much as they may."""
+
+    __slots__ = ("_tried",)
+
+    def __init__(self, tried: Container[Server]) -> None:
+        self._tried = tried
+
+    def __contains__(self, server: object) -> bool:
+        return server in self._tried or (isinstance(server, Server) and server.restricted and server.is_full())
+
+
+class Waiting(Hashable, Protocol):
+    """A request that waits for a place at a server."""
+
+    def place_free(self, server: "Server | None") -> None:
+        """There is a place at ``server``, or no server at all any more: go on at once."""
+
+    def waited_in_vain(self) -> None:
+        """The time to wait is over."""
 
 
 class Watcher(Protocol):
@@ -201,23 +322,41 @@ class Upstream(Service):
         selection: Callable[[], Selection[Server]],
         pool: Callable[[ServerSpec], ConnectionPool],
         *,
-        rise: int = 2,
-        fall: int = 3,
+        rules: UpstreamRules = DEFAULT_RULES,
+        seconds: Callable[[], float] = time.monotonic,
+        learns: bool = False,
     ) -> None:
-        self._changed: list[Callable[[], None]] = []
+        self.rules = rules
+        self.seconds = seconds
+        """Any clock that never goes back."""
+        self.learns = learns
+        """Whether the algorithm asks for latencies."""
+        self.ejections: Ejections[Server] = Ejections(rules.outlier, seconds())
+        self.line: WaitingLine[Waiting] = WaitingLine(rules.max_waiting, rules.queue_timeout_s)
+        """Requests that wait for a place at any server."""
+        self.queueing = False
+        """Whether there are any."""
+        self.panicking = False
+        """Whether so few servers are healthy that all which can be connected to are used."""
+        self.candidates: tuple[Server, ...] = ()
+        """The servers among which is chosen now."""
+        self._make_selection = selection
         self._selection = selection()
         self._rising = selection()
-        both = (self._selection, self._rising)
-        self.tracking: tuple[Tracking[Server], ...] = tuple(each for each in both if isinstance(each, Tracking))
-        """What is told of each request that begins or ends."""
-        self._building: tuple[Building, ...] = tuple(each for each in both if isinstance(each, Building))
+        self._note_selections()
         self._make_pool = pool
-        self._rise = rise
-        self._fall = fall
+        self._open: set[Server] = set()
         self._sources: dict[str, dict[Address, ServerSpec]] = {}
         self._servers: dict[Address, Server] = {}
         self._leaving: dict[Address, Server] = {}
         self._watchers: list[Watcher] = []
+        self._changed: list[Callable[[], None]] = []
+
+    def _note_selections(self) -> None:
+        both = (self._selection, self._rising)
+        self.tracking: tuple[Tracking[Server], ...] = tuple(each for each in both if isinstance(each, Tracking))
+        """What is told of each request that begins or ends."""
+        self._building: tuple[Building, ...] = tuple(each for each in both if isinstance(each, Building))
 
     def __iter__(self) -> Iterator[Server]:
         """Every server that a source names, in the order in which they came."""
@@ -249,7 +388,59 @@ class Upstream(Service):
         server = self._selection.choose(tried, key) or self._rising.choose(tried, key)
         if server is None:
             raise NoServer
+        if server.restricted and server.is_full():
+            return self._with_room(server, tried, key)
         return server
+
+    def _with_room(self, first: Server, tried: Container[Server], key: bytes | None) -> Server:
+        """Another one than ``first``, which is full. A backup is none: it is there for servers that are down, not for busy ones."""
+        server = self._selection.choose(Full(tried), key)
+        if server is None or server.level > first.level:
+            raise ServersBusy
+        return server
+
+    def bound(self, server: Server) -> bool:
+        """Whether a client that is bound to ``server`` may be sent there."""
+        return (
+            server.mode is not Mode.MAINT
+            and not server.removed
+            and not server.ejected
+            and server.health.state.usable
+            and server.breaker.state is not _OPEN
+            and not (server.restricted and server.is_full())
+        )
+
+    def wait(self, request: "Waiting") -> None:
+        """Let ``request`` wait for a place: it is told of one or, after ``queue_timeout_s``, that there was none. Raises Overloaded."""
+        if not self.line.add(request, self.seconds()):
+            raise Overloaded
+        self.queueing = True
+
+    def leave_line(self, request: "Waiting") -> None:
+        """``request`` waits no more."""
+        self.line.leave(request)
+        self.queueing = len(self.line) > 0
+
+    def serve_line(self) -> None:
+        """Places may have become free: as many as there are go to those that have waited longest."""
+        while self.queueing:
+            server: Server | None = None
+            try:
+                server = self.choose()
+            except ServersBusy:
+                return
+            except NoServer:
+                pass  # whoever waits finds that out
+            request = self.line.next()
+            self.queueing = len(self.line) > 0
+            if request is not None:
+                request.place_free(server)
+
+    def expire_line(self) -> None:
+        """Tell those whose time is over."""
+        for request in self.line.expired(self.seconds()):
+            request.waited_in_vain()
+        self.queueing = len(self.line) > 0
 
     def not_ready(self) -> str | None:
         """None when a check has shown at least one server to be up, else the reason why requests would fail."""
@@ -285,25 +476,137 @@ class Upstream(Service):
             if server is None:
                 self._add(spec, State.UNCHECKED if trusted else State.WAITING)
             else:
-                server.weight = spec.weight
+                self._adopt(server, spec)
         self._refresh()
 
-    def judge(self, server: Server, passed: bool, why: str) -> None:
+    def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Take in the result of a check of ``server``, or a connection that it refused; ``why`` is for people."""
         server.last_check = why
         if server.removed:
             return
+        changed = server.unreachable is not unreachable and self.rules.panic_percent > 0
+        server.unreachable = unreachable
         before = server.health.state
         after = server.health.checked(passed)
-        if after is before:
-            return
-        if after is State.UP and not before.proven:
-            self.log.info("server {server} is up: {why}", server=server.name, why=why)
-        elif before.usable and not after.usable:
-            server.counts.went_down += 1
-            self.log.warn("server {server} is down: {why}", server=server.name, why=why)
-        if before.usable is not after.usable or State.RISING in (before, after):
+        if passed and server.ejected:
+            self._take_in(event for event in (self.ejections.passed_check(server, self.seconds()),) if event is not None)
+            changed = True
+        if after is not before:
+            if after is State.UP and not before.proven:
+                self.log.info("server {server} is up: {why}", server=server.name, why=why)
+                if before is not State.UNCHECKED:
+                    self._warm(server)
+            elif before.usable and not after.usable:
+                server.counts.went_down += 1
+                self.log.warn("server {server} is down: {why}", server=server.name, why=why)
+            changed = changed or before.usable is not after.usable or State.RISING in (before, after)
+        if changed:
             self._refresh()
+        if before.usable and not after.usable:
+            self.went_down(server)
+
+    def went_down(self, server: Server) -> None:
+        """Requests that wait for an answer of ``server`` need not wait any longer."""
+        for receiver in server.pool.receivers_without_answer():
+            down = getattr(receiver, "server_down", None)
+            if down is not None:
+                down()
+
+    # what operators want
+
+    def server_named(self, name: str) -> Server | None:
+        """The server with that name, ``HOST:PORT``, that a source names."""
+        return next((server for server in self if server.name == name), None)
+
+    def set_mode(self, server: Server, mode: Mode) -> None:
+        """From now on an operator wants ``mode`` of ``server``."""
+        if server.mode is not mode:
+            self.log.info("server {server} is set to {mode}", server=server.name, mode=mode.value)
+            if mode is Mode.READY:
+                self._warm(server)
+            server.mode = mode
+            self._refresh()
+
+    def set_weight(self, server: Server, weight: int | None) -> None:
+        """From now on ``server`` has this weight, 0 to 256, instead of the configured one; None: that one again."""
+        server.weight = server.spec.weight if weight is None else weight
+        self.log.info("server {server} has weight {weight}", server=server.name, weight=server.weight)
+        self._refresh()
+
+    def configure(self, rules: UpstreamRules) -> None:
+        """Go by ``rules`` from now on."""
+        self.rules = rules
+        self.ejections.policy = rules.outlier
+        self.line.limit = rules.max_waiting
+        self.line.timeout_s = rules.queue_timeout_s
+        for server in self:
+            server.breaker.policy = rules.breaker
+            server.outcomes.limit = rules.outlier.failures_in_a_row
+            server.health.limits(rise=rules.rise, fall=rules.fall)
+        self._refresh()
+
+    # what requests have shown
+
+    def suspected(self, server: Server) -> None:
+        """Called when as many requests in a row have failed there as may eject it."""
+        event = self.ejections.failed_in_a_row(server, self.seconds())
+        if event is not None:
+            self._take_in((event,))
+            self._refresh()
+
+    def breaker_changed(self, server: Server) -> None:
+        """Called when the breaker of ``server`` opened, closed, or may be tried."""
+        state = server.breaker.state
+        server.restricted = bool(server.max_active) or state is not _CLOSED
+        say = self.log.warn if state is _OPEN else self.log.info
+        say("the breaker of {server} is {state}", server=server.name, state=state.value)
+        (self._open.add if state is _OPEN else self._open.discard)(server)
+        self._refresh()
+
+    def cool(self) -> None:
+        """Let open breakers try whose time is over."""
+        now = self.seconds()
+        for server in [server for server in self._open if server.breaker.cooled(now)]:
+            self.breaker_changed(server)
+
+    def sweep(self) -> None:
+        """Compare what requests have shown of each server, and end ejections whose time is over. To be called about once a second."""
+        for server in self:
+            successes, failures = server.outcomes.take()
+            if successes or failures:
+                self.ejections.merge(server, successes, failures)
+        events = self.ejections.sweep(self.seconds())
+        if events:
+            self._take_in(events)
+            self._refresh()
+
+    def warm_up(self) -> None:
+        """Let more of the weight count of servers that start slowly."""
+        window_s = self.rules.slow_start_s
+        now = self.seconds()
+        warming = [server for server in self if server.warming_since_s]
+        for server in warming:
+            server.share = share(now - server.warming_since_s, window_s, self.rules.slow_start_aggression) if window_s else 1.0
+            if server.share >= 1.0:
+                server.warming_since_s = 0.0
+        if warming:
+            self._refresh()
+
+    def _warm(self, server: Server) -> None:
+        if self.rules.slow_start_s:
+            server.warming_since_s = self.seconds()
+            server.share = share(0.0, self.rules.slow_start_s, self.rules.slow_start_aggression)
+
+    def _take_in(self, events: Iterable[Ejected[Server] | Returned[Server]]) -> None:
+        for event in events:
+            server = event.server
+            server.ejected = server in self.ejections
+            if isinstance(event, Ejected):
+                self.log.warn("server {server} is ejected: {why}", server=server.name, why=event.why)
+            else:
+                server.outcomes.restart()
+                self._warm(server)
+                self.log.info("server {server} is ejected no more: {why}", server=server.name, why=event.ending.value)
 
     def settled(self, server: Server) -> None:
         """Called when a request on a removed server ended: with the last one the server is forgotten."""
@@ -318,22 +621,33 @@ class Upstream(Service):
             server.pool.close()
 
     def _add(self, spec: ServerSpec, state: State) -> None:
-        health = Health(rise=self._rise, fall=self._fall, state=state)
+        health = Health(rise=self.rules.rise, fall=self.rules.fall, state=state)
         server = self._leaving.pop(spec.address, None)
         if server is None:
             server = Server(self, spec, self._make_pool(spec), health)
         else:
             # it comes back while its last requests run: the same server, that must show itself again
             server.removed = False
-            server.weight = spec.weight
+            self._adopt(server, spec)
             server.health = health
         self._servers[spec.address] = server
         self.log.info("server {server} joins", server=server.name)
         for watcher in self._watchers:
             watcher.joined(server)
 
+    @staticmethod
+    def _adopt(server: Server, spec: ServerSpec) -> None:
+        """``server`` is named as ``spec`` now; a weight that an operator has set stays unless the configured one has changed."""
+        if server.spec.weight != spec.weight:
+            server.weight = spec.weight
+        server.spec = spec
+        server.level = spec.level
+        server.max_active = spec.max_active
+        server.restricted = bool(spec.max_active) or server.breaker.state is not _CLOSED
+
     def _remove(self, server: Server) -> None:
         server.removed = True
+        self._open.discard(server)
         self._leaving[server.address] = server
         for watcher in self._watchers:
             watcher.left(server)
@@ -341,7 +655,45 @@ class Upstream(Service):
         self.settled(server)
 
     def _refresh(self) -> None:
-        self._selection.replace([server for server in self if server.health.state.usable])
-        self._rising.replace([server for server in self if server.health.state is State.RISING])
+        ready = [server for server in self if server.mode is Mode.READY]
+        usable = [server for server in ready if server.health.state.usable]
+        self._limit_ejections(usable)
+        chosen = [server for server in usable if not server.ejected and server.breaker.state is not _OPEN]
+        spare = self._spare(ready, chosen)
+        if bool(spare) is not self.panicking:
+            self.panicking = bool(spare)
+            if spare:
+                self.log.warn(
+                    "panic: only {healthy} of {servers} servers are healthy, so that others that can be connected to are used as well",
+                    healthy=len(chosen),
+                    servers=len(ready),
+                )
+            else:
+                self.log.info("the panic is over: {healthy} of {servers} servers are healthy", healthy=len(chosen), servers=len(ready))
+        if not isinstance(self._selection, Levels) and any(server.level for server in self):
+            self._selection = Levels(self._make_selection, attrgetter("level"))
+            self._note_selections()
+        self.candidates = (*chosen, *spare)
+        self._selection.replace(self.candidates)
+        self._rising.replace([server for server in ready if server.health.state is State.RISING])
         for changed in self._changed:
             changed()
+        if self.queueing:
+            self.serve_line()
+
+    def _limit_ejections(self, usable: list[Server]) -> None:
+        """Ejections end where they would leave too few servers."""
+        self._take_in(self.ejections.replace(self, usable, self.seconds()))
+
+    def _spare(self, ready: list[Server], chosen: list[Server]) -> list[Server]:
+        """What is used in a panic besides those that are ``chosen``.
+
+        Checks that fail everywhere may say more of the checks than of the servers. One that cannot be connected to, whose breaker is open,
+        or that was never seen up is none of them.
+        """
+        counted = [server for server in ready if server.weight and server.health.state is not State.WAITING]
+        healthy = sum(1 for server in chosen if server.weight)
+        if healthy * 100 >= self.rules.panic_percent * len(counted):
+            return []
+        known = set(chosen)
+        return [server for server in counted if not (server in known or server.unreachable or server.breaker.state is _OPEN)]

@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+from twisted.internet.task import Clock
+
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import Requests, add_clients, add_health, add_traffic
 from scalability.errors import ConnectError
@@ -11,11 +13,15 @@ from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import MetricSet
 from scalability.testing.memory import MemoryNetwork
+from scalability.testing.retries import usual_retries
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     connects = 5
     idle_connections = 2
     open_connections = 3
@@ -50,7 +56,7 @@ class Scene:
             ended=Requests(self.metrics).ended,
         )
         add_clients(self.metrics, self.factory)
-        add_traffic(self.metrics, self.upstream, ProxyApplication(self.upstream, via=b"test"))
+        add_traffic(self.metrics, self.upstream, ProxyApplication(self.upstream, via=b"test", retries=usual_retries(Clock())))
         add_health(self.metrics, self.upstream)
         self.client = self.network.connect_to(self.factory)
 

@@ -9,11 +9,13 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.listen import Listener
+from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.discovery import Backend, DNSDiscovery
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -24,11 +26,20 @@ def parts(service: Any) -> list[type[IService]]:
 
 def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> None:
     options = BalancerOptions(backend=(Backend.parse("dns:gateway:5000"),), access_log=tmp_path / "access.log")
-    assert parts(balancer(MemoryNetwork(), options)) == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, AccessLog, Listener]
+    assert parts(balancer(MemoryNetwork(), options)) == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        DNSDiscovery,
+        LagSampler,
+        AccessLog,
+        Listener,
+    ]
 
 
 def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
-    assert parts(balancer(MemoryNetwork(), BalancerOptions())) == [DeadlineWheel, Upstream, HealthChecks, Listener]
+    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Listener]
 
 
 def test_it_checks_its_servers_and_forwards_to_them_in_turns() -> None:

@@ -17,7 +17,7 @@ from scalability.upstream.servers import ServerSpec, Upstream
 
 def test_it_never_accepts_more_clients_than_it_is_told() -> None:
     network = MemoryNetwork()
-    options = BalancerOptions(max_connections=2)
+    options = BalancerOptions(max_connections=2, shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
     upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
     traffic = Traffic(network, options, wheel, upstream, via=b"lb")
@@ -35,7 +35,7 @@ def test_the_algorithm_is_the_one_that_was_asked_for() -> None:
 
 def test_an_algorithm_that_builds_its_choices_has_a_part_that_does_so() -> None:
     network = MemoryNetwork()
-    options = BalancerOptions(algorithm=Algorithm("maglev"))
+    options = BalancerOptions(algorithm=Algorithm("maglev"), shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
     upstream = Upstream(selections(network, options), connections_to(network, options, wheel))
     assert [type(part) for part in Traffic(network, options, wheel, upstream, via=b"lb").parts] == [SelectionBuilder]

@@ -14,6 +14,9 @@ from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None:
         """There is nothing to close."""
 

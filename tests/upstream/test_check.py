@@ -158,7 +158,7 @@ def test_a_connection_that_ends_too_early_fails_it(sent: bytes, code: str) -> No
 def test_a_refused_connection_fails_it(tcp: bool) -> None:
     scene = Scene(tcp=tcp)
     scene.network.refuse()
-    assert scene.findings == [Finding(False, "the check failed: connect_failed")]
+    assert scene.findings == [Finding(False, "the check failed: connect_failed", unreachable=True)]
 
 
 @pytest.mark.parametrize("tcp", [True, False])

@@ -19,9 +19,27 @@ def pool(spec: ServerSpec) -> ConnectionPool:
     return ConnectionPool(network, spec.address, wheel)
 
 
+class Told:
+    """Reports that were made."""
+
+    def __init__(self) -> None:
+        self.refusals: list[str] = []
+        self.suspects: list[str] = []
+        self.counts: list[dict[str, tuple[int, int]]] = []
+
+    def refused(self, name: str) -> None:
+        self.refusals.append(name)
+
+    def suspected(self, name: str) -> None:
+        self.suspects.append(name)
+
+    def outcomes(self, counts: dict[str, tuple[int, int]]) -> None:
+        self.counts.append(counts)
+
+
 def mirrored() -> tuple[MirroredUpstream, list[str]]:
-    refused: list[str] = []
-    return MirroredUpstream(RoundRobin, pool, refused.append), refused
+    told = Told()
+    return MirroredUpstream(RoundRobin, pool, told), told.refusals
 
 
 def chosen(upstream: Upstream, count: int) -> list[str]:

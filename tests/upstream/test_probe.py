@@ -17,6 +17,9 @@ from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None: ...
 
 

@@ -11,6 +11,7 @@ from scalability.config import Address
 from scalability.errors import ClientGone, ConnectError, ConnectTimeout, NoAnswer, NoServer, ScalelabError
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import State
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.least_connections import LeastConnections
 from scalability.upstream.selection.maglev import Maglev
@@ -18,6 +19,9 @@ from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def __init__(self, address: Address) -> None:
         self.address = address
         self.closed = 0
@@ -93,6 +97,7 @@ def test_a_server_that_is_down_is_not_chosen_and_is_again_when_it_is_up() -> Non
 
 def test_a_server_on_its_way_up_takes_traffic_while_there_is_no_other() -> None:
     upstream = upstream_of(A, B)
+    upstream.configure(UpstreamRules(panic_percent=0))
     a, b = upstream
     for server in (a, b):
         upstream.judge(server, True, "200")

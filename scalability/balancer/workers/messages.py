@@ -49,6 +49,18 @@ class Refused(msgspec.Struct, tag="refused"):
     counts: dict[str, int]
 
 
+class Suspected(msgspec.Struct, tag="suspected"):
+    """From a worker: as many requests in a row have failed at this server as may eject it."""
+
+    server: str
+
+
+class Outcomes(msgspec.Struct, tag="outcomes"):
+    """From a worker: how many requests to each server succeeded, and failed, since it said so last."""
+
+    counts: dict[str, tuple[int, int]]
+
+
 class ServerUse(msgspec.Struct, array_like=True):
     """What a worker sent to one server."""
 
@@ -81,7 +93,7 @@ class Line(msgspec.Struct, tag="line"):
 
 
 ToWorker = Setup | Servers | Collect | Health
-FromWorker = Serving | Refused | Report | AskHealth | Line
+FromWorker = Serving | Refused | Suspected | Outcomes | Report | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)
 FROM_WORKER: "msgspec.json.Decoder[FromWorker]" = msgspec.json.Decoder(FromWorker)

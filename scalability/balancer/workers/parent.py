@@ -32,12 +32,14 @@ from scalability.balancer.workers.messages import (
     FromWorker,
     Health,
     Line,
+    Outcomes,
     Refused,
     Report,
     Servers,
     ServerUse,
     Serving,
     Setup,
+    Suspected,
 )
 from scalability.balancer.workers.spawning import Running, Start, how_it_ended
 from scalability.config.load import dump
@@ -228,7 +230,14 @@ class Workers(Service):
             case Refused():
                 for server in list(self._upstream):
                     for _ in range(min(message.counts.get(server.name, 0), MAX_REFUSED)):
-                        self._upstream.judge(server, False, "a request could not connect")
+                        self._upstream.judge(server, False, "a request could not connect", unreachable=True)
+            case Suspected():
+                if (suspect := self._upstream.server_named(message.server)) is not None:
+                    self._upstream.suspected(suspect)
+            case Outcomes():
+                for name, (successes, failures) in message.counts.items():
+                    if (seen := self._upstream.server_named(name)) is not None:
+                        self._upstream.ejections.merge(seen, successes, failures)
             case AskHealth():
                 self._answer_health(worker)
             case Line():

@@ -17,6 +17,7 @@ from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.net.listen import SharedSocket
 from scalability.telemetry import MetricSet
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 
 def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
@@ -25,8 +26,9 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
     upstream = Upstream(
         selections(reactor, options),
         connections_to(reactor, options, wheel),
-        rise=options.health_rise,
-        fall=options.health_fall,
+        rules=options.rules(),
+        seconds=reactor.seconds,
+        learns=options.algorithm.name == "peak_ewma",
     )
     checks = checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]
@@ -48,7 +50,7 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         reactor,
         options,
         who=WHO,
-        parts=[wheel, upstream, *checks, *rotation],
+        parts=[wheel, upstream, Upkeep(reactor, upstream), *checks, *rotation],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         front=workers,

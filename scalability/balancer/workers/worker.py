@@ -14,7 +14,19 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
 from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
-from scalability.balancer.workers.messages import AskHealth, Collect, Health, Refused, Report, Servers, ServerUse, Setup, ToWorker
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Collect,
+    Health,
+    Outcomes,
+    Refused,
+    Report,
+    Servers,
+    ServerUse,
+    Setup,
+    Suspected,
+    ToWorker,
+)
 from scalability.balancer.workers.spawning import FIRST_SOCKET
 from scalability.balancer.workers.split import options_of
 from scalability.config.load import restore
@@ -26,6 +38,7 @@ from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told
 from scalability.upstream.mirror import MirroredUpstream
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 REPORT_S = 2.0
 """Seconds between two reports that nobody asked for: what a killed worker counted since its last one is lost."""
@@ -89,25 +102,33 @@ class WorkerFront(Front):
         self.told(msgspec.json.encode(self.health()))
 
 
-class Refusals:
-    """Connections that could not be made, told to the parent once in a turn of the loop."""
+class Reporter:
+    """What is seen of servers, told to the parent: connections that could not be made once in a turn of the loop, all else at once."""
 
     def __init__(self, clock: IReactorTime, send: Send) -> None:
         self._clock = clock
         self._send = send
-        self._counts: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
         self._telling: IDelayedCall | None = None
 
     def refused(self, name: str) -> None:
         """One more to the server ``name``."""
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._refused[name] = self._refused.get(name, 0) + 1
         if self._telling is None:
             self._telling = self._clock.callLater(0, self._tell)
 
+    def suspected(self, name: str) -> None:
+        """See Reports."""
+        self._send(Suspected(name))
+
+    def outcomes(self, counts: dict[str, tuple[int, int]]) -> None:
+        """See Reports."""
+        self._send(Outcomes(counts))
+
     def _tell(self) -> None:
         self._telling = None
-        counts, self._counts = self._counts, {}
-        self._send(Refused(counts))
+        refused, self._refused = self._refused, {}
+        self._send(Refused(refused))
 
 
 class WorkerService(OrderedService):
@@ -121,8 +142,14 @@ class WorkerService(OrderedService):
         wheel = DeadlineWheel(reactor)
         self._send = send
         self._full = full
-        refusals = Refusals(reactor, send)
-        self._upstream = MirroredUpstream(selections(reactor, options), connections_to(reactor, options, wheel), refusals.refused)
+        self._upstream = MirroredUpstream(
+            selections(reactor, options),
+            connections_to(reactor, options, wheel),
+            Reporter(reactor, send),
+            rules=options.rules(),
+            seconds=reactor.seconds,
+            learns=options.algorithm.name == "peak_ewma",
+        )
         self._upstream.show(servers.servers)
         traffic = Traffic(
             reactor,
@@ -146,7 +173,7 @@ class WorkerService(OrderedService):
             Listener(reactor, options.listen, served[flag], who=WHO, flag=flag, grace_s=options.grace_s, descriptor=FIRST_SOCKET + place)
             for place, flag in enumerate(setup.sockets)
         ]
-        for part in (wheel, self._upstream, *traffic.parts, lag, reports, *listeners):
+        for part in (wheel, self._upstream, Upkeep(reactor, self._upstream), *traffic.parts, lag, reports, *listeners):
             part.setServiceParent(self)
 
     def received(self, message: ToWorker) -> None:

@@ -17,12 +17,13 @@ from scalability.testing.played_workers import PlayedWorkers
 from scalability.upstream.discovery import Backend, DNSDiscovery
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 
 def test_the_workers_stand_above_what_decides_about_the_servers_and_above_the_admin_listener() -> None:
     options = BalancerOptions(workers=2, backend=(Backend.parse("dns:gateway:5000"),), admin=Address("127.0.0.1", 0))
     service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, LoopLag, Listener, Workers]
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, DNSDiscovery, LoopLag, Listener, Workers]
 
 
 def test_more_than_one_worker_makes_a_parent_and_one_makes_none() -> None:
@@ -59,4 +60,4 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
 def test_with_an_access_log_the_parent_passes_the_signal_on() -> None:
     options = BalancerOptions(workers=2, access_log=Path("access.log"))
     service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, Rotation, Workers]
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Rotation, Workers]

@@ -55,7 +55,7 @@ def test_it_forwards_to_the_servers_that_it_was_told_of() -> None:
     assert b"Via: 1.1 scalelab-lb-test" in server.taken()
     server.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert client.taken().startswith(b"HTTP/1.1 200")
-    house.service.received(Servers([ServerState("192.0.2.8:81", State.DOWN)]))
+    house.service.received(Servers([ServerState("192.0.2.8:81", State.DOWN, unreachable=True)]))
     client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     assert client.taken().startswith(b"HTTP/1.1 503")
 

@@ -12,6 +12,9 @@ from scalability.upstream.servers import Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None: ...
 
 
