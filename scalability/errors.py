@@ -293,6 +293,15 @@ class QueueTimeout(ScalelabError):
     retry_after_s = 1
 
 
+class Outrun(ScalelabError):
+    """Another server answered this request first.
+
+    Nobody's fault, and never told to a client: it stands in the counts of the server that lost.
+    """
+
+    code = "outrun"
+
+
 class StoreError(ScalelabError):
     """The store cannot take this now."""
 

@@ -10,24 +10,24 @@ An exchange is in one of these states:
     over       answered, refused, or the client is gone
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable
-from email import message_from_bytes
 from io import BytesIO
 from typing import Any, AnyStr
-from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString
+from twisted.web.http import RESPONSES, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import Session
 
+from scalability.api.forms import arguments, form_fields
 from scalability.api.request import APIRequest
 from scalability.api.streaming import Body
-from scalability.errors import BodyTooLarge, BrokenAnswer, ClientError, Overloaded, ScalelabError
+from scalability.errors import BodyTooLarge, BrokenAnswer, Overloaded, ScalelabError
 from scalability.http1.answer import REASONS
 from scalability.http1.head import RequestHead
 from scalability.lifecycle import DeadlineWheel
@@ -38,11 +38,13 @@ from scalability.telemetry.http_metrics import HTTPServerMetrics
 MAX_ARRIVING_BYTES = 64 << 20
 """Bytes of bodies that have arrived in part, of all clients together: 10,000 slow uploads of 1 MiB would be 10 GiB."""
 
-MAX_FORM_FIELDS = 10_000
-"""Of an urlencoded form; reading more would hold everybody else up."""
-
 MAX_SESSIONS = 10_000
 """Of twisted.web's sessions, for routes that use them: each is kept for 15 minutes after its last use."""
+
+UNKNOWN_STATUS = b"Unknown Status"
+"""What twisted.web says of a status that it does not know."""
+
+_REASON = re.compile(rb"[\t -~\x80-\xff]*")
 
 
 class APIFactory(HTTPServerFactory):
@@ -152,19 +154,6 @@ class APIFactory(HTTPServerFactory):
         return self._date
 
 
-def arguments(query: bytes) -> dict[bytes, list[bytes]]:
-    """What a query says, by name, in its order: decoded to bytes, since nothing promises that they are text.
-
-    (urllib's ``parse_qs`` fails on bytes outside of ASCII; twisted.web's also takes ``;`` for a separator.)
-    """
-    said: dict[bytes, list[bytes]] = {}
-    for pair in query.replace(b"+", b" ").split(b"&"):
-        if pair:
-            name, _, value = pair.partition(b"=")
-            said.setdefault(unquote_to_bytes(name), []).append(unquote_to_bytes(value))
-    return said
-
-
 class AdaptedRequest(APIRequest):
     """A request made from a head that is parsed already. Fields become twisted.web's ``Headers`` only when somebody asks for them so."""
 
@@ -192,9 +181,14 @@ class AdaptedRequest(APIRequest):
         args = self._args
         if args is None:
             query = self._head.target.partition(b"?")[2]
-            args = self._args = arguments(query) if query else {}
+            args = arguments(query) if query else {}
             if self.method == b"POST" and b"content-type" in self._head.index and self.content is not None:
-                args.update(_form(self._head.index[b"content-type"], self.content))
+                content = self.content
+                at = content.tell()
+                content.seek(0)
+                args.update(form_fields(self._head.index[b"content-type"], content.read()))
+                content.seek(at)
+            self._args = args
         return args
 
     @args.setter
@@ -231,6 +225,10 @@ class AdaptedRequest(APIRequest):
     def received_cookies(self, cookies: dict[bytes, bytes]) -> None:
         """Ignored, likewise."""
 
+    @property
+    def asked_host(self) -> bytes:
+        return self._head.host  # of an absolute target its own, whatever Host says (rule 31)
+
     def getHeader(self, key: AnyStr) -> AnyStr | None:  # noqa: N802 - Twisted's name
         """The last value of the field ``key``, as text when ``key`` is text, or None."""
         if isinstance(key, str):
@@ -241,31 +239,6 @@ class AdaptedRequest(APIRequest):
     def _last(self, name: bytes) -> bytes | None:
         head = self._head
         return head.get(name) if head.repeats is None else next(iter(head.get_all(name)[-1:]), None)
-
-
-def _form(content_type: bytes, content: Any) -> dict[bytes, list[bytes]]:
-    """The fields of an HTML form, as twisted.web reads them; nothing when the body is something else."""
-    kind = content_type.partition(b";")[0].strip().lower()
-    if kind not in (b"application/x-www-form-urlencoded", b"multipart/form-data"):
-        return {}
-    at = content.tell()
-    content.seek(0)
-    body = content.read()
-    content.seek(at)
-    if kind != b"multipart/form-data":
-        if body.count(b"&") >= MAX_FORM_FIELDS:
-            raise ClientError(f"the form has more than {MAX_FORM_FIELDS} fields")
-        return arguments(body)
-    # The standard library's reader of MIME is what twisted.web uses too; it takes time in proportion to the body, which has a limit.
-    message = message_from_bytes(b"MIME-Version: 1.0\r\nContent-Type: " + content_type + b"\r\n\r\n" + body)
-    if not message.is_multipart():
-        raise ClientError("the body is not multipart/form-data, as its Content-Type says")
-    fields: dict[bytes, list[bytes]] = {}
-    for part in message.get_payload():
-        name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]  # parts, since it is multipart
-        if isinstance(name, str) and name:
-            fields.setdefault(name.encode("utf-8", "surrogateescape"), []).append(part.get_payload(decode=True) or b"")  # type: ignore[union-attr,arg-type]
-    return fields
 
 
 class _Channel:
@@ -379,7 +352,9 @@ class _Channel:
         bodiless = status == 204 or status == 304 or exchange.head.method == b"HEAD"
         keep_alive = exchange.keep_alive
         framed = bodiless
-        parts = [b"HTTP/1.1 %d %s\r\nDate: %s\r\n" % (status, REASONS.get(status, b"Unknown"), self.site.date())]
+        if reason == RESPONSES.get(status, UNKNOWN_STATUS) or _REASON.fullmatch(reason) is None:
+            reason = REASONS.get(status, b"Unknown")  # twisted.web's own are those of an older RFC
+        parts = [b"HTTP/1.1 %d %s\r\nDate: %s\r\n" % (status, reason, self.site.date())]
         for name, values in headers.getAllRawHeaders():
             if name == b"Connection":
                 keep_alive = keep_alive and b"close" not in values

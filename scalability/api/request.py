@@ -3,6 +3,7 @@
 It is the same whichever server carries it; ``scalability.api.mount`` says which one does.
 """
 
+import re
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -17,6 +18,9 @@ from twisted.web.resource import Resource, getChildForRequest
 from scalability.api.json import error_answer
 from scalability.errors import BrokenAnswer, ClientError, ClientGone, MethodNotAllowed, ScalelabError
 from scalability.telemetry.http_metrics import HTTPServerMetrics
+
+_LABEL = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOSTNAME = re.compile(rb"(" + _LABEL + rb"(?:\." + _LABEL + rb")*+\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?\Z")
 
 
 class Mounted(Protocol):
@@ -44,9 +48,18 @@ class APIRequest(server.Request):
     """What the route waits for; cancelled when the client leaves."""
     _started_s: float | None = None
 
+    @property
+    def asked_host(self) -> bytes:
+        """Whom the client asks, as it said it: ``HOST`` or ``HOST:PORT``, empty when it did not say."""
+        return self.getHeader(b"host") or b""
+
     def getRequestHostname(self) -> bytes:  # noqa: N802 - Twisted's name
-        # Klein hands it to werkzeug, which answers a Host that is no host name with an exception outside of any handler's reach
-        return b"localhost"
+        """The host that the client asks for, without its port; what is none that DNS could know is ``localhost``.
+
+        Klein hands it to werkzeug, which answers such a one with an exception outside of any handler's reach.
+        """
+        found = _HOSTNAME.match(self.asked_host)
+        return b"localhost" if found is None else found[1]
 
     def process(self) -> None:
         """Route the request: called when all of it is here."""

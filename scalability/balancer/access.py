@@ -3,7 +3,7 @@
 from scalability.errors import ScalelabError
 from scalability.net.http_server import Exchange
 from scalability.net.timed_server import TimedConnection, TimedExchange
-from scalability.telemetry.access_log import COMPLETE, AccessEntry, AccessLog
+from scalability.telemetry.access_log import COMPLETE, NO_TIME_S, AccessEntry, AccessLog
 
 
 def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
@@ -32,7 +32,7 @@ def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
 
 
 def _rounded(seconds: float) -> float:
-    return round(seconds, 6)
+    return round(seconds, 6) or NO_TIME_S
 
 
 class Access:
@@ -61,7 +61,7 @@ class Access:
                 bytes=0,
                 reason=error.code,
                 received_bytes=connection.take_received_bytes(),
-                accept_s=_rounded(begun_s - connection.accepted_s) if connection.accepted_s else 0.0,
+                accept_s=_rounded(begun_s - connection.accepted_s) if connection.accepted_s else NO_TIME_S,
                 head_s=_rounded(now - begun_s),
             )
         )

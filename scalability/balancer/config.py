@@ -22,6 +22,7 @@ from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import ServerSpec
 from scalability.upstream.stickiness import read_keys
 
 
@@ -219,7 +220,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Meta(ge=0, le=10_000),
         Flag("Requests in a row that end with 502, 503, 504, a reset or a timeout, and so eject their server for a time; 0: none do.", "N"),
     ] = 5
-    eject_s: Annotated[
+    eject_time_s: Annotated[
         float,
         Meta(gt=0, le=86400),
         Flag("Seconds that a first ejection lasts; the second lasts twice as long, and so on up to 300 or as many seconds.", "S"),
@@ -261,6 +262,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     retry_body_bytes: Annotated[
         int, Meta(ge=0, le=16 << 20), Flag("Bytes of a request's body that are kept, so that it can be sent again.", "N")
     ] = 65536
+    hedge_after_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds after which a GET or HEAD without an answer is sent to a second server, too; the first answer counts. 0: never.", "S"
+        ),
+    ] = 0.0
     sticky: Annotated[
         Literal["off", "cookie"],
         Flag("Bind each client to the server of its first request, by a signed cookie.", "off|cookie"),
@@ -401,6 +409,21 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     max_body_bytes: Annotated[
         int, Meta(ge=0, le=1 << 50), Flag("Bytes of a request's body: a larger one is answered 413. Answers have no limit.", "N")
     ] = DEFAULT_LIMITS.max_body_bytes
+    underscore_names: Annotated[
+        Literal["drop", "pass"],
+        Flag(
+            "What becomes of a request's fields with _ in their names. CGI-like servers take X_Forwarded_For for X-Forwarded-For, "
+            "which clients could make up then.",
+            "drop|pass",
+        ),
+    ] = "drop"
+    abort_on_close: Annotated[
+        bool,
+        Flag(
+            "Take a client's FIN for its end and cancel what its server works on. A client that only says that it has no further request, "
+            "as HTTP lets it, gets no answer then."
+        ),
+    ] = False
     max_connections: Annotated[
         int, Meta(ge=1, le=1_000_000), Flag("Clients that may be connected at once; further ones wait to be accepted.", "N")
     ] = 10_000
@@ -422,6 +445,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             max_head_bytes=self.max_header_bytes,
             max_fields=self.max_headers,
             max_body_bytes=self.max_body_bytes,
+            underscore_names=self.underscore_names == "pass",
         )
 
     @property
@@ -447,8 +471,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             queue_timeout_s=self.queue_timeout_s,
             outlier=OutlierPolicy(
                 failures_in_a_row=self.eject_failures,
-                base_ejection_s=self.eject_s,
-                max_ejection_s=max(self.eject_s, 300.0),
+                base_ejection_s=self.eject_time_s,
+                max_ejection_s=max(self.eject_time_s, 300.0),
                 max_ejection_percent=self.eject_percent,
             ),
             breaker=BreakerPolicy(failure_percent=self.breaker_percent),
@@ -507,11 +531,24 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("sticky_key_file: workers need a file of keys in common; openssl rand -hex 32 makes a key")
         if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
             raise ValueError("upgrade: none stands alone")
+        listeners: dict[Address, str] = {}
+        for key, address in (("listen", self.listen), ("tls_listen", self.tls_listen), ("admin", self.admin)):
+            if address is not None and address.port:
+                other = listeners.setdefault(address, key)
+                if other != key:
+                    raise ValueError(f"{key}: {address} is what --{other.replace('_', '-')} listens on already")
         seen: set[str] = set()
         for backend in self.backend:
             if backend.place in seen:
                 raise ValueError(f"backend: {backend.place} is named twice; give it a weight instead")
             seen.add(backend.place)
+            if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
+                raise ValueError(f"backend: {backend.source.address} is this balancer itself")
+            limit = getattr(backend.source, "max_active", 0)
+            if 0 < limit < self.workers:
+                raise ValueError(
+                    f"backend: {self.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"
+                )
         self._check_checks()
 
     def _check_checks(self) -> None:

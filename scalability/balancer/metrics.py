@@ -13,7 +13,9 @@ from scalability.upstream.health import State
 from scalability.upstream.servers import Server, Upstream
 
 if TYPE_CHECKING:
-    from scalability.net.certificates import CertificateStore  # loads OpenSSL, which most do without
+    # these load OpenSSL, which most do without
+    from scalability.net.certificates import CertificateStore
+    from scalability.net.tls import TLSServerFactory
 
 CLIENT_GONE = 499
 """The status under which a request is counted whose client did not wait for the answer's head, as in nginx's logs."""
@@ -202,6 +204,15 @@ def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:
         Kind.COUNTER,
         ("result",),
         lambda: (((result,), count) for result, count in store.reloads.items()),
+    )
+
+
+def add_handshakes(metrics: MetricSet, factory: "TLSServerFactory") -> None:
+    """The TLS listener's clients."""
+    metrics.counter_from(
+        "scalelab_lb_tls_handshakes_failed_total",
+        "Connections to the TLS listener that ended before their handshake did.",
+        lambda: factory.failed_handshakes,
     )
 
 

@@ -1,6 +1,7 @@
 """scalelab-lb, composed bottom-up: deadlines, servers, their checks, discovery, then the listeners."""
 
 import secrets
+import signal
 from typing import Any
 
 from scalability.api.component import component_service
@@ -9,6 +10,7 @@ from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
 from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
 from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -32,6 +34,10 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
     factory = traffic.factory
     add_health(traffic.metrics, upstream)
+
+    if options.access_log is None:
+        # whoever rotates the logs of many servers signals this one too
+        traffic.parts.append(IgnoredSignal(signal.SIGUSR1))
 
     further = []
     if options.tls_listen is not None and traffic.tls is not None:

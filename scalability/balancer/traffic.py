@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions, keys_of
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_traffic
+from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_handshakes, add_traffic
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -36,6 +36,9 @@ from scalability.upstream.selection import ALGORITHMS, Selection
 from scalability.upstream.servers import Server, ServerSpec, Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
 from scalability.upstream.stickiness import Stickiness
+
+if TYPE_CHECKING:
+    from scalability.net.certificates import Certificates, CertificateStore  # loads OpenSSL, which most do without
 
 WHO = "scalelab-lb"
 
@@ -111,11 +114,24 @@ def stickiness(options: BalancerOptions) -> Stickiness[Server] | None:
     return Stickiness(keys)
 
 
+def watched_certificates(reactor: Any, options: BalancerOptions, metrics: MetricSet, parts: list[IService]) -> "CertificateStore":
+    """The certificates of the TLS listener, watched by one of ``parts`` and shown in ``metrics``."""
+    from scalability.net.certificates import CertificateStore, CertificateWatch  # loads OpenSSL, which most do without
+
+    try:
+        store = CertificateStore(options.tls_cert)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    parts.append(CertificateWatch(reactor, store))
+    add_certificates(metrics, store)
+    return store
+
+
 class Traffic:
     """The clients' side of a balancer, in one process: ``factory`` is its server, listened with above ``parts``; ``metrics`` counts it.
 
     ``front`` makes what answers the balancer's own ``/health``. ``via`` is the balancer's pseudonym: requests may pass several
-    balancers, and only one that returns is a loop.
+    balancers, and only one that returns is a loop. ``certificates`` are what the TLS listener serves where somebody else reads them.
     """
 
     log = Logger()
@@ -129,6 +145,7 @@ class Traffic:
         *,
         via: bytes,
         front: Callable[[Application, Upstream], Front] = Front,
+        certificates: "Certificates | None" = None,
     ) -> None:
         logged = options.access_log is not None
         retries = Retries(
@@ -154,6 +171,7 @@ class Traffic:
             stickiness=stickiness(options),
             key_of=options.hash_key.reader() if options.algorithm.name == "maglev" else None,
             shedding=shedding,
+            hedge_s=options.hedge_after_s,
             decisions=Decisions(upstream, options.explained_requests) if options.explained_requests else None,
         )
         self.metrics = MetricSet()
@@ -177,6 +195,7 @@ class Traffic:
             timeouts=options.timeouts(),
             max_connections=clients,
             max_connections_per_client=options.max_connections_per_client,
+            abort_on_close=options.abort_on_close,
             ended=ended,
         )
         if access is not None and isinstance(self.factory, TimedServerFactory):
@@ -185,23 +204,20 @@ class Traffic:
         add_traffic(self.metrics, upstream, proxy)
         self.plain: Any = self.factory
         """What ``options.listen`` is to be listened with. Its listener closes last, and drains."""
-        self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options)
+        self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options, certificates)
         """What ``options.tls_listen`` is to be listened with; None without that."""
         if options.proxy_protocol_from:
             self._await_headers(options, wheel)
 
-    def _serve_tls(self, reactor: Any, options: BalancerOptions) -> Any:
-        """What the TLS listener is to be listened with; its certificates are watched by one of ``parts``."""
-        from scalability.net.certificates import CertificateStore, CertificateWatch  # loads OpenSSL, which most do without
-        from scalability.net.tls import TLSServerFactory
+    def _serve_tls(self, reactor: Any, options: BalancerOptions, certificates: "Certificates | None") -> Any:
+        """What the TLS listener is to be listened with."""
+        from scalability.net.tls import TLSServerFactory  # loads OpenSSL, which most do without
 
-        try:
-            store = CertificateStore(options.tls_cert)
-        except ConfigError as error:
-            fail(WHO, str(error))
-        self.parts.append(CertificateWatch(reactor, store))
-        add_certificates(self.metrics, store)
-        return TLSServerFactory(store, self.factory, reactor)
+        if certificates is None:
+            certificates = watched_certificates(reactor, options, self.metrics, self.parts)
+        factory = TLSServerFactory(certificates, self.factory, reactor)
+        add_handshakes(self.metrics, factory)
+        return factory
 
     def _await_headers(self, options: BalancerOptions, wheel: DeadlineWheel) -> None:
         """Have PROXY protocol headers read before anything else."""

@@ -1,7 +1,16 @@
-"""Where a TLS certificate lies, as flags write it."""
+"""Where a TLS certificate lies, as flags write it, and what lies there."""
 
 from pathlib import Path
 from typing import NamedTuple, Self
+
+
+class PEM(NamedTuple):
+    """A certificate, with its chain after it, and its key, as their files were read."""
+
+    file: str
+    key_file: str
+    data: bytes
+    key_data: bytes
 
 
 class CertificatePath(NamedTuple):

@@ -245,13 +245,15 @@ def forward_response(
     via: bytes,
     without: frozenset[bytes] = frozenset(),
     extra: Iterable[Field] = (),
+    date: bytes = b"",
 ) -> ForwardedResponse:
     """The head of an answer for a client of HTTP/1.``client_minor``.
 
     Interim answers (1xx) have no framing and end nothing; for a 1.0 client their ``head`` is empty: send nothing
     (rule 36). 101 is what ``forward_switch`` is for, and raises BadMessage here.
     A body of unknown end becomes chunked for 1.1 and ends with the connection for 1.0 (rule 18).
-    ``without`` names further lower-case fields to drop, ``extra`` fields to add.
+    ``without`` names further lower-case fields to drop, ``extra`` fields to add. ``date``, when it was received, is added to an
+    answer that has no Date (RFC 9110 section 6.6.1).
     """
     status = head.status
     keep_alive = client_keep_alive
@@ -274,6 +276,8 @@ def forward_response(
     parts.append(b"Via: 1.%d %s\r\n" % (head.minor, via))
     for name, value in extra:
         parts += (name, b": ", value, b"\r\n")
+    if date and not head.dated and status >= 200:
+        parts += (b"Date: ", date, b"\r\n")
     parts.append(framing_line)
     if status >= 200:
         if not keep_alive:
@@ -467,7 +471,7 @@ class ResponseForwarder:
     Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does, but for the name's line.
     """
 
-    __slots__ = ("_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_named", "_via", "_without")
+    __slots__ = ("_date", "_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_named", "_via", "_without")
 
     def __init__(self, *, via: bytes, without: frozenset[bytes] = frozenset(), named: bool = False) -> None:
         """With ``named`` heads end with the open field line ``X-Request-Id: ``; the caller appends a name and ``END_OF_NAME``."""
@@ -475,15 +479,24 @@ class ResponseForwarder:
         self._named = named
         self._without = without
         self._head: ResponseHead | None = None
+        self._date = b""
         self._minor = -1
         self._keep_alive = False
         self._head_only = False
         self._forwarded = ForwardedResponse(b"", Framing.NONE, False)
 
-    def forward(self, head: ResponseHead, client_minor: int, client_keep_alive: bool, request_method: bytes) -> ForwardedResponse:
-        """As ``forward_response``; the memory applies when ``head`` is the very object of the last call."""
+    def forward(
+        self, head: ResponseHead, client_minor: int, client_keep_alive: bool, request_method: bytes, date: bytes = b""
+    ) -> ForwardedResponse:
+        """As ``forward_response``; the memory applies when ``head``, and ``date``, are the very objects of the last call."""
         head_only = request_method == b"HEAD"
-        if head is self._head and client_minor == self._minor and client_keep_alive == self._keep_alive and head_only == self._head_only:
+        if (
+            head is self._head
+            and date is self._date
+            and client_minor == self._minor
+            and client_keep_alive == self._keep_alive
+            and head_only == self._head_only
+        ):
             return self._forwarded
         forwarded = forward_response(
             head,
@@ -492,11 +505,13 @@ class ResponseForwarder:
             request_method=request_method,
             via=self._via,
             without=self._without,
+            date=date,
         )
         if self._named:
             forwarded = forwarded._replace(head=forwarded.head[:-2] + _OPEN_NAME)
         if len(forwarded.head) <= MEMO_BYTES:
             self._head = head
+            self._date = date
             self._minor = client_minor
             self._keep_alive = client_keep_alive
             self._head_only = head_only

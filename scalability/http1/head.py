@@ -23,7 +23,7 @@ _FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+(.*)(?<![ \t])\r\n"
 _FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)
 _NAME: Final = re.compile(rb"[" + _TOKEN + rb"_]++")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-_HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=%]++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?)?")
+_HOST: Final = re.compile(rb"(?:(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?)?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*+)(.*)", re.IGNORECASE)
 _LEGAL: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Octets of a field value or start line: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""
@@ -128,11 +128,11 @@ class ResponseHead(_Fields):
     """An answer's head. Made by ``parse_response_head``; never changed afterwards.
 
     ``content_length`` is None when ``chunked``, even if the server sent both (RFC 9112 section 6.3;
-    ``keep_alive`` is then False). ``keep_alive`` says what the head promises; an answer that ends with
+    ``keep_alive`` is then False). ``dated``: it has a Date. ``keep_alive`` says what the head promises; an answer that ends with
     its connection promises in vain: ask the body reader's ``reusable``.
     """
 
-    __slots__ = ("chunked", "connection_options", "content_length", "keep_alive", "minor", "reason", "status", "upgrade")
+    __slots__ = ("chunked", "connection_options", "content_length", "dated", "keep_alive", "minor", "reason", "status", "upgrade")
 
     def __init__(
         self,
@@ -156,6 +156,7 @@ class ResponseHead(_Fields):
         self.keep_alive: Final = keep_alive
         self.upgrade: Final = upgrade
         self.connection_options: Final = connection_options
+        self.dated: Final = b"date" in fields.index
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} HTTP/1.{self.minor} {self.fields!r}>"

@@ -13,7 +13,8 @@ MAX_HOPS: Final = 64
 
 _PORT: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 _FOR: Final = re.compile(rb'for=(?:"([^"\\]*)"|([^\s";,]*))', re.IGNORECASE)
-_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_WELL_QUOTED: Final = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+')
 
 
 class Networks:
@@ -81,7 +82,9 @@ def _hops(head: RequestHead) -> Iterable[bytes]:
 
 def _elements(line: bytes) -> list[bytes]:
     """The elements of a Forwarded field. A comma in a quoted string makes the whole line unreadable, which ends the chain."""
-    return [b""] if any(b"," in quoted or b";" in quoted for quoted in _QUOTED.findall(line)) else line.split(b",")
+    # up to a quotation that does not end: looking for the end of every one behind it would cost the square of the line's length
+    end = _WELL_QUOTED.match(line).end()  # type: ignore[union-attr]  # it matches nothing, too
+    return [b""] if any(b"," in quoted or b";" in quoted for quoted in _QUOTED.findall(line, 0, end)) else line.split(b",")
 
 
 def _host_of(entry: bytes) -> bytes:

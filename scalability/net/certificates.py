@@ -23,7 +23,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from scalability.config.certificate import CertificatePath
+from scalability.config.certificate import PEM, CertificatePath
 from scalability.errors import ConfigError
 from scalability.lifecycle import OrderedService, Ticker
 from scalability.lifecycle.threads import Threads
@@ -38,12 +38,17 @@ Signature = tuple[tuple[str, int, int, int], ...]
 class Certificate(NamedTuple):
     """A certificate that is ready to be served."""
 
-    file: str
+    pem: PEM
     names: tuple[str, ...]
     """In lower case, wildcards included."""
     expires: float
     """In Unix seconds."""
     context: SSL.Context
+
+    @property
+    def file(self) -> str:
+        """Where it was read."""
+        return self.pem.file
 
 
 def files_of(source: CertificatePath) -> list[tuple[Path, Path]]:
@@ -80,22 +85,26 @@ def read_certificates(source: CertificatePath, name_came: Callable[[SSL.Connecti
 
     ``name_came`` is called in each handshake that names a host.
     """
-    return [_read(certificate, key, name_came) for certificate, key in files_of(source)]
+    return [certificate_of(_read(certificate, key), name_came) for certificate, key in files_of(source)]
 
 
-def _read(file: Path, key_file: Path, name_came: Callable[[SSL.Connection], None] | None) -> Certificate:
+def _read(file: Path, key_file: Path) -> PEM:
     data = _bytes_of(file)
-    key_data = data if key_file == file else _bytes_of(key_file)
+    return PEM(str(file), str(key_file), data, data if key_file == file else _bytes_of(key_file))
+
+
+def certificate_of(pem: PEM, name_came: Callable[[SSL.Connection], None] | None = None) -> Certificate:
+    """What can be served of ``pem``. Raises ConfigError."""
     try:
-        chain = x509.load_pem_x509_certificates(data)
+        chain = x509.load_pem_x509_certificates(pem.data)
     except ValueError as error:
-        raise ConfigError(FLAG, f"{file} holds no certificate in PEM") from error
+        raise ConfigError(FLAG, f"{pem.file} holds no certificate in PEM") from error
     try:
-        key = load_pem_private_key(key_data, None)
+        key = load_pem_private_key(pem.key_data, None)
     except TypeError as error:
-        raise ConfigError(FLAG, f"the key in {key_file} is protected by a password") from error
+        raise ConfigError(FLAG, f"the key in {pem.key_file} is protected by a password") from error
     except ValueError as error:
-        raise ConfigError(FLAG, f"{key_file} holds no private key in PEM") from error
+        raise ConfigError(FLAG, f"{pem.key_file} holds no private key in PEM") from error
     leaf = chain[0]
     # for Twisted's choice of ciphers and options; what it takes certificates as, pyOpenSSL is giving up
     context = CertificateOptions(enableSessionTickets=True).getContext()
@@ -106,12 +115,12 @@ def _read(file: Path, key_file: Path, name_came: Callable[[SSL.Connection], None
         context.use_privatekey(key)  # type: ignore[arg-type]  # kinds of keys that it does not take raise TypeError
         context.check_privatekey()
     except (SSL.Error, TypeError) as error:
-        raise ConfigError(FLAG, f"the certificate in {file} and the key in {key_file} do not belong together") from error
+        raise ConfigError(FLAG, f"the certificate in {pem.file} and the key in {pem.key_file} do not belong together") from error
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_alpn_select_callback(_select_protocol)
     if name_came is not None:
         context.set_tlsext_servername_callback(name_came)
-    return Certificate(str(file), _names_of(leaf), leaf.not_valid_after_utc.timestamp(), context)
+    return Certificate(pem, _names_of(leaf), leaf.not_valid_after_utc.timestamp(), context)
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -139,23 +148,16 @@ def _select_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> by
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-class CertificateStore:
-    """The certificates of ``sources``, and the choice among them. Raises ConfigError when one cannot be read. Blocks."""
+class Certificates:
+    """Certificates that are served, and the choice among them; the first is the default."""
 
-    log = Logger()
+    def __init__(self, pems: Iterable[PEM]) -> None:
+        """Raises ConfigError."""
+        self.show(pems)
 
-    def __init__(self, sources: Iterable[CertificatePath]) -> None:
-        self._sources = tuple(sources)
-        self._signatures = {source: signature_of(source) for source in self._sources}
-        self._loaded = {source: read_certificates(source, self._name_came) for source in self._sources}
-        self.reloads = {"changed": 0, "failed": 0}
-        """How often files that had changed were read, by what came of it."""
-        self._arrange()
-
-    @property
-    def certificates(self) -> list[Certificate]:
-        """All of them, the default one first."""
-        return [certificate for source in self._sources for certificate in self._loaded[source]]
+    def show(self, pems: Iterable[PEM]) -> None:
+        """Serve these, from the next connection on. Raises ConfigError, and then nothing has changed."""
+        self._serve([certificate_of(pem, self._name_came) for pem in pems])
 
     def context_for(self, name: bytes | None) -> SSL.Context:
         """The context for a client that asks for ``name``."""
@@ -170,6 +172,46 @@ class CertificateStore:
     def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:  # noqa: N802 - Twisted's name
         """A new connection's side of TLS, with the default certificate until the client has said whom it wants."""
         return SSL.Connection(self._default, None)
+
+    def _serve(self, certificates: Sequence[Certificate]) -> None:
+        self._default = certificates[0].context
+        self._exact: dict[str, SSL.Context] = {}
+        self._wildcards: dict[str, SSL.Context] = {}
+        for certificate in certificates:
+            for name in certificate.names:
+                if name.startswith("*."):
+                    self._wildcards.setdefault(name[2:], certificate.context)
+                else:
+                    self._exact.setdefault(name, certificate.context)
+
+    def _name_came(self, connection: SSL.Connection) -> None:
+        context = self.context_for(connection.get_servername())
+        if context is not self._default:
+            connection.set_context(context)
+
+
+class CertificateStore(Certificates):
+    """Those that the files of ``sources`` hold. Raises ConfigError when one cannot be read. Blocks."""
+
+    log = Logger()
+
+    def __init__(self, sources: Iterable[CertificatePath]) -> None:
+        self._sources = tuple(sources)
+        self._signatures = {source: signature_of(source) for source in self._sources}
+        self._loaded = {source: read_certificates(source, self._name_came) for source in self._sources}
+        self._changed: list[Callable[[], None]] = []
+        self.reloads = {"changed": 0, "failed": 0}
+        """How often files that had changed were read, by what came of it."""
+        self._serve(self.certificates)
+
+    @property
+    def certificates(self) -> list[Certificate]:
+        """All of them, the default one first."""
+        return [certificate for source in self._sources for certificate in self._loaded[source]]
+
+    def when_changed(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever other certificates are served than before."""
+        self._changed.append(changed)
 
     def changed(self) -> list[tuple[CertificatePath, Signature, list[Certificate] | ConfigError]]:
         """Read whatever has changed since it was read last. Blocks; nothing is changed by it: ``adopt`` the outcome."""
@@ -186,34 +228,22 @@ class CertificateStore:
 
     def adopt(self, outcome: Iterable[tuple[CertificatePath, Signature, list[Certificate] | ConfigError]]) -> None:
         """Serve what ``changed`` has read, from the next connection on."""
+        anew = False
         for source, signature, found in outcome:
             self._signatures[source] = signature
             if isinstance(found, ConfigError):
                 self.reloads["failed"] += 1
                 self.log.error("the certificate {source} is not read anew, the old one is served on: {why}", source=source, why=found)
                 continue
+            anew = True
             self.reloads["changed"] += 1
             self._loaded[source] = found
             for certificate in found:
                 self.log.info("the certificate {file} for {names} is served now", file=certificate.file, names=", ".join(certificate.names))
-        self._arrange()
-
-    def _arrange(self) -> None:
-        certificates = self.certificates
-        self._default = certificates[0].context
-        self._exact: dict[str, SSL.Context] = {}
-        self._wildcards: dict[str, SSL.Context] = {}
-        for certificate in certificates:
-            for name in certificate.names:
-                if name.startswith("*."):
-                    self._wildcards.setdefault(name[2:], certificate.context)
-                else:
-                    self._exact.setdefault(name, certificate.context)
-
-    def _name_came(self, connection: SSL.Connection) -> None:
-        context = self.context_for(connection.get_servername())
-        if context is not self._default:
-            connection.set_context(context)
+        if anew:
+            self._serve(self.certificates)
+            for changed in self._changed:
+                changed()
 
 
 class CertificateWatch(OrderedService):

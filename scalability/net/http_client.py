@@ -204,6 +204,11 @@ class ClientConnection(TwistedProtocol):
         if ended:
             self._uploaded = True
 
+    def hand_over(self, receiver: AnswerReceiver) -> None:
+        """From within ``answer_received``: the rest of the answer goes to ``receiver``; nothing happens when that was all."""
+        if self._receiver is not None:
+            self._receiver = receiver
+
     def pause(self) -> None:
         """Read no more of the answer for now. No deadline runs meanwhile."""
         if not self._paused and not self.lost:

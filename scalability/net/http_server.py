@@ -19,6 +19,7 @@ on this path. Both directions have 64 KiB watermarks. Refusals are JSON (``net.f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from ipaddress import IPv6Address
 from typing import Any, Protocol
 
@@ -217,6 +218,7 @@ class Exchange:
         """A complete answer with a known body; framing, Connection and HEAD are taken care of."""
         keep_alive = self.keep_alive
         head = self.head
+        fields = (*fields, (b"Date", self.connection.factory.date()))
         if self.request_id:
             fields = (*fields, (b"X-Request-Id", self.request_id))
         block = simple_answer(
@@ -232,7 +234,9 @@ class Exchange:
             return
         keep_alive = self.keep_alive and not isinstance(error, BadMessage)
         head = self.head
-        fields = ((b"X-Request-Id", self.request_id),) if self.request_id else ()
+        fields = [(b"Date", self.connection.factory.date())]
+        if self.request_id:
+            fields.append((b"X-Request-Id", self.request_id))
         block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD", fields=fields)
         self.reply(error.status, block, keep_alive=keep_alive)
 
@@ -566,6 +570,12 @@ class ServerConnection(TwistedProtocol):
                         exchange.trailers = reader.trailers
                 else:
                     data = data[end:]
+                if self._half_closed and not exchange.body_complete:
+                    # the FIN came while an earlier request was served: this one will never be whole (rule 42)
+                    factory.counts.begun += 1
+                    self._lose(exchange, ClientGone())
+                    self._close(reset=True)
+                    return
                 # without a body to come no deadline is needed, and none is stopped: _expired knows
                 self._held = data
                 self._exchange = exchange
@@ -606,7 +616,7 @@ class ServerConnection(TwistedProtocol):
             if begun:
                 self._close(reset=True)
             else:
-                self._refuse(error, exchange.head)
+                self._refuse(error, exchange)
             return
         receiver = exchange.receiver
         assert receiver is not None
@@ -701,7 +711,7 @@ class ServerConnection(TwistedProtocol):
             if begun:
                 self._close(reset=True)
             else:
-                self._refuse(timeout, exchange.head)
+                self._refuse(timeout, exchange)
 
     def _lose(self, exchange: Exchange, error: ScalelabError) -> None:
         self._exchange = None
@@ -716,14 +726,17 @@ class ServerConnection(TwistedProtocol):
 
     # endings
 
-    def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
-        """Answer what is no request with ``error``, and end the connection: nothing that follows can be trusted (rule 41)."""
+    def _refuse(self, error: ScalelabError, exchange: Exchange | None = None) -> None:
+        """Answer what is no request, or no whole one (``exchange``), with ``error``, and end the connection (rule 41)."""
         self._exchange = None
         self._reader = None
         self.factory.counts.refused += 1
-        minor = 1 if head is None else head.minor
-        head_only = head is not None and head.method == b"HEAD"
-        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only))
+        minor = 1 if exchange is None else exchange.head.minor
+        head_only = exchange is not None and exchange.head.method == b"HEAD"
+        fields = [(b"Date", self.factory.date())]
+        if exchange is not None and exchange.request_id:
+            fields.append((b"X-Request-Id", exchange.request_id))
+        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only, fields=fields))
         self._linger()
 
     def _finish_connection(self) -> None:
@@ -745,14 +758,14 @@ class ServerConnection(TwistedProtocol):
         self._held = b""
         transport = self.transport
         transport.unregisterProducer()
+        self._linger_bytes = self.factory.linger_bytes
         if self._half_closed or self.scheme == b"https":
             # TLS ends both directions at once, and reads on by itself until the client has agreed
             self._deadline.move(self.factory.body_ticks)
             transport.loseConnection()
-            return
-        self._linger_bytes = self.factory.linger_bytes
-        self._deadline.move(self.factory.linger_ticks)
-        transport.loseWriteConnection()
+        else:
+            self._deadline.move(self.factory.linger_ticks)
+            transport.loseWriteConnection()
         if self._paused:
             self._resume()
 
@@ -856,6 +869,8 @@ class HTTPServerFactory(Factory):
         self.drain_idle_ticks = wheel.ticks(timeouts.drain_idle_s)
         self.counts = ServerCounts()
         self.draining = False
+        self._date = b""
+        self._date_tick = -1
         self._ended = ended
         self._max_connections = max_connections
         self._max_per_client = max_connections_per_client
@@ -882,6 +897,14 @@ class HTTPServerFactory(Factory):
         self.counts.accepted += 1
         self.counts.open += 1
         return connection
+
+    def date(self) -> bytes:
+        """The Date field's value (RFC 9110 section 6.6.1), made four times a second at most: the same object until then."""
+        tick = self.wheel.turned_to
+        if tick != self._date_tick:
+            self._date_tick = tick
+            self._date = formatdate(self.seconds(), usegmt=True).encode()
+        return self._date
 
     def room(self) -> int:
         """How many more connections may be accepted now."""

@@ -72,11 +72,12 @@ class TimedConnection(ServerConnection):
         self._received_bytes = len(self._held)
         return received
 
-    def _refuse(self, error: ScalelabError, head: RequestHead | None = None) -> None:
-        if head is None:
-            # what has a head was an exchange, and has been told of
+    def _refuse(self, error: ScalelabError, exchange: Exchange | None = None) -> None:
+        if exchange is None:
+            # an exchange has been told of
+            self._held = b""  # all that came belongs to this
             self.factory.was_refused(self, error)
-        super()._refuse(error, head)
+        super()._refuse(error, exchange)
 
 
 class TimedServerFactory(HTTPServerFactory):

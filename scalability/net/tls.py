@@ -6,18 +6,33 @@ from typing import Any
 
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from service_identity import VerificationError
 from twisted.internet._sslverify import IOpenSSLTrustRoot
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions, optionsForClientTLS, platformTrust
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from scalability.errors import ConfigError
 
 CA_FLAG = "--backend-ca"
 HTTP = b"http/1.1"
+
+
+class CountedHandshake(BufferingTLSTransport):
+    """A client's connection, which tells its factory when it ends before it stands."""
+
+    factory: Any
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        # Twisted calls this again when the connection below ends, too
+        if self.connected and not self._handshakeDone:
+            self.factory.failed_handshakes += 1
+        super().connectionLost(reason)
 
 
 class TLSServerFactory(TLSMemoryBIOFactory):
@@ -27,11 +42,15 @@ class TLSServerFactory(TLSMemoryBIOFactory):
     Several such factories and a plain listener may share one server; whoever closes the last of them drains it.
     """
 
+    protocol = CountedHandshake
+
     def __init__(self, creator: IOpenSSLServerConnectionCreator, server: Any, clock: IReactorTime) -> None:
         super().__init__(creator, False, server, clock)
         self.room: Callable[[], int] = server.room
         self.when_room: Callable[[Callable[[], None]], None] = server.when_room
         self.out_of_means: Callable[[], None] = server.out_of_means
+        self.failed_handshakes = 0
+        """Connections that ended before their handshake did: no common version, plain HTTP, or whoever only looked who listens."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # None where the server has no room
         served = self.wrappedFactory.buildProtocol(addr)
@@ -67,15 +86,19 @@ class Authorities:
 
     def __init__(self, file: Path) -> None:
         try:
-            load_pem_x509_certificates(file.read_bytes())
+            found = load_pem_x509_certificates(file.read_bytes())
         except OSError as error:
             raise ConfigError(CA_FLAG, f"cannot read {file}: {error.strerror}") from error
         except ValueError as error:
             raise ConfigError(CA_FLAG, f"{file} holds no certificate in PEM") from error
-        self._file = file
+        # kept: servers that DNS names later are met by the same, whatever has become of the file
+        self._certificates = [X509.from_cryptography(certificate) for certificate in found]
 
     def _addCACertsToContext(self, context: SSL.Context) -> None:  # noqa: N802 - Twisted's name
-        context.load_verify_locations(str(self._file))
+        store = context.get_cert_store()
+        assert store is not None
+        for certificate in self._certificates:
+            store.add_cert(certificate)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -92,3 +115,15 @@ class Unverified:
         if self._name:
             connection.set_tlsext_host_name(self._name)
         return connection
+
+
+def why_not_met(error: BaseException) -> str:
+    """Why a handshake with a server failed, in words for people."""
+    if isinstance(error, VerificationError):
+        return "its certificate is for another name"
+    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
+        reasons = [reason for _, _, reason in error.args[0]]
+        if "certificate verify failed" in reasons:
+            return "its certificate does not lead to an authority that is trusted, or has expired"
+        return ", ".join(reasons)
+    return str(error)

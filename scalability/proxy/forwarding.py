@@ -28,6 +28,7 @@ from scalability.errors import (
     MethodNotAllowed,
     NoAnswer,
     NoServer,
+    Outrun,
     Overloaded,
     QueueTimeout,
     ScalelabError,
@@ -54,7 +55,9 @@ from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
+from scalability.proxy import hedging
 from scalability.proxy.decisions import Decisions
+from scalability.proxy.hedging import SecondAttempt
 from scalability.proxy.retrying import Retries
 from scalability.proxy.tunnel import Tunnel, TunnelCounts
 from scalability.upstream.servers import Mode, Server, Upstream
@@ -77,7 +80,8 @@ class ProxyApplication:
     ``forwarding`` replaces ``Forwarding``: see ``proxy.timed_forwarding``. ``upgrades``
     are the protocols, in lower case, that a request may switch to; then the connection is a tunnel until nothing has passed for
     ``tunnel_ticks`` ticks of that wheel. ``stickiness`` binds clients to servers by a cookie, ``key_of`` says what a request is hashed by,
-    ``shedding`` what to turn away, ``decisions`` remembers why requests went where they went.
+    ``shedding`` what to turn away, ``decisions`` remembers why requests went where they went. After ``hedge_s`` without an answer a
+    second server is asked, too; 0: never.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class ProxyApplication:
         shedding: Shedding | None = None,
         random: Callable[[], float] = chance.random,
         decisions: Decisions | None = None,
+        hedge_s: float = 0.0,
     ) -> None:
         self.servers = servers
         self.via = via
@@ -119,6 +124,7 @@ class ProxyApplication:
         self._key_of = key_of
         self._shedding = shedding
         self._random = random
+        self._hedge_s = hedge_s
         if stickiness is not None:
             servers.when_changed(self._bind)
             self._bind()
@@ -151,6 +157,8 @@ class ProxyApplication:
             else:
                 block, exchange.request_id = forwarder.forward_named(head)
         except BadMessage as error:
+            if self._identifiers is not None:
+                exchange.request_id, _ = self._identifiers.fresh()
             exchange.fail(error)
             return
         if forwarder.trusted:
@@ -163,6 +171,8 @@ class ProxyApplication:
             forwarding.key = self._key_of(exchange)
         if self.stickiness is not None and b"cookie" in head.index:
             forwarding.bound_by = self.stickiness.find(head.get_all(b"cookie"))
+        if self._hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
+            forwarding.hedge(self._hedge_s)
         forwarding.choose()
 
     def _bind(self) -> None:
@@ -219,6 +229,7 @@ class Forwarding:
         "_queued",
         "_replayable",
         "_reused",
+        "_second",
         "_sent_s",
         "_server",
         "_slow_attempts",
@@ -252,6 +263,7 @@ class Forwarding:
         self._slow_attempts = 0
         self._tried: tuple[Server, ...] = ()
         self._again: Again | None = None
+        self._second: SecondAttempt | None = None
         exchange.receiver = self
         if exchange.head.chunked or exchange.body:
             self._body = self._framed(exchange.body, exchange.body_complete)
@@ -409,6 +421,8 @@ class Forwarding:
         application = self._application
         now = application.servers.seconds()
         server.answered(head.status, now - self._sent_s, now, self._epoch)
+        if self._second is not None:
+            self._end_race()
         if head.status in application.retries.statuses and self._may_replay() and self._another_asked(connection, server, ended):
             return
         forwarder: ResponseForwarder | None = connection.memory
@@ -416,8 +430,13 @@ class Forwarding:
             forwarder = connection.memory = application.response_forwarder()
         exchange = self._exchange
         request = exchange.head
+        factory = exchange.connection.factory
         block, framing, keep_alive = forwarder.forward(
-            head, request.minor, request.keep_alive and exchange.body_complete and not exchange.connection.factory.draining, request.method
+            head,
+            request.minor,
+            request.keep_alive and exchange.body_complete and not factory.draining,
+            request.method,
+            b"" if head.dated else factory.date(),
         )
         exchange.served_by = server.name
         if framing is _CHUNKED:
@@ -463,6 +482,8 @@ class Forwarding:
         self._connection = None
         server = self._server
         self._give_up_server(error)
+        if self._second is not None and self._second.racing:
+            return  # the other one may still answer; if not, that is where the request fails
         if self._exchange.begun or error.code not in self._application.retries.policy.reasons or not self._may_replay():
             self._fail(error)
             return
@@ -477,7 +498,8 @@ class Forwarding:
         connection.abort()
         error = NoAnswer("A server behind this one went down before it answered.")
         self._give_up_server(error)
-        self._once_more(error, None)
+        if self._second is None or not self._second.racing:
+            self._once_more(error, None)
 
     def upload_paused(self) -> None:
         self._exchange.pause_body()
@@ -512,6 +534,8 @@ class Forwarding:
             connection.abort()
         if self._server is not None:
             self._give_up_server(error)
+        if self._second is not None:
+            self._end_race()
         if self._again is not None:
             self._settle()
 
@@ -529,7 +553,7 @@ class Forwarding:
         return (
             self._replayable
             and self._exchange.head.method in IDEMPOTENT
-            and (self._again is None or self._again.count < self._application.retries.policy.retries)
+            and (0 if self._again is None else self._again.count) < self._application.retries.policy.retries
         )
 
     def _give_up_server(self, error: ScalelabError) -> None:
@@ -592,7 +616,6 @@ class Forwarding:
         assert again is not None
         again.later = None
         application = self._application
-        fresh = False
         server: Server | None
         try:
             server = application.servers.choose(self._tried, self.key)
@@ -600,13 +623,14 @@ class Forwarding:
             self._wait()
             return
         except NoServer:
-            server, fresh = again.fallback, True
+            server = again.fallback
             if server is None:
                 self._fail(again.error)
                 return
         application.retries.count += 1
         self._sent_s = application.servers.seconds()
-        self._attempt(server, again.error.code, fresh=fresh)
+        # on a fresh connection: a kept one may be as dead as the last, for servers of one kind close theirs at the same time
+        self._attempt(server, again.error.code, fresh=True)
         if self._connection is not None and not self._exchange.body_complete:
             self._exchange.resume_body()
 
@@ -640,7 +664,54 @@ class Forwarding:
         """Requests of clients in flight."""
         return self._exchange.connection.factory.counts.active
 
+    # hedging.Hedged
+
+    def hedge(self, seconds: float) -> None:
+        """Ask a second server, too, when there is no answer after ``seconds``."""
+        application = self._application
+        self._second = SecondAttempt(self, application.servers, application.retries, self._block, self._exchange.head.method, self.preface)
+        self._second.begin_after(seconds)
+
+    def second_choice(self) -> Server:
+        if self._server is None:
+            raise NoServer  # it waits for the first one yet
+        return self._application.servers.choose((*self._tried, self._server), self.key)
+
+    def active(self) -> int:
+        return self._active
+
+    def second_won(self, attempt: SecondAttempt, head: ResponseHead, data: bytes, ended: bool) -> None:
+        self._second = None
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+        if self._server is not None:
+            self._give_up_server(Outrun())
+        assert attempt.connection is not None
+        self._connection, self._server, self._epoch, self._sent_s = attempt.connection, attempt.server, attempt.epoch, attempt.sent_s
+        attempt.connection.hand_over(self)
+        self.answer_received(head, data, ended)
+
+    def second_failed(self) -> None:
+        self._second = None
+        if self._server is None and not self._exchange.begun and not self._queued and self._again is None:
+            # the first had failed before
+            if self._may_replay():
+                self._once_more(NoAnswer(), None)
+            else:
+                self._fail(NoAnswer())
+
+    def _end_race(self) -> None:
+        second, self._second = self._second, None
+        if second is not None:
+            second.cancel()
+
     def _fail(self, error: ScalelabError) -> None:
+        if self._second is not None:
+            self._end_race()
         if self._again is not None:
             self._settle()
         self._exchange.fail(error)

@@ -96,6 +96,10 @@ class Retries:
         """``request`` wants no turn any more."""
         self._line.leave(request)
 
+    def call_later(self, seconds: float, go: Callable[[], None]) -> IDelayedCall:
+        """Call ``go`` so many seconds from now."""
+        return self._clock.callLater(seconds, go)
+
     def later(self, retry: int, go: Callable[[], None]) -> IDelayedCall:
         """Call ``go`` after the pause before the ``retry``-th retry."""
         return self._clock.callLater(self.policy.backoff.delay_s(retry, self._random()), go)

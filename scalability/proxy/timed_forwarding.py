@@ -14,12 +14,11 @@ from scalability.upstream.servers import Server
 class TimedForwarding(Forwarding):
     """A request on its way, whose exchange is a ``TimedExchange``."""
 
-    __slots__ = ("_began_s", "_connecting", "_sent_s")
+    __slots__ = ("_began_s", "_connecting")
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         super().__init__(application, exchange, block)
         self._began_s = 0.0
-        self._sent_s = 0.0
         self._connecting = False
 
     @property

@@ -44,6 +44,9 @@ STOP_S = 5.0
 COMPLETE = "complete"
 """The ``reason`` of a request whose answer was sent to its last byte."""
 
+NO_TIME_S = 0.0
+"""A phase that did not occur. This very object is left out of a line: msgspec looks for the default itself, not for its equals."""
+
 
 class AccessEntry(msgspec.Struct, omit_defaults=True):
     """One line. Members that are empty or zero are left out, apart from those without a default. Times are seconds."""
@@ -69,15 +72,15 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     """The server behind us that was tried last."""
     retries: int = 0
     """Attempts beyond the first."""
-    accept_s: float = 0.0
+    accept_s: float = NO_TIME_S
     """From the connection to the first byte of its first request."""
-    head_s: float = 0.0
+    head_s: float = NO_TIME_S
     """From the first byte of the head to its last."""
-    queue_s: float = 0.0
+    queue_s: float = NO_TIME_S
     """From the complete head until a server was chosen."""
-    connect_s: float = 0.0
+    connect_s: float = NO_TIME_S
     """Spent on connecting to servers."""
-    first_byte_s: float = 0.0
+    first_byte_s: float = NO_TIME_S
     """From the request's being sent to the server to the first byte of its answer."""
     request_id: str = ""
     """As X-Request-Id tells it."""

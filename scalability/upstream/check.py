@@ -93,13 +93,19 @@ class Attempt:
 
     def fail(self, error: ScalelabError, *, unreachable: bool = False) -> None:
         """It did not get what it wanted."""
-        why = f" ({error.__cause__})" if isinstance(error, TLSFailed) else ""
+        why = f": {_why_not_met(error)}" if isinstance(error, TLSFailed) else ""
         self._end(Finding(False, f"the check failed: {error.code}{why}", unreachable=unreachable))
 
     def _end(self, finding: Finding) -> None:
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(finding)
+
+
+def _why_not_met(error: TLSFailed) -> str:
+    from scalability.net.tls import why_not_met  # loads OpenSSL, which most do without
+
+    return why_not_met(error.__cause__ or error)
 
 
 class TCPCheck:

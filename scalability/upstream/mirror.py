@@ -72,13 +72,16 @@ class MirroredUpstream(Upstream):
         rules: UpstreamRules = DEFAULT_RULES,
         seconds: Callable[[], float] = time.monotonic,
         learns: bool = False,
+        part: Callable[[int], int] = lambda limit: limit,
     ) -> None:
+        """``part`` is what this process may have of a server's limit for all."""
         super().__init__(selection, pool, rules=rules, seconds=seconds, learns=learns)
         self._reports = reports
+        self._part = part
 
     def show(self, states: Iterable[ServerState]) -> None:
         """From now on there are exactly these servers, in these states; one that is not among them finishes what it has."""
-        told = {ServerSpec.parse(state.spec): state for state in states}
+        told = {self._own(ServerSpec.parse(state.spec)): state for state in states}
         by_address = {spec.address: state for spec, state in told.items()}
         # new servers wait until their state stands: name_servers ends in a choice among all that are usable
         self.name_servers(SOURCE, told, trusted=False)
@@ -101,6 +104,9 @@ class MirroredUpstream(Upstream):
             self._refresh()
         for server in gone_down:
             self.went_down(server)
+
+    def _own(self, spec: ServerSpec) -> ServerSpec:
+        return spec._replace(max_active=max(1, self._part(spec.max_active))) if spec.max_active else spec
 
     def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Leave the verdict to whoever decides."""

@@ -24,7 +24,7 @@ from twisted.internet.error import ConnectBindError
 from twisted.logger import Logger
 
 from scalability.config import Address
-from scalability.errors import ConnectError, ConnectTimeout, NoServer, Overloaded, ScalelabError, ServersBusy
+from scalability.errors import BadMessage, ConnectError, ConnectTimeout, NoServer, Overloaded, ScalelabError, ServersBusy
 from scalability.net.http_client import ConnectionPool
 from scalability.telemetry.buckets import Buckets
 from scalability.upstream import breaker
@@ -46,6 +46,8 @@ FAILED_AS_S = 1.0
 MAX_WEIGHT = 256
 MAX_LEVEL = 127
 MAX_ACTIVE = 1_000_000
+TELL_EVERY_S = 60.0
+"""A server's bad answers are logged no more often than this, in seconds."""
 
 
 class ServerSpec(NamedTuple):
@@ -133,7 +135,9 @@ class Server:
     Who sends it a request says ``started``, then perhaps ``answered``, and at the end ``succeeded`` or ``failed``.
     """
 
+    log = Logger()
     __slots__ = (
+        "_tell_at_tick",
         "_upstream",
         "active",
         "address",
@@ -165,6 +169,7 @@ class Server:
 
     def __init__(self, upstream: "Upstream", spec: ServerSpec, pool: ConnectionPool, health: Health) -> None:
         self._upstream = upstream
+        self._tell_at_tick = 0
         self.name = str(spec.address)
         self.address = spec.address
         self.tls = spec.tls
@@ -268,12 +273,21 @@ class Server:
                 # what fails fast is not fast
                 self.latency.observe(max(seconds, FAILED_AS_S), now)
             self._went_wrong(now, epoch)
+            if isinstance(error.__cause__, BadMessage):
+                self._tell_of(error.__cause__)
         else:
             self.breaker.abandoned(epoch)
         if upstream.queueing:
             upstream.serve_line()
         if self.removed:
             upstream.settled(self)
+
+    def _tell_of(self, error: BadMessage) -> None:
+        """Clients are told 502 only: what is wrong with the server is for those who run it."""
+        wheel = self.pool.wheel
+        if wheel.turned_to >= self._tell_at_tick:
+            self._tell_at_tick = wheel.turned_to + wheel.ticks(TELL_EVERY_S)
+            self.log.warn("server {server} answers what is no proper HTTP/1.1: {why}", server=self.name, why=str(error))
 
     def _went_wrong(self, now: float, epoch: int) -> None:
         if self.outcomes.failed():

@@ -9,19 +9,25 @@ from typing import Any
 import pytest
 import pytest_twisted
 import treq
-from klein import Klein, Response
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from klein import Klein, Plating, RequestURL, Requirer, Response
+from klein.interfaces import IKleinRequest
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, succeed  # noqa: TID251 - others write it, and it must work
 from twisted.internet.task import Cooperator, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.web import static
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, ResponseFailed
+from twisted.web.guard import BasicCredentialFactory, HTTPAuthSessionWrapper
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IRequest
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import File
-from twisted.web.template import Element, TagLoader, renderer, tags
+from twisted.web.template import Element, TagLoader, renderer, slot, tags
 from twisted.web.util import Redirect, redirectTo
+from twisted.web.wsgi import WSGIResource
+from zope.interface import implementer
 
 from scalability.api.adapter import APIFactory
 from scalability.api.json import json_answer, read_json
@@ -242,6 +248,69 @@ class Habits:
             def v2_bytes(request: IRequest) -> bytes:
                 return b"version 2"
 
+        @app.route("/inline")
+        @inlineCallbacks
+        def inline(request: IRequest) -> Any:
+            yield deferLater(reactor, 0.01)
+            return b"inline"
+
+        @app.route("/chained")
+        def chained(request: IRequest) -> Any:
+            return deferLater(reactor, 0.01, lambda: b"chained").addCallback(bytes.upper)
+
+        @app.route("/teapot")
+        def teapot(request: Any) -> bytes:
+            request.setResponseCode(418, b"short and stout")
+            return b"tea"
+
+        @app.route("/fields")
+        def fields(request: Any) -> bytes:
+            request.responseHeaders.setRawHeaders("x-made", ["a", "b"])
+            request.responseHeaders.addRawHeader(b"vary", b"accept")
+            sent = [request.requestHeaders.getRawHeaders("x-sent"), request.getHeader("X-SENT"), request.getHeader(b"x-none")]
+            return json_answer(request, [*sent, request.getAllHeaders()[b"x-sent"].decode()])
+
+        @app.route("/link")
+        def link(request: Any) -> bytes:
+            here = request.URLPath()
+            return json_answer(request, [IKleinRequest(request).url_for("item", {"n": 3, "rest": "a b"}), str(here), str(here.child(b"x"))])
+
+        page = Plating(tags=tags.div(tags.h1(slot("title")), slot(Plating.CONTENT)), defaults={"title": "Plated"})
+
+        @page.routed(app.route("/plated"), tags.p(slot("what")))
+        def plated(request: IRequest) -> dict[str, str]:
+            return {"what": "content"}
+
+        requirer = Requirer()
+
+        @requirer.require(app.route("/required"), url=RequestURL())  # type: ignore[arg-type]  # its declaration is lost on mypy
+        def required(url: Any) -> bytes:
+            return b"required " + "/".join(url.path).encode()
+
+        @app.route("/wsgi", branch=True)
+        def wsgi(request: IRequest) -> Any:
+            return WSGIResource(reactor, reactor.getThreadPool(), old_app)
+
+        @app.route("/guarded", branch=True)
+        def guarded(request: IRequest) -> Any:
+            return HTTPAuthSessionWrapper(Portal(Realm(), [passwords()]), [BasicCredentialFactory(b"here")])
+
+        @app.route("/conflict")
+        def conflict(request: IRequest) -> bytes:
+            raise LookupError("twice")
+
+        @app.handle_errors(LookupError)
+        async def lookup_failed(request: Any, failure: Any) -> bytes:
+            await deferLater(reactor, 0.01)
+            request.setResponseCode(409)
+            return f"it was {failure.value}".encode()
+
+        @app.route("/abandoned")
+        def abandoned(request: Any) -> None:
+            request.setHeader("content-type", "text/plain")
+            request.write(b"half")
+            request.loseConnection()
+
         @app.route("/missing")
         async def missing(request: IRequest) -> bytes:
             raise NotFound("nothing here")
@@ -255,6 +324,36 @@ class Habits:
             request.write(b"half")
             await deferLater(reactor, 0)
             raise ZeroDivisionError
+
+
+def old_app(environ: dict[str, Any], start: Any) -> list[bytes]:
+    """A WSGI application."""
+    body = environ["wsgi.input"].read()
+    start("201 Created", [("Content-Type", "text/plain"), ("X-Server", environ["SERVER_NAME"])])
+    return [b"wsgi ", environ["PATH_INFO"].encode(), b" ", environ["QUERY_STRING"].encode(), b" ", body]
+
+
+class Secret(Resource):
+    """For who has a password."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def render_GET(self, request: Any) -> bytes:  # noqa: N802 - Twisted's name
+        return b"hello, %b" % request.getUser()
+
+
+@implementer(IRealm)
+class Realm:
+    """Shows everybody the same."""
+
+    def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> Any:  # noqa: N802 - Twisted's name
+        return IResource, Secret(), lambda: None
+
+
+def passwords() -> Any:
+    known = InMemoryUsernamePasswordDatabaseDontUse()
+    known.addUser(b"ann", b"secret")
+    return known
 
 
 class Pull:
@@ -381,6 +480,11 @@ async def raw(site: Site, data: bytes) -> bytes:
         ("/item/7/a/b%20c", b'[7,"a/b c"]'),
         ("/etag", b"version 1"),
         ("/dated", b"dated"),
+        ("/inline", b"inline"),
+        ("/chained", b"CHAINED"),
+        ("/plated", b"<!DOCTYPE html>\n<div><h1>Plated</h1><p>content</p></div>"),
+        ("/plated?json=1", b'{"title": "Plated", "what": "content"}'),
+        ("/required", b"required required"),
     ],
 )
 async def test_whatever_a_route_does_to_answer_arrives(site: Site, path: str, body: bytes) -> None:
@@ -411,6 +515,48 @@ async def test_a_response_object_has_its_status_and_fields(site: Site) -> None:
     answer = await site.ask("GET", "/response")
     assert (answer.code, answer.headers.getRawHeaders("x-made")) == (201, ["a", "b"])
     assert await answer.text() == "made"
+
+
+async def test_a_status_may_have_a_reason_of_its_own(site: Site) -> None:
+    answer = await raw(site, b"GET /teapot HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 418 short and stout\r\n")
+
+
+async def test_fields_are_read_and_written_in_every_way(site: Site) -> None:
+    answer = await site.ask("GET", "/fields", headers={"X-Sent": ["1", "2"]})
+    assert await answer.json() == [["1", "2"], "2", None, "2"]
+    assert answer.headers.getRawHeaders("x-made") == ["a", "b"]
+    assert answer.headers.getRawHeaders("vary") == ["accept"]
+
+
+async def test_a_route_can_make_links_to_others_and_to_itself(site: Site) -> None:
+    answer = await raw(site, b"GET /link HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+    here = f"http://shop.example:{site.port}/link"
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["/item/3/a%20b", here, f"{here}/x"]
+
+
+async def test_a_wsgi_application_is_a_resource(site: Site) -> None:
+    answer = await site.ask("POST", "/wsgi/a/b?q=1", data=b"body")
+    assert (answer.code, await answer.content()) == (201, b"wsgi /a/b q=1 body")
+    assert answer.headers.getRawHeaders("x-server") == ["127.0.0.1"]
+
+
+async def test_credentials_are_asked_for_and_checked(site: Site) -> None:
+    answer = await site.ask("GET", "/guarded")
+    assert (answer.code, answer.headers.getRawHeaders("www-authenticate")) == (401, ['basic realm="here"'])
+    await answer.content()
+    assert await site.get("/guarded", auth=("ann", "wrong")) == (401, b"Unauthorized")
+    assert await site.get("/guarded", auth=("ann", "secret")) == (200, b"hello, ann")
+
+
+async def test_an_app_s_own_error_handlers_come_first(site: Site) -> None:
+    assert await site.get("/conflict") == (409, b"it was twice")
+
+
+async def test_an_answer_that_is_abandoned_is_seen_to_break(site: Site) -> None:
+    answer = await site.ask("GET", "/abandoned")
+    with pytest.raises(ResponseFailed):
+        await answer.content()
 
 
 @pytest.mark.parametrize("path", ["/moved", "/moved/page", "/moved/resource"])

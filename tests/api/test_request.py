@@ -22,6 +22,11 @@ def key(request: IRequest, key: str) -> bytes:
     return json_answer(request, {"key": key, "args": {k.decode(): [v.decode() for v in vs] for k, vs in request.args.items()}})
 
 
+@app.route("/host")
+def host(request: IRequest) -> bytes:
+    return json_answer(request, request.getRequestHostname().decode())
+
+
 @app.route("/later")
 def later(request: IRequest) -> "Deferred[bytes]":
     waiting.append(Deferred())
@@ -82,6 +87,26 @@ def test_the_server_as_a_whole_has_no_resource_here(asking: Asking) -> None:
 @pytest.mark.parametrize("host", ["a..b", "x" * 200, "xn--", "-", "[::1]:80", "1.2.3.4:99999"])
 def test_a_host_that_is_no_host_name_does_not_disturb_routing(asking: Asking, host: str) -> None:
     assert asking.get("/key/a", headers={"Host": host}).status in (200, 400)
+    assert asking.get("/nothing", headers={"Host": host}).status in (404, 400)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("shop.example", "shop.example"),
+        ("Shop.example.:8080", "Shop.example."),
+        ("my_shop:", "my_shop"),
+        ("10.0.0.1:80", "10.0.0.1"),
+        ("[2001:db8::1]:80", "[2001:db8::1]"),
+        ("a..b", "localhost"),
+        ("-a", "localhost"),
+        ("a" * 64, "localhost"),
+        ("%41", "localhost"),
+        ("", "localhost"),
+    ],
+)
+def test_a_route_may_ask_which_host_was_meant(asking: Asking, host: str, name: str) -> None:
+    assert asking.get("/host", headers={"Host": host}).json() == name
 
 
 def test_head_is_answered_like_get_without_a_body(asking: Asking) -> None:

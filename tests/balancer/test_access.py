@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+import pytest
+
 from scalability.balancer.access import Access, entry_of
 from scalability.errors import NoServer
 from scalability.lifecycle import DeadlineWheel
@@ -102,6 +105,31 @@ def test_what_is_no_request_has_a_line_with_the_status_that_it_was_refused_with(
     assert (entry.status, entry.reason, entry.method, entry.path) == (400, "bad_request", "", "")
     assert entry.client == "192.0.2.1"
     assert entry.received_bytes == 21
+
+
+@pytest.mark.parametrize("pieces", [(b"GET / HTTP/1.1\r\nHo",), (b"GET / HTT", b"P/1.1\r\nHo")])
+def test_a_head_that_does_not_end_has_a_line_with_the_bytes_that_came(pieces: tuple[bytes, ...]) -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    wheel.startService()
+    log: Any = FakeLog()
+    factory = TimedServerFactory(Answering(), clock=network, wheel=wheel)
+    factory.refused = Access(log).refused
+    client = network.connect_to(factory)
+    for piece in pieces:
+        client.deliver(piece)
+    for _ in range(60):
+        network.advance(0.25)
+    assert [(entry.status, entry.reason, entry.received_bytes) for entry in log.entries] == [(408, "request_timeout", 18)]
+
+
+def test_phases_that_did_not_occur_are_left_out_of_a_line() -> None:
+    get = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    for entry in entries(get, get + get, b"GET /a b HTTP/1.1\r\n\r\n"):
+        line = msgspec.json.decode(msgspec.json.encode(entry))
+        assert {"accept_s", "head_s", "queue_s", "connect_s", "first_byte_s", "retries", "minor"}.isdisjoint(line)
+    (old,) = entries(b"GET /a HTTP/1.0\r\n\r\n")
+    assert msgspec.json.decode(msgspec.json.encode(old))["minor"] == 0
 
 
 def test_a_line_keeps_microseconds_and_no_more() -> None:

@@ -48,6 +48,9 @@ def test_backends_come_from_flags_the_environment_and_the_file(tmp_path: Path) -
         ("backend", ["dns:a:1", "dns:a:1,backup"], "dns:a:1 is named twice"),
         ("backend", ["dns+srv:a", "dns+srv:a,tls"], r"dns\+srv:a is named twice"),
         ("backend", ["file:a", "file:a"], "file:a is named twice"),
+        ("backend", ["127.0.0.1:5000", "127.0.0.1:8000"], "this balancer itself"),
+        ("admin", "127.0.0.1:8000", "what --listen listens on already"),
+        ("underscore_names", "keep", "drop or pass"),
         ("health_path", "health", "begins with /"),
         ("health_path", "/a b", "spaces"),
         ("health_path", "/\r\nX: y", "begins with /"),
@@ -165,6 +168,20 @@ def test_a_file_of_servers_that_cannot_be_taken_in_is_an_error_before_anything_s
     options.check_files()
 
 
+def test_no_two_listeners_may_have_one_address(tmp_path: Path) -> None:
+    flags: dict[str, str | list[str]] = {"tls_cert": [str(tmp_path)], "listen": "127.0.0.1:1", "tls_listen": "127.0.0.1:1"}
+    with pytest.raises(ConfigError, match=r"--tls-listen: 127\.0\.0\.1:1 is what --listen listens on already"):
+        load(BalancerOptions, flags=flags, environ={}, file=None)
+    load(
+        BalancerOptions,
+        flags={**flags, "listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0", "admin": "127.0.0.1:0"},
+        environ={},
+        file=None,
+    )
+    # a name may lead elsewhere, and a server on the same port of another host is another one
+    load(BalancerOptions, flags={"backend": ["dns:127.0.0.1:8000", "127.0.0.2:8000"]}, environ={}, file=None)
+
+
 def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:
     assert BalancerOptions().limits() == DEFAULT_LIMITS
     assert BalancerOptions().timeouts() == Timeouts()
@@ -177,9 +194,10 @@ def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:
         max_headers=6,
         max_target_bytes=700,
         max_body_bytes=8,
+        underscore_names="pass",
     )
     assert options.timeouts() == Timeouts(head_s=1, body_s=2, idle_s=3, min_body_bytes_per_s=4)
-    assert options.limits() == Limits(max_target_bytes=700, max_head_bytes=5000, max_fields=6, max_body_bytes=8)
+    assert options.limits() == Limits(max_target_bytes=700, max_head_bytes=5000, max_fields=6, max_body_bytes=8, underscore_names=True)
 
 
 @pytest.mark.parametrize(

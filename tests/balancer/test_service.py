@@ -8,6 +8,7 @@ from twisted.application.service import IService
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
 from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
 from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
@@ -39,7 +40,14 @@ def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> No
 
 
 def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
-    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Listener]
+    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        IgnoredSignal,
+        Listener,
+    ]
 
 
 def test_it_checks_its_servers_and_forwards_to_them_in_turns() -> None:

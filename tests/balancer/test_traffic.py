@@ -8,7 +8,7 @@ from scalability.balancer.config import Algorithm, BalancerOptions
 from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
-from scalability.testing.memory import MemoryNetwork
+from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.peak_ewma import PeakEwma
@@ -46,6 +46,33 @@ def test_a_pool_has_the_timeouts_of_the_configuration() -> None:
     wheel = DeadlineWheel(network)
     pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
     assert (pool.connect_timeout_s, pool.answer_ticks) == (1.5, wheel.ticks(7))
+
+
+def asked(options: BalancerOptions, request: bytes) -> tuple[MemoryTransport, MemoryTransport]:
+    """A client that has sent ``request``, and the server that it reached."""
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
+    upstream.name_servers("test", [ServerSpec(Address("192.0.2.1", 80))], trusted=True)
+    client = network.connect_to(Traffic(network, options, wheel, upstream, via=b"lb").factory)
+    client.deliver(request)
+    return client, network.accept()
+
+
+@pytest.mark.parametrize(("what", "passes"), [("drop", False), ("pass", True)])
+def test_rule_29_the_operator_says_what_becomes_of_names_with_underscores(what: Any, passes: bool) -> None:
+    _, server = asked(BalancerOptions(underscore_names=what), b"GET / HTTP/1.1\r\nHost: x\r\nAPI_Key: y\r\n\r\n")
+    assert (b"\r\nAPI_Key: y\r\n" in server.taken()) is passes
+
+
+@pytest.mark.parametrize("aborts", [False, True])
+def test_rule_42_the_operator_says_what_a_fin_means(aborts: bool) -> None:
+    client, server = asked(BalancerOptions(abort_on_close=aborts), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.finish()
+    assert (server.ended == "reset") is aborts
+    if not aborts:
+        server.deliver(b"HTTP/1.1 204 No Content\r\n\r\n")
+        assert client.taken().startswith(b"HTTP/1.1 204 ")
 
 
 @pytest.mark.parametrize(

@@ -418,6 +418,7 @@ def test_rule_30_http_1_1_needs_exactly_one_host() -> None:
     [
         b"a b", b"a/b", b"a@b", b"u:p@b", b"a?b", b"a#b", b"a,b", b"a\\b", b'a"b', b"a<b", b"a:b", b"a:80:80", b"a:-1", b"a:123456",
         b"[::1", b"::1", b"[::1]x", b"[g::1]", b"[]", b"http://a", b"caf\xc3\xa9", b":80", b":", b"a^b", b"a{b}", b"a|b", b"a`b",
+        b"a%", b"a%zz",
     ],
 )  # fmt: skip
 def test_rule_30_an_invalid_host_is_refused(host: bytes) -> None:

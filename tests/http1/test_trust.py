@@ -1,5 +1,6 @@
 """Who is believed, and who the client is (rule 45)."""
 
+import time
 from ipaddress import ip_network
 
 import pytest
@@ -84,6 +85,26 @@ def test_forwarded_counts_where_x_forwarded_for_is_missing() -> None:
 )
 def test_what_forwarded_does_not_tell_plainly_ends_the_chain(odd: bytes) -> None:
     assert forwarded_client(b"for=7.7.7.7, " + odd) == b"10.0.0.1"
+
+
+def test_a_quotation_that_does_not_end_hides_nothing_to_its_right() -> None:
+    assert forwarded_client(b'for="6.6.6.6;x, for=7.7.7.7') == b"7.7.7.7"
+    assert forwarded_client(b'for="6.6.6.6", for="x, for=7.7.7.7') == b"7.7.7.7"
+
+
+@pytest.mark.parametrize("piece", [b'"\\', b'\\"', b'"', b'for="', b'"a",', b'"\\"'])
+def test_reading_forwarded_takes_time_in_proportion_to_its_length(piece: bytes) -> None:
+    def cost_s(length: int) -> float:
+        head = request(b"Forwarded: " + piece * (length // len(piece)))
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            client_of(b"10.0.0.1", head, TRUSTED)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    # its square would be 256 times as much
+    assert cost_s(32_000) < 64 * cost_s(2_000) + 0.002
 
 
 def test_our_own_element_quotes_what_must_be_quoted_and_is_read_back() -> None:

@@ -292,6 +292,13 @@ def test_the_access_log_says_where_the_time_went_and_is_reopened_on_its_signal(s
     assert second["path"] == "/health"
 
 
+def test_without_an_access_log_the_signal_of_its_rotation_ends_nobody(start: Start, http: HTTPClient) -> None:
+    process, front, _ = balancer(start, [])
+    process.kill(signal.SIGUSR1)
+    assert http.get(front, "/health").status == 200
+    assert process.stop() in (0, -signal.SIGTERM)
+
+
 def test_the_access_log_can_be_in_the_common_log_format(start: Start, http: HTTPClient, tmp_path: Path) -> None:
     _, one = backend(start)
     file = tmp_path / "access.log"

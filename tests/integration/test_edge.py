@@ -296,8 +296,8 @@ def test_tls_to_backends_is_verified_against_the_authorities_that_are_named(star
 def test_a_backend_that_is_not_who_it_should_be_gets_nothing_and_is_down(start: Start, http: HTTPClient, tmp_path: Path) -> None:
     ca = AUTHORITY.write_own(tmp_path / "ca.pem")
     server = secured_server(tmp_path, "shop.example")
-    for flags in (["--backend-ca", str(ca)], []):
-        process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},tls", "--health-interval", "1", *flags)
+    for name, flags, why in (("tls", ["--backend-ca", str(ca)], "for another name"), ("tls=shop.example", [], "authority")):
+        process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},{name}", "--health-interval", "1", *flags)
         port = process.wait_listening()
         answer = http.post(port, "/")
         assert (answer.status, answer.json()["error"]) in ((502, "tls_failed"), (503, "no_server"))
@@ -305,6 +305,7 @@ def test_a_backend_that_is_not_who_it_should_be_gets_nothing_and_is_down(start: 
         while "tls_failed" not in (said := http.get(port, "/health").json()["servers"][0]["last_check"]):
             assert time.monotonic() - begun < 20, said
             time.sleep(0.05)
+        assert why in said
         process.stop()
         assert "Traceback" not in process.output
     process = start("scalelab-lb", "--backend", f"127.0.0.1:{server.port},tls", "--backend-insecure")

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from scalability.testing.certificates import Authority
 from scalability.testing.client import HTTPClient
 from scalability.testing.lab import whole_lab
 from scalability.testing.processes import Process, twistd, wait_gone
@@ -283,6 +286,31 @@ def test_every_worker_appends_whole_lines_to_one_access_log(start: Start, http: 
     lines = [json.loads(line) for log in (old, file) for line in log.read_text().splitlines()]
     assert len(lines) == load.answered
     assert {line["server"] for line in lines} == {f"127.0.0.1:{one}"}
+
+
+def test_certificates_are_changed_in_all_workers_and_survive_a_broken_file_and_a_killed_worker(
+    start: Start, http: HTTPClient, tmp_path: Path
+) -> None:
+    _, one = backend(start)
+    authority = Authority()
+    file = authority.write(tmp_path / "cert.pem", "old.example")
+    house = House(start, [one], "--tls-listen", "127.0.0.1:0", "--tls-cert", str(file))
+    secured = int(house.process.wait_for(r"scalelab-lb tls listens on 127\.0\.0\.1:(\d+)")[1])
+
+    def served() -> set[str]:
+        """What eight connections, one after the other, were shown."""
+        return {str(x509.load_pem_x509_certificate(ssl.get_server_certificate(("127.0.0.1", secured)).encode()).subject) for _ in range(8)}
+
+    assert served() == {"<Name(CN=old.example)>"}
+    authority.write(file, "new.example")
+    until(lambda: served() == {"<Name(CN=new.example)>"})
+    file.write_bytes(b"half of one")
+    house.process.wait_for("is not read anew, the old one is served on")
+    os.kill(house.worker(1), signal.SIGKILL)
+    house.process.wait_for("worker 1 serves", count=2, timeout_s=40)
+    assert served() == {"<Name(CN=new.example)>"}
+    assert house.samples(http, "scalelab_lb_certificate_reads_total") == {'{result="changed"}': 1, '{result="failed"}': 1}
+    assert "Traceback" not in house.process.output
 
 
 def test_all_workers_together_accept_no_more_clients_than_one_would(start: Start, http: HTTPClient) -> None:

@@ -13,8 +13,9 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
 from scalability.config import CertificatePath
+from scalability.config.certificate import PEM
 from scalability.errors import ConfigError
-from scalability.net.certificates import CertificateStore, CertificateWatch, files_of, read_certificates
+from scalability.net.certificates import Certificates, CertificateStore, CertificateWatch, files_of, read_certificates
 from scalability.testing.certificates import Authority
 
 AUTHORITY = Authority()
@@ -27,7 +28,7 @@ def at(path: Path, key: Path | None = None) -> CertificatePath:
     return CertificatePath(path, key)
 
 
-def shake_hands(store: CertificateStore, name: bytes | None, *, alpn: tuple[bytes, ...] = (), version: int | None = None) -> Any:
+def shake_hands(store: Certificates, name: bytes | None, *, alpn: tuple[bytes, ...] = (), version: int | None = None) -> Any:
     """A client's side of a handshake in memory that asks for ``name``."""
     context = SSL.Context(SSL.TLS_METHOD)
     if version is not None:
@@ -49,7 +50,7 @@ def shake_hands(store: CertificateStore, name: bytes | None, *, alpn: tuple[byte
     return client
 
 
-def served(store: CertificateStore, name: bytes | None) -> str:
+def served(store: Certificates, name: bytes | None) -> str:
     certificate = shake_hands(store, name).get_peer_certificate(as_cryptography=True)
     (attribute,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(attribute.value)
@@ -172,6 +173,24 @@ def test_a_folder_changes_with_a_new_file_in_it(tmp_path: Path) -> None:
     AUTHORITY.write(tmp_path / "a.pem", "a.example")
     store.adopt(store.changed())
     assert (served(store, None), served(store, b"b.example")) == ("a.example", "b.example")
+
+
+def test_what_one_store_has_read_another_serves_without_the_files(tmp_path: Path) -> None:
+    store = store_of(tmp_path, "default.example", "*.a.example")
+    told: list[list[PEM]] = []
+    store.when_changed(lambda: told.append([certificate.pem for certificate in store.certificates]))
+    other = Certificates([certificate.pem for certificate in store.certificates])
+    touch(AUTHORITY.write(tmp_path / "0.pem", "new.example"))
+    (tmp_path / "1.pem").unlink()
+    store.adopt(store.changed())
+    store.adopt(store.changed())
+    assert [served(other, name) for name in (None, b"b.a.example")] == ["default.example", "*.a.example"]
+    (pems,) = told
+    other.show(pems)
+    assert [served(other, name) for name in (None, b"b.a.example")] == ["new.example", "*.a.example"]
+    with pytest.raises(ConfigError, match="holds no private key"):
+        other.show([pems[0]._replace(key_data=b"")])
+    assert served(other, None) == "new.example"
 
 
 @pytest_twisted.ensureDeferred

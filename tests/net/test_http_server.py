@@ -81,10 +81,13 @@ def error_of(sent: bytes) -> tuple[int, str]:
     return int(head[9:12]), json.loads(body)["error"]
 
 
+EPOCH = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+
+
 def test_a_request_is_answered_in_one_write_and_the_connection_goes_on() -> None:
     server = Server(hello)
     server.client.deliver(GET)
-    assert server.client.taken() == b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n/a"
+    assert server.client.taken() == b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n" + EPOCH + b"\r\n/a"
     assert server.client.writes == 1
     server.client.deliver(GET.replace(b"/a", b"/bc"))
     assert server.client.taken().endswith(b"\r\n\r\n/bc")
@@ -400,6 +403,18 @@ def test_rule_42_a_half_close_after_pipelined_requests_gets_all_answers() -> Non
     assert server.client.ended == "closed"
 
 
+@pytest.mark.parametrize("rest", [b"Content-Length: 5\r\n\r\nhel", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"])
+def test_rule_42_a_fin_within_the_body_of_a_pipelined_request_cancels_that_one(rest: bytes) -> None:
+    server = Server()
+    server.client.deliver(GET + b"POST / HTTP/1.1\r\nHost: x\r\n" + rest)
+    server.client.finish()
+    hello(server.application.exchanges[0])
+    assert statuses(server.client.taken()) == [200]
+    assert len(server.application.exchanges) == 1, "what can never be whole is not begun"
+    assert not server.client.open
+    assert server.factory.counts.active == 0
+
+
 def test_rule_42_with_abort_on_close_a_fin_cancels() -> None:
     server = Server(abort_on_close=True)
     server.client.deliver(GET)
@@ -458,7 +473,19 @@ def test_a_client_that_says_close_is_closed_after_its_answer() -> None:
 def test_head_gets_the_fields_and_no_body() -> None:
     server = Server(hello)
     server.client.deliver(b"HEAD /abc HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert server.client.taken().endswith(b"Content-Length: 4\r\n\r\n")
+    assert server.client.taken().endswith(b"Content-Length: 4\r\n" + EPOCH + b"\r\n")
+
+
+def test_every_answer_of_our_own_says_when_it_was_made() -> None:
+    server = Server(hello)
+    dates = []
+    for seconds in (0.0, 0.5, 1.0):
+        server.network.advance(seconds)
+        server.client.deliver(GET)
+        dates.append(server.client.taken().partition(b"Date: ")[2].partition(b"\r\n")[0])
+    assert dates == [b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:01 GMT"]
+    server.client.deliver(b"nonsense\r\n\r\n")
+    assert b"\r\nDate: " in server.client.taken()
 
 
 def test_an_error_becomes_json_with_its_status_and_retry_after() -> None:

@@ -13,7 +13,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.net.certificates import CertificateStore
 from scalability.net.http_client import ClientConnection, ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
-from scalability.net.tls import Authorities, ServerTLS, TLSServerFactory
+from scalability.net.tls import Authorities, ServerTLS, TLSServerFactory, why_not_met
 from scalability.testing.certificates import Authority
 from scalability.testing.memory import MemoryNetwork
 
@@ -64,6 +64,35 @@ def test_a_request_over_tls_is_an_https_one(tmp_path: Path) -> None:
     assert got.endswith(b"https 192.0.2.1")
 
 
+def test_rule_38_what_is_still_uploaded_over_tls_does_not_destroy_the_answer(tmp_path: Path) -> None:
+    secured = Secured(tmp_path)  # which answers without waiting for the body
+    transport = secured.network.connect_to(secured.factory)
+    client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+    client.set_connect_state()
+
+    def exchanged() -> bytes:
+        got = b""
+        for _ in range(5):
+            with contextlib.suppress(SSL.WantReadError, SSL.ZeroReturnError):
+                client.do_handshake()
+                got += client.recv(65536)
+            with contextlib.suppress(SSL.WantReadError):
+                transport.deliver(client.bio_read(65536))
+            secured.network.advance(0)
+            if answer := transport.taken():
+                client.bio_write(answer)
+        return got
+
+    exchanged()
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nsome")
+    transport.deliver(client.bio_read(65536))
+    client.send(b"more of it, on its way already")
+    transport.deliver(client.bio_read(65536))
+    secured.network.advance(0)
+    assert transport.ended != "reset"
+    assert exchanged().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_the_server_s_caps_hold_for_tls_too(tmp_path: Path) -> None:
     secured = Secured(tmp_path, max_connections=1)
     assert secured.factory.room() == 1
@@ -84,6 +113,20 @@ def test_a_handshake_that_does_not_come_ends_at_the_head_s_deadline(tmp_path: Pa
         secured.network.advance(0.25)
     assert client.ended == "reset"
     assert secured.server.counts.open == 0
+    assert secured.factory.failed_handshakes == 1
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01"])
+def test_a_handshake_that_fails_is_counted_and_one_that_is_done_is_not(tmp_path: Path, sent: bytes) -> None:
+    secured = Secured(tmp_path)
+    client = secured.network.connect_to(secured.factory)
+    client.deliver(sent)
+    client.reset()
+    secured.network.advance(0)
+    assert secured.factory.failed_handshakes == 1
+    assert secured.server.counts.open == 0
+    exchange(secured, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert secured.factory.failed_handshakes == 1
 
 
 class Waiting:
@@ -148,6 +191,7 @@ def test_a_server_with_a_certificate_for_another_name_is_not_met(tmp_path: Path,
     meeting.talk()
     assert meeting.waiting.connection is None
     assert isinstance(meeting.waiting.error, TLSFailed)
+    assert why_not_met(meeting.waiting.error.__cause__ or meeting.waiting.error) == "its certificate is for another name"
 
 
 def test_an_address_may_stand_in_a_certificate(tmp_path: Path) -> None:
@@ -161,6 +205,26 @@ def test_an_authority_that_is_not_known_counts_for_nothing_by_default(tmp_path: 
     meeting.talk()
     assert isinstance(meeting.waiting.error, TLSFailed)
     assert meeting.pool.open_connections == 0
+    assert "does not lead to an authority that is trusted" in why_not_met(meeting.waiting.error.__cause__ or meeting.waiting.error)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (SSL.Error([("SSL routines", "", "tlsv1 alert protocol version")]), "tlsv1 alert protocol version"),
+        (SSL.Error([("a", "", "one"), ("b", "", "two")]), "one, two"),
+        (ConnectionResetError("it was reset"), "it was reset"),
+    ],
+)
+def test_other_handshakes_fail_in_openssl_s_own_words(error: Exception, why: str) -> None:
+    assert why_not_met(error) == why
+
+
+def test_authorities_are_known_also_when_their_file_is_gone(tmp_path: Path) -> None:
+    ca = Authority().write_own(tmp_path / "ca.pem")
+    trust = ServerTLS(MemoryNetwork(), ca=ca)
+    ca.unlink()
+    trust.wrap("a.example")
 
 
 def test_verification_can_be_given_up(tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ def body_of(sent: bytes) -> bytes:
     return sent.partition(b"\r\n\r\n")[2]
 
 
+EPOCH = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+
+
 def test_a_small_request_is_one_write_there_and_one_write_back() -> None:
     proxy = Proxy()
     server = proxy.ask()
@@ -87,10 +90,21 @@ def test_a_small_request_is_one_write_there_and_one_write_back() -> None:
         b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: shop\r\nVia: 1.1 lb\r\n\r\n"
     )
     server.deliver(OK)
-    assert proxy.client.taken() == b"HTTP/1.1 200 OK\r\nServer: s\r\nVia: 1.1 lb\r\nContent-Length: 2\r\n\r\nhi"
+    assert proxy.client.taken() == b"HTTP/1.1 200 OK\r\nServer: s\r\nVia: 1.1 lb\r\n" + EPOCH + b"Content-Length: 2\r\n\r\nhi"
     assert (server.writes, proxy.client.writes) == (1, 1)
     assert proxy.ended == [(200, "10.0.0.1:80", "")]
     assert proxy.settled()
+
+
+def test_an_answer_without_a_date_gets_one_and_one_with_a_date_keeps_it() -> None:
+    proxy = Proxy()
+    server = proxy.ask()
+    for sent, wanted in ((OK, EPOCH), (OK.replace(b"Server: s", b"Date: then"), b"Date: then\r\n"), (OK, EPOCH)):
+        server.deliver(sent)
+        answer = proxy.client.taken()
+        assert answer.count(b"Date: ") == 1
+        assert wanted in answer
+        proxy.client.deliver(GET)
 
 
 def test_connections_to_servers_are_kept_and_reused() -> None:
@@ -213,6 +227,43 @@ def test_rule_44_a_request_whose_body_is_too_large_to_be_kept_is_not_sent_twice(
     server.finish()
     assert proxy.network.attempts == []
     assert error_of(proxy.client.taken()) == (502, "no_answer")
+
+
+def test_rule_44_the_second_attempt_is_made_on_a_fresh_connection() -> None:
+    proxy = Proxy(servers=2)
+    other = proxy.connect()
+    first = proxy.ask()
+    other.deliver(GET)
+    second = proxy.network.accept()
+    for server in (first, second):
+        server.deliver(OK)
+    proxy.client.taken()
+    proxy.client.deliver(GET)  # on the first server's kept connection
+    first.reset()  # both servers end their kept connections just now, and the second one's end has not been read yet
+    assert second.taken().count(b"GET ") == 1, "that one may be as dead"
+    fresh = proxy.network.accept()
+    assert fresh.getPeer().host == "10.0.0.2"
+    fresh.deliver(OK)
+    assert body_of(proxy.client.taken()) == b"hi"
+
+
+@pytest.mark.parametrize(("more", "status"), [(b"", 408), (b"x\r\n", 400)])
+def test_a_refusal_within_a_body_says_the_request_s_name_too(more: bytes, status: int) -> None:
+    proxy = Proxy(identifiers=Identifiers(bytes))
+    proxy.ask(POST.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"))
+    proxy.client.deliver(more)
+    proxy.pass_time(0 if more else 35)
+    sent = proxy.client.taken()
+    assert sent.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nX-Request-Id: " in sent
+
+
+def test_a_loop_is_refused_under_a_name() -> None:
+    proxy = Proxy(identifiers=Identifiers(bytes))
+    proxy.client.deliver(GET.replace(b"X-A: 1", b"Via: 1.1 lb"))
+    sent = proxy.client.taken()
+    assert error_of(sent) == (508, "loop_detected")
+    assert b"\r\nX-Request-Id: " in sent
 
 
 def test_a_kept_connection_that_the_only_server_has_closed_is_replaced() -> None:
@@ -568,7 +619,9 @@ def test_a_named_request_tells_its_name_to_the_server_and_to_the_client() -> Non
     assert b"forged" not in sent
     assert b"\r\nX-Request-Id: " + NAME + b"\r\ntraceparent: 00-" + NAME + b"-0000000000000000-01\r\n\r\n" in sent
     server.deliver(b"HTTP/1.1 200 OK\r\nX-Request-Id: its own\r\nContent-Length: 2\r\n\r\nok")
-    assert proxy.client.taken() == (b"HTTP/1.1 200 OK\r\nVia: 1.1 lb\r\nContent-Length: 2\r\nX-Request-Id: " + NAME + b"\r\n\r\nok")
+    assert proxy.client.taken() == (
+        b"HTTP/1.1 200 OK\r\nVia: 1.1 lb\r\n" + EPOCH + b"Content-Length: 2\r\nX-Request-Id: " + NAME + b"\r\n\r\nok"
+    )
 
 
 def test_a_failed_request_s_answer_says_its_name_too() -> None:

@@ -9,7 +9,7 @@ from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.health import State
 from scalability.upstream.mirror import MirroredUpstream, ServerState, states_of
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Mode, ServerSpec, Upstream
 
 network = MemoryNetwork()
 wheel = DeadlineWheel(network)
@@ -122,3 +122,27 @@ def test_whoever_decides_hears_of_each_change_of_what_may_be_chosen() -> None:
         upstream.judge(server, False, "checked")
     upstream.judge(server, True, "checked")
     assert [states[0].state for states in heard] == [State.UNCHECKED, State.DOWN, State.RISING]
+
+
+def test_a_server_s_limit_for_all_is_shared() -> None:
+    mirror = MirroredUpstream(RoundRobin, pool, Told(), part=lambda limit: limit // 2)
+    for text, limit in (("", 0), (",maxconn=5", 2), (",maxconn=1", 1)):
+        mirror.show([ServerState(f"192.0.2.1:80{text}", State.UP)])
+        assert [server.max_active for server in mirror] == [limit]
+
+
+def test_what_is_seen_is_reported_and_what_is_told_is_shown() -> None:
+    told = Told()
+    mirror = MirroredUpstream(RoundRobin, pool, told)
+    mirror.show([ServerState("192.0.2.1:80", State.UP), ServerState("192.0.2.2:80", State.UP)])
+    server = next(iter(mirror))
+    for _ in range(5):
+        server.answered(503, 0.1, 0.0, server.started())
+        server.succeeded()
+    assert told.suspects == ["192.0.2.1:80"]
+    assert not server.ejected
+    mirror.sweep()
+    assert told.counts == [{"192.0.2.1:80": (0, 5)}]
+    mirror.show([ServerState("192.0.2.1:80", State.UP, ejected=True), ServerState("192.0.2.2:80", State.UP, mode=Mode.READY, share=0.5)])
+    assert chosen(mirror, 2) == ["192.0.2.2:80"] * 2
+    assert [server.share for server in mirror] == [1.0, 0.5]

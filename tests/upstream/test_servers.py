@@ -1,14 +1,27 @@
 """Servers come, go, are judged and chosen."""
 
 import errno
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from twisted.internet.error import ConnectBindError
 from twisted.internet.error import ConnectError as TwistedConnectError
+from twisted.internet.task import Clock
 
 from scalability.config import Address
-from scalability.errors import ClientGone, ConnectError, ConnectTimeout, NoAnswer, NoServer, ScalelabError
+from scalability.errors import (
+    BadAnswer,
+    BadMessage,
+    BrokenAnswer,
+    ClientGone,
+    ConnectError,
+    ConnectTimeout,
+    NoAnswer,
+    NoServer,
+    ScalelabError,
+)
+from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import State
 from scalability.upstream.rules import UpstreamRules
@@ -183,6 +196,32 @@ def test_other_failures_leave_health_alone(error: ScalelabError) -> None:
     assert a.health.state is State.UNCHECKED
     assert a.failures == {error.code: 10}
     assert (a.active, a.requests) == (0, 10)
+
+
+def test_bad_answers_are_explained_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Server, "log", SimpleNamespace(warn=lambda text, **values: said.append(text.format(**values))))
+    clock = Clock()
+    wheel = DeadlineWheel(clock)
+    wheel.startService()
+    upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(clock, spec.address, wheel))
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+
+    def fail(name: str, error: ScalelabError, cause: Exception | None) -> None:
+        server = server_of(upstream, name)
+        error.__cause__ = cause
+        server.started()
+        server.failed(error)
+
+    for _ in range(3):
+        fail(A, BadAnswer(), BadMessage("There is no colon."))
+        fail(A, NoAnswer(), ConnectionResetError())
+    assert said == [f"server {A} answers what is no proper HTTP/1.1: There is no colon."]
+    fail(B, BrokenAnswer(), BadMessage("A chunk size is malformed."))
+    assert said[1:] == [f"server {B} answers what is no proper HTTP/1.1: A chunk size is malformed."]
+    clock.pump([0.25] * 4 * 61)
+    fail(A, BadAnswer(), BadMessage("There is no colon."))
+    assert len(said) == 3
 
 
 def test_a_discovered_server_takes_traffic_after_one_passed_check() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from scalability.config.certificate import PEM
 from scalability.telemetry.merge import ToldMetric
 from scalability.upstream.mirror import ServerState
 
@@ -19,12 +20,20 @@ class Setup(msgspec.Struct, tag="setup"):
     """The balancer's pseudonym, the same in every worker."""
     sockets: list[str]
     """The flags whose listening sockets are inherited, as descriptors 3, 4, ... in this order."""
+    certificates: list[PEM] = []
+    """What the TLS listener serves. A worker that begins while a file is broken serves what the others do."""
 
 
 class Servers(msgspec.Struct, tag="servers"):
     """To a worker: which servers there are now, and which take traffic."""
 
     servers: list[ServerState]
+
+
+class Certificates(msgspec.Struct, tag="certificates"):
+    """To a worker: what the TLS listener serves from now on."""
+
+    certificates: list[PEM]
 
 
 class Collect(msgspec.Struct, tag="collect"):
@@ -92,7 +101,7 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Servers | Collect | Health
+ToWorker = Setup | Servers | Certificates | Collect | Health
 FromWorker = Serving | Refused | Suspected | Outcomes | Report | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)

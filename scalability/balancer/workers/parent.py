@@ -14,7 +14,7 @@ Each worker is in one of these states:
 import signal
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from twisted.application.service import Service
@@ -28,6 +28,7 @@ from scalability.balancer.front import describe
 from scalability.balancer.workers.collecting import Rounds
 from scalability.balancer.workers.messages import (
     AskHealth,
+    Certificates,
     Collect,
     FromWorker,
     Health,
@@ -42,11 +43,15 @@ from scalability.balancer.workers.messages import (
     Suspected,
 )
 from scalability.balancer.workers.spawning import Running, Start, how_it_ended
+from scalability.config.certificate import PEM
 from scalability.config.load import dump
 from scalability.net.listen import SharedSocket
 from scalability.telemetry.merge import MergedMetrics
 from scalability.upstream.mirror import states_of
 from scalability.upstream.servers import Upstream
+
+if TYPE_CHECKING:
+    from scalability.net.certificates import CertificateStore  # loads OpenSSL, which most do without
 
 QUICK_S = 5.0
 """A worker that lived for less, in seconds, is started again with a delay."""
@@ -109,7 +114,15 @@ class Workers(Service):
     log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, options: BalancerOptions, sockets: Sequence[SharedSocket], upstream: Upstream, *, via: str, start: Start
+        self,
+        clock: IReactorTime,
+        options: BalancerOptions,
+        sockets: Sequence[SharedSocket],
+        upstream: Upstream,
+        *,
+        via: str,
+        start: Start,
+        certificates: "CertificateStore | None" = None,
     ) -> None:
         self._clock = clock
         self._options = options
@@ -126,7 +139,10 @@ class Workers(Service):
         self.metrics = MergedMetrics()
         """What all workers have counted."""
         self.rounds = Rounds(clock, self._ask_all)
+        self._certificates = certificates
         upstream.when_changed(self._servers_changed)
+        if certificates is not None:
+            certificates.when_changed(self._certificates_changed)
 
     # as a service
 
@@ -295,6 +311,13 @@ class Workers(Service):
         for worker in self.workers:
             self.tell_servers(worker)
 
+    def _certificates_changed(self) -> None:
+        for worker in self.workers:
+            worker.send(Certificates(self._pems()))
+
+    def _pems(self) -> list[PEM]:
+        return [] if self._certificates is None else [certificate.pem for certificate in self._certificates.certificates]
+
     def _ask_all(self, number: int) -> list[int]:
         asked = [worker for worker in self.workers if worker.state in (State.SERVING, State.ENDING) and worker.report is not None]
         for worker in asked:
@@ -325,7 +348,8 @@ class Workers(Service):
         except OSError:
             self.ended(worker, Failure())
             return
-        worker.send(Setup(worker.index, dump(self._options), self._via, [shared.flag for shared in self._sockets]))
+        flags = [shared.flag for shared in self._sockets]
+        worker.send(Setup(worker.index, dump(self._options), self._via, flags, self._pems()))
         worker.send(Servers(states_of(self._upstream)))
 
     def _uses(self) -> list[ServerUse]:

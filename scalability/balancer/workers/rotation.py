@@ -10,7 +10,7 @@ from scalability.balancer.workers.parent import Workers
 
 
 class Rotation(Service):
-    """Passes SIGUSR1 on, while it runs; without it that signal would end the parent."""
+    """Passes SIGUSR1 on, while it runs; without it that signal would end the parent. Workers without an access log ignore it."""
 
     _handler_before: Any = None
 

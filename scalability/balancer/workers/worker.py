@@ -16,6 +16,7 @@ from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
 from scalability.balancer.workers.messages import (
     AskHealth,
+    Certificates,
     Collect,
     Health,
     Outcomes,
@@ -28,7 +29,7 @@ from scalability.balancer.workers.messages import (
     ToWorker,
 )
 from scalability.balancer.workers.spawning import FIRST_SOCKET
-from scalability.balancer.workers.split import options_of
+from scalability.balancer.workers.split import options_of, share
 from scalability.config.load import restore
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
@@ -149,8 +150,10 @@ class WorkerService(OrderedService):
             rules=options.rules(),
             seconds=reactor.seconds,
             learns=options.algorithm.name == "peak_ewma",
+            part=partial(share, workers=setup.options["workers"], index=setup.index),
         )
         self._upstream.show(servers.servers)
+        self._certificates = _certificates(setup) if setup.certificates else None
         traffic = Traffic(
             reactor,
             options,
@@ -158,6 +161,7 @@ class WorkerService(OrderedService):
             self._upstream,
             via=setup.via.encode(),
             front=partial(WorkerFront, wheel=wheel, send=send),
+            certificates=self._certificates,
         )
         self._front: Any = traffic.factory.application
         self._factory: HTTPServerFactory = traffic.factory
@@ -181,6 +185,9 @@ class WorkerService(OrderedService):
         match message:
             case Servers():
                 self._upstream.show(message.servers)
+            case Certificates():
+                if self._certificates is not None:
+                    self._certificates.show(message.certificates)
             case Collect():
                 self.report(message.round)
             case Health():
@@ -198,6 +205,12 @@ class WorkerService(OrderedService):
     def _report_if_read(self) -> None:
         if not self._full():
             self.report()
+
+
+def _certificates(setup: Setup) -> Any:
+    from scalability.net.certificates import Certificates as Served  # loads OpenSSL, which most do without
+
+    return Served(setup.certificates)
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:

@@ -9,6 +9,7 @@ from scalability.balancer.workers.messages import (
     FROM_WORKER,
     TO_WORKER,
     AskHealth,
+    Certificates,
     Collect,
     Health,
     Line,
@@ -19,6 +20,7 @@ from scalability.balancer.workers.messages import (
     Serving,
     Setup,
 )
+from scalability.config.certificate import PEM
 from scalability.config.load import dump, restore
 from scalability.telemetry import MetricSet
 from scalability.telemetry.merge import told
@@ -31,6 +33,8 @@ from scalability.upstream.mirror import ServerState
     "message",
     [
         Setup(1, dump(BalancerOptions()), "scalelab-lb-1", ["--listen"]),
+        Setup(1, dump(BalancerOptions()), "scalelab-lb-1", ["--listen"], [PEM("a", "b", b"\xff", b"\0")]),
+        Certificates([PEM("a", "b", b"\xff", b"\0")]),
         Servers([ServerState("[::1]:80,weight=3", State.RISING)]),
         Collect(7),
         Health('{"status":"ok"}'),

@@ -1,5 +1,6 @@
 """The parent of the workers: keeps them running, tells them of the servers, adds up what they counted. Processes are played by the test."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,9 +10,12 @@ from twisted.internet.defer import Deferred
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.traffic import connections_to
 from scalability.balancer.workers.collecting import DEADLINE_S
-from scalability.balancer.workers.messages import AskHealth, Collect, Health, Line, Refused, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
+from scalability.config import CertificatePath
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.certificates import CertificateStore
+from scalability.testing.certificates import Authority
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_workers import SERVER, PlayedWorkers
 from scalability.upstream.health import State as ServerIs
@@ -23,14 +27,15 @@ from scalability.upstream.servers import ServerSpec, Upstream
 class House:
     """A parent with workers of the test's."""
 
-    def __init__(self, count: int = 2) -> None:
+    def __init__(self, count: int = 2, certificates: Any = None) -> None:
         self.network = MemoryNetwork()
         self.processes = PlayedWorkers()
         self.started = self.processes.started
         options = BalancerOptions(workers=count, grace_s=30)
         self.upstream = Upstream(RoundRobin, connections_to(self.network, options, DeadlineWheel(self.network)))
         self.upstream.name_servers("x", [ServerSpec.parse(SERVER)], trusted=True)
-        self.workers = Workers(self.network, options, [], self.upstream, via="lb", start=self.processes.start)
+        start = self.processes.start
+        self.workers = Workers(self.network, options, [], self.upstream, via="lb", start=start, certificates=certificates)
         self.workers.privilegedStartService()
         self.workers.startService()
 
@@ -56,6 +61,29 @@ def test_each_worker_is_told_first_who_it_is_and_then_of_the_servers() -> None:
         assert isinstance(setup, Setup)
         assert (setup.index, setup.via, setup.options["workers"]) == (index, "lb", 2)
         assert servers == Servers([ServerState(SERVER, ServerIs.UNCHECKED)])
+
+
+def test_workers_serve_the_certificates_that_the_parent_has_read(tmp_path: Path) -> None:
+    authority = Authority()
+    file = authority.write(tmp_path / "a.pem", "a.example")
+    store = CertificateStore([CertificatePath(file)])
+    house = House(certificates=store)
+    (pem,) = [certificate.pem for certificate in store.certificates]
+    for worker in house.started:
+        setup, _ = worker.taken()
+        assert setup.certificates == [pem]
+    authority.write(file, "b.example", "c.example")
+    store.adopt(store.changed())
+    (changed,) = [certificate.pem for certificate in store.certificates]
+    assert changed != pem
+    assert [worker.taken() for worker in house.started] == [[Certificates([changed])]] * 2
+    file.write_bytes(b"half")
+    store.adopt(store.changed())
+    house.started[0].end()
+    house.network.advance(1)
+    setup, _ = house.started[2].taken()
+    assert setup.certificates == [changed], "one that begins while the file is broken serves what the others do"
+    assert house.started[1].taken() == []
 
 
 def test_it_is_ready_when_a_worker_serves_and_a_server_is_up() -> None:
@@ -104,7 +132,7 @@ def test_refused_connections_count_as_failed_checks() -> None:
     house.started[1].owner.received(Refused({SERVER: 10**9}))
     assert server.health.state.value == "down"
     house.network.advance(0)
-    assert house.started[0].taken()[-1] == Servers([ServerState(SERVER, ServerIs.DOWN)])
+    assert house.started[0].taken()[-1] == Servers([ServerState(SERVER, ServerIs.DOWN, unreachable=True)])
 
 
 def test_a_killed_worker_is_started_again_at_once_if_it_had_lived_and_then_later_and_later() -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers import worker as module
-from scalability.balancer.workers.messages import AskHealth, Collect, Health, Refused, Report, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup
 from scalability.balancer.workers.worker import HEALTH_S, REPORT_S, WorkerService, resident_bytes
+from scalability.config import Address, CertificatePath
+from scalability.config.certificate import PEM
 from scalability.config.load import dump
 from scalability.net.listen import Listener
+from scalability.testing.certificates import Authority
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.health import State
 from scalability.upstream.mirror import ServerState
@@ -58,6 +61,19 @@ def test_it_forwards_to_the_servers_that_it_was_told_of() -> None:
     house.service.received(Servers([ServerState("192.0.2.8:81", State.DOWN, unreachable=True)]))
     client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     assert client.taken().startswith(b"HTTP/1.1 503")
+
+
+def test_it_serves_the_certificates_that_it_was_told_of_and_looks_at_no_file(tmp_path: Path) -> None:
+    authority = Authority()
+    old, new = (PEM("gone.pem", "gone.pem", *authority.issue(name)) for name in ("a.example", "b.example"))
+    options = BalancerOptions(workers=2, tls_listen=Address("127.0.0.1", 0), tls_cert=(CertificatePath(tmp_path / "gone.pem"),))
+    setup = Setup(0, dump(options), "lb", ["--listen", "--tls-listen"], [old])
+    service: Any = WorkerService(MemoryNetwork(), setup, UP, lambda message: None)
+    assert [type(part).__name__ for part in service if "Certificate" in type(part).__name__] == []
+    before = service._certificates.context_for(None)
+    service.received(Certificates([new]))
+    assert service._certificates.context_for(b"b.example") is service._certificates.context_for(None) is not before
+    House().service.received(Certificates([new]))  # without TLS it is none of its business
 
 
 def test_it_checks_nobody() -> None:
