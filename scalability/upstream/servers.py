@@ -413,6 +413,10 @@ class Upstream(Service):
             raise ServersBusy
         return server
 
+    def has_other(self, tried: Container[Server]) -> bool:
+        """Whether a server is left, none of ``tried``, that takes traffic because it is healthy and not only in a panic."""
+        return any(server.health.state.usable and server not in tried for server in self.candidates)
+
     def bound(self, server: Server) -> bool:
         """Whether a client that is bound to ``server`` may be sent there."""
         return (
@@ -520,7 +524,7 @@ class Upstream(Service):
             self.went_down(server)
 
     def went_down(self, server: Server) -> None:
-        """Requests that wait for an answer of ``server`` need not wait any longer."""
+        """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer."""
         for receiver in server.pool.receivers_without_answer():
             down = getattr(receiver, "server_down", None)
             if down is not None:
