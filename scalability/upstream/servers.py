@@ -520,11 +520,15 @@ class Upstream(Service):
             changed = changed or before.usable is not after.usable or State.RISING in (before, after)
         if changed:
             self._refresh()
-        if before.usable and not after.usable:
+        # a request that could not connect has told; what it finds there of others is not to tell in turn
+        if not after.usable and (before.usable or not (passed or unreachable)):
             self.went_down(server)
 
     def went_down(self, server: Server) -> None:
-        """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer."""
+        """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer.
+
+        Called again at each further check that fails: in a panic it is sent requests, and one that hangs must not keep them.
+        """
         for receiver in server.pool.receivers_without_answer():
             down = getattr(receiver, "server_down", None)
             if down is not None:

@@ -293,6 +293,33 @@ def test_what_waits_for_a_server_that_goes_down_is_asked_of_another() -> None:
     assert proxy.settled()
 
 
+def test_what_a_panic_sends_to_a_server_that_hangs_is_asked_of_a_healthy_one_at_the_next_failed_check() -> None:
+    proxy = Proxy(servers=3)
+    for server in proxy.servers:
+        proxy.upstream.judge(server, True, "200")
+    proxy.upstream.configure(UpstreamRules(fall=1))
+    for server in proxy.servers[:2]:
+        proxy.upstream.judge(server, False, "no answer within 1 s")
+    assert proxy.upstream.panicking
+    clients = [proxy.connect() for _ in range(3)]
+    for client in clients:
+        client.deliver(GET)
+    taken = [proxy.network.accept() for _ in clients]
+    for hung in range(2):
+        proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    assert [transport.ended for transport in taken if transport.getPeer().host != "10.0.0.3"] == ["reset"] * 2
+    for _ in range(2):  # who went from one that hangs to the other goes on from there at its next check
+        for transport in [proxy.network.accept() for _ in proxy.network.attempts]:
+            taken.append(transport)
+        for hung in range(2):
+            proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    for transport in taken:
+        if transport.getPeer().host == "10.0.0.3":
+            transport.deliver(OK)
+    assert [served for _, served, _ in proxy.ended] == ["10.0.0.3:80"] * 3
+    assert proxy.settled()
+
+
 def test_what_waits_for_a_connection_to_a_server_that_goes_down_connects_to_another_whatever_the_method() -> None:
     proxy = Proxy(servers=2)
     proxy.client.deliver(POST + b"body")
