@@ -216,6 +216,10 @@ class Server:
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.health.state.value}>"
 
+    def forget_latency(self) -> None:
+        """It is back, perhaps as another process: how long it took before, failures included, says nothing any more."""
+        self.latency = Ewma()
+
     def is_full(self) -> bool:
         """Whether it has as many requests as it may get at once, or as its breaker lets through."""
         return 0 < self.max_active <= self.active or not self.breaker.admits
@@ -514,6 +518,7 @@ class Upstream(Service):
                 self.log.info("server {server} is up: {why}", server=server.name, why=why)
                 if before is not State.UNCHECKED:
                     self._warm(server)
+                    server.forget_latency()
             elif before.usable and not after.usable:
                 server.counts.went_down += 1
                 self.log.warn("server {server} is down: {why}", server=server.name, why=why)
