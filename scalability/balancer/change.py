@@ -9,6 +9,7 @@ from scalability.config.load import dump, to_toml
 from scalability.upstream.discovery import FileReading
 
 SERVERS = frozenset(("backend",))
+ADMIN = frozenset(("admin_token_file",))
 CHECKS = frozenset(
     (
         "health_mode",
@@ -61,7 +62,7 @@ TRAFFIC = frozenset(
 """What every process wants to know that serves clients."""
 MEASURES = frozenset(("max_header_bytes", "max_headers", "max_target_bytes", "max_body_bytes"))
 """What checks too are read with."""
-RELOADABLE = SERVERS | CHECKS | TRAFFIC
+RELOADABLE = SERVERS | ADMIN | CHECKS | TRAFFIC
 """The keys whose values are read whenever they are needed. All others, those that will be added too, need a restart."""
 
 MAX_NAMED = 10

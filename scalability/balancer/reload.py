@@ -18,7 +18,8 @@ from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scalability.balancer.change import Change
+from scalability.balancer.admin_token import read_token
+from scalability.balancer.change import ADMIN, Change
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.sources import read_files
 from scalability.errors import ConfigError, Overloaded
@@ -149,6 +150,8 @@ class Reload(OrderedService):
         change = Change.between(old, new, {})
         if change.fixed:
             return change
+        if new.admin_token_file is not None and change.touches(ADMIN):
+            read_token(new.admin_token_file)
         if any(backend.may_speak_tls for backend in new.backend):
             import scalability.net.tls  # noqa: F401 - loads OpenSSL here, and not between requests
         return change._replace(files=read_files(new.backend, old.backend))

@@ -42,7 +42,10 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
     factory = traffic.factory
     add_health(traffic.metrics, upstream)
 
+    token = AdminToken(options.admin_token_file)
+
     def apply(change: Change) -> None:
+        token.file = change.new.admin_token_file
         if change.touches(TRAFFIC):
             connections.configure(change.new, every_server(upstream))
             upstream.configure(change.new.rules())
@@ -77,7 +80,7 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         admin=admin_calls(
             upstream,
             ThisProcess(upstream, traffic.proxy, traffic.shedding),
-            AdminToken(options.admin_token_file),
+            token,
             algorithm=options.algorithm.name,
             seconds=reactor.seconds,
             explained=options.explained_requests,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scalability.balancer.change import CHECKS, RELOADABLE, SERVERS, TRAFFIC, Change
+from scalability.balancer.change import ADMIN, CHECKS, RELOADABLE, SERVERS, TRAFFIC, Change
 from scalability.balancer.config import BalancerOptions
 from scalability.config import Address
 from scalability.config.load import fields_of
@@ -22,7 +22,7 @@ def options(*backends: str, **more: Any) -> BalancerOptions:
 def test_every_key_that_can_be_changed_is_one_and_stands_in_one_group() -> None:
     assert {field.key for field in fields_of(BalancerOptions)} >= RELOADABLE
     assert not CHECKS & TRAFFIC
-    assert len(RELOADABLE) == len(SERVERS) + len(CHECKS) + len(TRAFFIC)
+    assert len(RELOADABLE) == len(SERVERS) + len(ADMIN) + len(CHECKS) + len(TRAFFIC)
 
 
 def test_equal_configurations_do_not_differ() -> None:
@@ -41,7 +41,7 @@ def test_keys_are_told_as_their_users_write_them() -> None:
 @pytest.mark.parametrize(
     ("more", "keys"),
     [
-        ({"listen": Address("", 1), "admin": Address("127.0.0.1", 2)}, ("admin", "listen")),
+        ({"listen": Address("127.0.0.1", 1), "admin": Address("127.0.0.1", 2)}, ("admin", "listen")),
         ({"workers": 2, "idle_timeout_s": 3.0}, ("workers",)),
         ({"max_connections": 5}, ("max_connections",)),
         ({"health_rise": 5, "retries": 1, "connect_timeout_s": 1.0}, ()),

@@ -127,6 +127,16 @@ async def test_a_file_of_servers_that_is_named_anew_is_read_along_and_a_bad_one_
         assert scene.applied[1].files == {}
 
 
+async def test_a_file_with_another_admin_token_must_be_good(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    async with running() as scene:
+        scene.next = options(admin_token_file=file)
+        file.write_text("short")
+        assert (await scene.reload.told())[0] == "refused"
+        file.write_text("0123456789abcdef")
+        assert await scene.reload.told() == ("changed", f'admin_token_file off -> "{file}"')
+
+
 async def test_reloads_do_not_overlap_and_those_who_ask_meanwhile_share_the_next_one() -> None:
     async with running() as scene:
         scene.hold = Event()

@@ -17,6 +17,7 @@ from scalability.testing.client import HTTPClient
 from scalability.testing.processes import Process
 
 Start = Callable[..., Process]
+TOKEN = "0123456789abcdef"
 BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -119,7 +120,9 @@ class Scene:
         self.http = http
         self.file = folder / "lb.toml"
         self.write(servers)
-        self.process = start("scalelab-lb", "--admin", "127.0.0.1:0", *flags, config=str(self.file))
+        token = folder / "token"
+        token.write_text(TOKEN)
+        self.process = start("scalelab-lb", "--admin", "127.0.0.1:0", "--admin-token-file", str(token), *flags, config=str(self.file))
         self.front, self.admin = self.process.wait_listening(), self.process.wait_admin()
         self._said: dict[str, int] = {}
 
@@ -197,6 +200,8 @@ def test_servers_and_options_change_under_load_and_no_request_fails(start: Start
             assert f"{scene.file}: [lb] backend: 'nonsense' is not HOST:PORT" in line
             scene.write([a.name], algorithm="random", max_connections=7)
             assert "a restart is needed for another algorithm, max_connections" in scene.reload("the configuration is not changed")
+            answer = http.post(scene.admin, "/reload", headers={"Authorization": f"Bearer {TOKEN}"})
+            assert (answer.status, "a restart is needed" in answer.text) == (422, True)
             assert scene.servers() == {a.name: ("up", 1), b.name: ("up", 1)}
             said = stream.read(1)
             a.end_streams.set()
@@ -206,7 +211,7 @@ def test_servers_and_options_change_under_load_and_no_request_fails(start: Start
         assert load.failures == []
         assert load.answered > 100
         counts = scene.reloads()
-        assert (counts["changed"], counts["refused"]) == (10, 2)
+        assert (counts["changed"], counts["refused"]) == (10, 3)
         assert process.stop() in (0, -signal.SIGTERM)
         assert "Traceback" not in process.output
 

@@ -64,7 +64,10 @@ def balancer_of_workers(
     add_health(metrics, upstream)
     add_workers(metrics, workers)
 
+    token = AdminToken(options.admin_token_file)
+
     def apply(change: Change) -> None:
+        token.file = change.new.admin_token_file
         if change.touches(TRAFFIC):
             upstream.configure(change.new.rules())
         # a worker that is started later is told of everything that holds then
@@ -87,7 +90,7 @@ def balancer_of_workers(
         admin=admin_calls(
             upstream,
             workers,
-            AdminToken(options.admin_token_file),
+            token,
             algorithm=options.algorithm.name,
             seconds=reactor.seconds,
             explained=options.explained_requests,
