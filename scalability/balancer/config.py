@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from msgspec import Meta
 from msgspec.structs import fields
 
+from scalability.balancer.admin_token import read_token
 from scalability.balancer.hashing import KINDS, HashKey
 from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
@@ -287,6 +288,14 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Meta(ge=0, le=60),
         Flag("Seconds that the event loop may be late all the time, before a part of the requests is answered 503; 0: none ever is.", "S"),
     ] = 0.1
+    admin_token_file: Annotated[
+        Path | None,
+        Flag(
+            "File with a token of 16 characters or more: whoever sends it as Authorization: Bearer TOKEN to the admin listener may drain "
+            "servers, set their weights and reload. Without it nobody may, and --admin must be a loopback address.",
+            "FILE",
+        ),
+    ] = None
     explained_requests: Annotated[
         int,
         Meta(ge=0, le=1_000_000),
@@ -508,6 +517,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(
                 f"max_connections_per_client: {self.workers} workers cannot share {self.max_connections_per_client}; each needs 1 at least"
             )
+        if self.admin is not None and self.admin_token_file is None and not is_loopback(self.admin.host):
+            raise ValueError(f"admin: {self.admin} can be reached from other machines; give it --admin-token-file, or a loopback address")
         if self.resolver is not None:
             try:
                 ip_address(self.resolver.host)
@@ -571,6 +582,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
     def check_files(self) -> None:
         """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
+        if self.admin_token_file is not None:
+            read_token(self.admin_token_file)
         if self.sticky_key_file is not None:
             keys_of(self.sticky_key_file)
         if self.tls_cert:
@@ -598,6 +611,14 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
 
 _DEFAULTS = {field.name: field.default for field in fields(BalancerOptions)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on ``host`` is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def keys_of(file: Path) -> tuple[bytes, ...]:

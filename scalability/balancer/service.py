@@ -5,10 +5,13 @@ import signal
 from typing import Any
 
 from scalability.api.component import component_service
+from scalability.balancer.admin import admin_calls
+from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.checking import checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
 from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
+from scalability.balancer.use import ThisProcess
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
@@ -54,6 +57,14 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         parts=[wheel, upstream, Upkeep(reactor, upstream), *checks, *traffic.parts],
         collectors=[traffic.metrics],
         ready=not_ready,
+        admin=admin_calls(
+            upstream,
+            ThisProcess(upstream, traffic.proxy, traffic.shedding),
+            AdminToken(options.admin_token_file),
+            algorithm=options.algorithm.name,
+            seconds=reactor.seconds,
+            explained=options.explained_requests,
+        ),
         grace_s=options.grace_s,
         further=further,
     )

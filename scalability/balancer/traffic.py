@@ -12,7 +12,15 @@ from twisted.logger import Logger
 from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions, keys_of
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_handshakes, add_traffic
+from scalability.balancer.metrics import (
+    Requests,
+    add_announcements,
+    add_certificates,
+    add_clients,
+    add_handshakes,
+    add_shedding,
+    add_traffic,
+)
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -176,6 +184,7 @@ class Traffic:
         )
         self.metrics = MetricSet()
         self.proxy = proxy
+        self.shedding = shedding
         self.parts: list[IService] = [SelectionBuilder(reactor, upstream)] if upstream.builds else []
         if options.shed_lag_s:
             self.parts.append(LagSampler(reactor, shedding))
@@ -202,6 +211,7 @@ class Traffic:
             self.factory.refused = access.refused
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
+        add_shedding(self.metrics, shedding)
         self.plain: Any = self.factory
         """What ``options.listen`` is to be listened with. Its listener closes last, and drains."""
         self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options, certificates)

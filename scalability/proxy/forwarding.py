@@ -292,7 +292,7 @@ class Forwarding:
         self._server = server
         decisions = self._application.decisions
         if decisions is not None:
-            decisions.note(self._exchange.request_id, server, reason, self._exchange.began_s)
+            decisions.note(self._exchange.request_id, server, reason, self._sent_s)
         self._epoch = server.started()
         connection = None if fresh else server.pool.take(self.preface)
         if connection is not None:
@@ -691,6 +691,11 @@ class Forwarding:
 
     def active(self) -> int:
         return self._active
+
+    def second_begins(self, server: Server) -> None:
+        decisions = self._application.decisions
+        if decisions is not None:
+            decisions.note(self._exchange.request_id, server, "hedged", self._application.servers.seconds())
 
     def second_won(self, attempt: SecondAttempt, head: ResponseHead, data: bytes, ended: bool) -> None:
         self._second = None

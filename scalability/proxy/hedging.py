@@ -34,6 +34,9 @@ class Hedged(Protocol):
     def active(self) -> int:
         """Requests of clients in flight."""
 
+    def second_begins(self, server: Server) -> None:
+        """It is about to be sent there."""
+
     def second_won(self, attempt: "SecondAttempt", head: ResponseHead, data: bytes, ended: bool) -> None:
         """Go on with what the second attempt was answered; the first is to be cancelled."""
 
@@ -107,6 +110,7 @@ class SecondAttempt:
         self.server = server
         self.epoch = server.started()
         self.sent_s = self._servers.seconds()
+        self._request.second_begins(server)
         connection = server.pool.take(self._preface)
         if connection is None:
             self._opening = server.pool.open(self, self._preface)

@@ -74,6 +74,11 @@ class Retries:
         self._expiring: IDelayedCall | None = None
         self._serving = False
 
+    @property
+    def waiting(self) -> int:
+        """Retries that wait for their turn."""
+        return len(self._line)
+
     def ask(self, request: Retrying, active: int) -> None:
         """Tell ``request`` when it may be sent once more: at once, or when others have ended. ``done`` is to follow."""
         if not len(self._line) and self.budget.take(active):

@@ -163,7 +163,7 @@ class Returned(NamedTuple, Generic[S]):
 class Standing:
     """What is known of one server."""
 
-    __slots__ = ("cause", "failures", "returned_s", "successes", "times", "until_s")
+    __slots__ = ("cause", "failures", "returned_s", "since_s", "successes", "times", "until_s")
 
     def __init__(self) -> None:
         self.successes = 0
@@ -173,6 +173,8 @@ class Standing:
         """Ejections, less one for each interval in service since the last; the length of an ejection is a multiple of it."""
         self.cause: Cause | None = None
         """Of the last ejection."""
+        self.since_s = 0.0
+        """When the last ejection began."""
         self.until_s = 0.0
         """When the last ejection was to end."""
         self.returned_s = 0.0
@@ -303,6 +305,7 @@ class Ejections(Generic[S]):
             # else it would take the longer to be forgotten
             standing.times += 1
         standing.cause = cause
+        standing.since_s = now
         standing.until_s = now + self.policy.ejection_s(standing.times)
         self._ejected[server] = standing
         self.totals[cause] += 1

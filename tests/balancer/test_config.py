@@ -250,6 +250,23 @@ def test_an_algorithm_is_written_as_it_is_read(name: str) -> None:
     assert str(Algorithm.parse(name)) == name
 
 
+@pytest.mark.parametrize("admin", ["127.0.0.1:0", "127.9.9.9:1", "[::1]:0", "localhost:0", ":0"])
+def test_an_admin_listener_on_loopback_needs_no_token(admin: str) -> None:
+    assert load(BalancerOptions, flags={"admin": admin}, environ={}, file=None).admin == Address.parse(admin)
+
+
+@pytest.mark.parametrize("admin", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "balancer:1"])
+def test_one_that_others_can_reach_needs_one(admin: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"admin.*other machines.*--admin-token-file"):
+        load(BalancerOptions, flags={"admin": admin}, environ={}, file=None)
+    file = tmp_path / "token"
+    options = load(BalancerOptions, flags={"admin": admin, "admin_token_file": str(file)}, environ={}, file=None)
+    with pytest.raises(ConfigError, match=r"--admin-token-file: .*cannot be read"):
+        options.check_files()
+    file.write_text("0123456789abcdef")
+    options.check_files()
+
+
 def test_what_is_said_about_failures_reaches_the_rules() -> None:
     options = load(
         BalancerOptions,

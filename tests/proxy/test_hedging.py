@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from scalability.config import Address
+from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
+from scalability.proxy.decisions import Decisions
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.retrying import RetryPolicy
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
@@ -35,7 +37,10 @@ class Race:
         )
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
         self.retries = usual_retries(self.network, policy)
-        application = ProxyApplication(self.upstream, via=b"lb", retries=self.retries, hedge_s=0.1, **more)
+        self.decisions = Decisions(self.upstream, 10)
+        application = ProxyApplication(
+            self.upstream, via=b"lb", retries=self.retries, hedge_s=0.1, decisions=self.decisions, identifiers=Identifiers(bytes), **more
+        )
         self.factory = HTTPServerFactory(application, clock=self.network, wheel=wheel)
         self.client = self.network.connect_to(self.factory)
 
@@ -182,3 +187,14 @@ def test_a_second_server_that_goes_down_is_waited_for_no_longer() -> None:
     first.deliver(OK + b"hi")
     assert race.client.taken().endswith(b"hi")
     assert race.settled()
+
+
+def test_both_attempts_are_remembered_with_their_reasons_and_times() -> None:
+    race = Race()
+    race.ask()
+    begun_s = race.network.seconds()
+    race.second().deliver(OK + b"hi")
+    (name,) = [line.split(b": ")[1] for line in race.client.taken().split(b"\r\n") if line.startswith(b"X-Request-Id")]
+    told = race.decisions.explain(name)
+    assert [(decision["server"], decision["reason"]) for decision in told] == [("10.0.0.1:80", "chosen"), ("10.0.0.2:80", "hedged")]
+    assert told[1]["at"] - begun_s == pytest.approx(0.1)

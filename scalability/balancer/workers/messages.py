@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from scalability.balancer.use import ProcessUse, ServerUse
 from scalability.config.certificate import PEM
 from scalability.telemetry.merge import ToldMetric
 from scalability.upstream.mirror import ServerState
@@ -42,6 +43,13 @@ class Collect(msgspec.Struct, tag="collect"):
     round: int
 
 
+class Why(msgspec.Struct, tag="why"):
+    """To a worker: what it remembers of the decisions about a request. It answers with this number."""
+
+    number: int
+    request_id: str
+
+
 class Health(msgspec.Struct, tag="health"):
     """To a worker that asked: the answer of ``/health``, as JSON."""
 
@@ -70,15 +78,6 @@ class Outcomes(msgspec.Struct, tag="outcomes"):
     counts: dict[str, tuple[int, int]]
 
 
-class ServerUse(msgspec.Struct, array_like=True):
-    """What a worker sent to one server."""
-
-    name: str
-    active: int
-    requests: int
-    leaving: bool
-
-
 class Report(msgspec.Struct, tag="report"):
     """From a worker: all that it has counted since its start; ``round`` is 0 when nobody asked."""
 
@@ -88,6 +87,14 @@ class Report(msgspec.Struct, tag="report"):
     open_connections: int
     cpu_s: float
     resident_bytes: int
+    process: ProcessUse = msgspec.field(default_factory=ProcessUse)
+
+
+class WhyAnswer(msgspec.Struct, tag="why_answer"):
+    """From a worker: the decisions that it remembers, as JSON shows them; none when it knows nothing of the request."""
+
+    number: int
+    decisions: list[dict[str, Any]]
 
 
 class AskHealth(msgspec.Struct, tag="ask_health"):
@@ -101,8 +108,8 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Servers | Certificates | Collect | Health
-FromWorker = Serving | Refused | Suspected | Outcomes | Report | AskHealth | Line
+ToWorker = Setup | Servers | Certificates | Collect | Why | Health
+FromWorker = Serving | Refused | Suspected | Outcomes | Report | WhyAnswer | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)
 FROM_WORKER: "msgspec.json.Decoder[FromWorker]" = msgspec.json.Decoder(FromWorker)

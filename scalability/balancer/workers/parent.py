@@ -25,6 +25,8 @@ from twisted.python.failure import Failure
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import describe
+from scalability.balancer.use import ServerUse, Use
+from scalability.balancer.workers.asking import Questions
 from scalability.balancer.workers.collecting import Rounds
 from scalability.balancer.workers.messages import (
     AskHealth,
@@ -37,16 +39,18 @@ from scalability.balancer.workers.messages import (
     Refused,
     Report,
     Servers,
-    ServerUse,
     Serving,
     Setup,
     Suspected,
+    Why,
+    WhyAnswer,
 )
 from scalability.balancer.workers.spawning import Running, Start, how_it_ended
 from scalability.config.certificate import PEM
 from scalability.config.load import dump
 from scalability.net.listen import SharedSocket
 from scalability.telemetry.merge import MergedMetrics
+from scalability.telemetry.metrics import OTHER
 from scalability.upstream.mirror import states_of
 from scalability.upstream.servers import Upstream
 
@@ -139,6 +143,7 @@ class Workers(Service):
         self.metrics = MergedMetrics()
         """What all workers have counted."""
         self.rounds = Rounds(clock, self._ask_all)
+        self._questions = Questions(clock, self._ask_why)
         self._certificates = certificates
         upstream.when_changed(self._servers_changed)
         if certificates is not None:
@@ -229,9 +234,21 @@ class Workers(Service):
     async def collect(self) -> None:
         """Have every worker report, so that ``metrics`` and ``health`` say what is true now."""
         await self.rounds.fresh()
-        names = {use.name for use in self._uses()} | {server.name for server in self._upstream}
+        names = {use.name for use in self._uses()} | {server.name for server in self._upstream} | {OTHER}
         self.metrics.forget("server", names)
         self._past_requests = {name: count for name, count in self._past_requests.items() if name in names}
+
+    async def uses(self) -> list[Use]:
+        """What each worker does, asked for afresh; and, as worker 0, the requests of those that have ended."""
+        await self.collect()
+        past = [ServerUse(name, 0, count, False) for name, count in self._past_requests.items()]
+        return [Use(0, past)] + [
+            Use(worker.number, worker.report.servers, worker.report.process) for worker in self.workers if worker.report is not None
+        ]
+
+    async def why(self, request_id: str) -> list[dict[str, Any]]:
+        """What the worker that served it remembers of the decisions about a request; nothing after 1 s. Raises Overloaded."""
+        return await self._questions.ask(request_id)
 
     # what workers say
 
@@ -254,6 +271,9 @@ class Workers(Service):
                 for name, (successes, failures) in message.counts.items():
                     if (seen := self._upstream.server_named(name)) is not None:
                         self._upstream.ejections.merge(seen, successes, failures)
+            case WhyAnswer():
+                decisions = [{"worker": worker.number, **decision} for decision in message.decisions]
+                self._questions.answered(worker.index, message.number, decisions)
             case AskHealth():
                 self._answer_health(worker)
             case Line():
@@ -277,6 +297,7 @@ class Workers(Service):
             self._past_requests[use.name] = self._past_requests.get(use.name, 0) + use.requests
         worker.report = None
         self.rounds.gone(worker.index)
+        self._questions.gone(worker.index)
         if self.stopping:
             if self._all_ended():
                 self._finish()
@@ -324,6 +345,12 @@ class Workers(Service):
             worker.send(Collect(number))
         return [worker.index for worker in asked]
 
+    def _ask_why(self, number: int, request_id: str) -> list[int]:
+        asked = [worker for worker in self.workers if worker.state in (State.SERVING, State.ENDING)]
+        for worker in asked:
+            worker.send(Why(number, request_id))
+        return [worker.index for worker in asked]
+
     def _answer_health(self, worker: Worker) -> None:
         def answer(_: None) -> None:
             worker.send(Health(msgspec.json.encode(self.health()).decode()))
@@ -367,6 +394,7 @@ class Workers(Service):
 
     def _finish(self) -> None:
         self.rounds.stop()
+        self._questions.stop()
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None

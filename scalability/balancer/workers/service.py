@@ -7,6 +7,8 @@ from typing import Any
 from twisted.application.service import IService
 
 from scalability.api.component import component_service
+from scalability.balancer.admin import admin_calls
+from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.checking import checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health
@@ -63,6 +65,14 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
         parts=[*parts, Rotation(reactor, workers)],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
+        admin=admin_calls(
+            upstream,
+            workers,
+            AdminToken(options.admin_token_file),
+            algorithm=options.algorithm.name,
+            seconds=reactor.seconds,
+            explained=options.explained_requests,
+        ),
         front=workers,
         before_metrics=workers.collect,
     )

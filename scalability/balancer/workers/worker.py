@@ -12,8 +12,8 @@ from twisted.logger import Logger
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
-from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
+from scalability.balancer.use import ThisProcess
 from scalability.balancer.workers.messages import (
     AskHealth,
     Certificates,
@@ -23,10 +23,11 @@ from scalability.balancer.workers.messages import (
     Refused,
     Report,
     Servers,
-    ServerUse,
     Setup,
     Suspected,
     ToWorker,
+    Why,
+    WhyAnswer,
 )
 from scalability.balancer.workers.spawning import FIRST_SOCKET
 from scalability.balancer.workers.split import options_of, share
@@ -163,6 +164,7 @@ class WorkerService(OrderedService):
             front=partial(WorkerFront, wheel=wheel, send=send),
             certificates=self._certificates,
         )
+        self._use = ThisProcess(self._upstream, traffic.proxy, traffic.shedding)
         self._front: Any = traffic.factory.application
         self._factory: HTTPServerFactory = traffic.factory
         own = MetricSet()
@@ -190,6 +192,8 @@ class WorkerService(OrderedService):
                     self._certificates.show(message.certificates)
             case Collect():
                 self.report(message.round)
+            case Why():
+                self._send(WhyAnswer(message.number, self._use.explained(message.request_id)))
             case Health():
                 self._front.told(message.body.encode())
             case Setup():
@@ -199,8 +203,9 @@ class WorkerService(OrderedService):
         """Tell the parent all that was counted here."""
         counts = self._factory.counts
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        uses = [ServerUse(server.name, server.active, server.requests, server.removed) for server in every_server(self._upstream)]
-        self._send(Report(number, told(self._metrics), uses, counts.open, usage.ru_utime + usage.ru_stime, resident_bytes()))
+        cpu_s = usage.ru_utime + usage.ru_stime
+        use = self._use
+        self._send(Report(number, told(self._metrics), use.servers(), counts.open, cpu_s, resident_bytes(), use.process()))
 
     def _report_if_read(self) -> None:
         if not self._full():

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.traffic import connections_to
 from scalability.balancer.workers.collecting import DEADLINE_S
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup, Why, WhyAnswer
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
 from scalability.config import CertificatePath
 from scalability.lifecycle import DeadlineWheel
@@ -308,3 +308,39 @@ def test_what_a_worker_logs_is_logged_under_its_number(level: str, monkeypatch: 
     monkeypatch.setattr(Workers, "log", Log())
     house.started[1].owner.received(Line(level, "something happened"))
     assert logged == [("info" if level == "nonsense" else level, "something happened", "worker 2")]
+
+
+def heard(coroutine: Any) -> list[Any]:
+    fired: list[Any] = []
+    Deferred.fromCoroutine(coroutine).addCallback(fired.append)
+    return fired
+
+
+def test_what_each_worker_does_is_asked_for_afresh_and_what_dead_ones_did_stands_apart() -> None:
+    house = House().serving()
+    house.network.advance(QUICK_S)
+    house.started[0].report(requests=5)
+    house.started[0].end()
+    fired = heard(house.workers.uses())
+    house.started[1].report(1, requests=2, active=1)
+    (uses,) = fired
+    told = [(use.worker, [(server.name, server.requests, server.active) for server in use.servers]) for use in uses]
+    assert told == [(0, [(SERVER, 5, 0)]), (2, [(SERVER, 2, 1)])]
+
+
+def test_every_worker_is_asked_about_a_request_and_the_one_that_knows_is_heard() -> None:
+    house = House().serving()
+    fired = heard(house.workers.why("abc"))
+    assert [worker.taken() for worker in house.started] == [[Why(1, "abc")]] * 2
+    house.started[0].owner.received(WhyAnswer(1, []))
+    house.started[1].owner.received(WhyAnswer(1, [{"server": SERVER}]))
+    assert fired == [[{"worker": 2, "server": SERVER}]]
+
+
+def test_workers_that_are_silent_or_gone_know_nothing_of_a_request() -> None:
+    house = House().serving()
+    fired = heard(house.workers.why("abc"))
+    house.started[0].end()
+    assert fired == []
+    house.network.advance(1.0)
+    assert fired == [[]]

@@ -9,7 +9,7 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers import worker as module
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup
+from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup, Why, WhyAnswer
 from scalability.balancer.workers.worker import HEALTH_S, REPORT_S, WorkerService, resident_bytes
 from scalability.config import Address, CertificatePath
 from scalability.config.certificate import PEM
@@ -188,3 +188,24 @@ def test_resident_memory_is_read_where_the_machine_tells_it(tmp_path: Path) -> N
     statm = tmp_path / "statm"
     statm.write_text("1 2 3")
     assert resident_bytes(statm) == 2 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_it_explains_the_requests_that_it_served() -> None:
+    house = House()
+    client = house.client()
+    client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    house.network.accept().deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    (name,) = [line.split(b": ")[1].decode() for line in client.taken().split(b"\r\n") if line.startswith(b"X-Request-Id")]
+    house.service.received(Why(7, name))
+    house.service.received(Why(8, "another"))
+    known, unknown = (message for message in house.taken() if isinstance(message, WhyAnswer))
+    assert (known.number, [decision["server"] for decision in known.decisions]) == (7, ["192.0.2.8:81"])
+    assert unknown == WhyAnswer(8, [])
+
+
+def test_its_reports_tell_its_queue_and_its_breakers() -> None:
+    house = House()
+    house.service.received(Collect(1))
+    (report,) = house.taken()
+    assert (report.servers[0].breaker, report.servers[0].ewma_s) == ("closed", None)
+    assert (report.process.waiting, report.process.percent) == (0, 20)
