@@ -6,57 +6,66 @@ from typing import Any
 
 from twisted.application.service import IService
 
+from scalability.balancer.change import CHECKS, MEASURES, SERVERS, Change
 from scalability.balancer.config import BalancerOptions
+from scalability.balancer.sources import Sources, read_files
 from scalability.balancer.traffic import WHO, secured
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.proxy_protocol import own_proxy_header
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.http_client import ConnectionPool, Secure
 from scalability.upstream.check import Check, HTTPCheck, TCPCheck
-from scalability.upstream.discovery import (
-    Backend,
-    DNSDiscovery,
-    DNSName,
-    FileDiscovery,
-    Find,
-    ServerFile,
-    ServiceName,
-    ServiceTargets,
-    addresses_of,
-    name_static,
-)
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.servers import Server, Upstream
 
 
-def checking(
-    reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, upstream: Upstream, *, random: Callable[[], float] = chance.random
-) -> list[IService]:
-    """Names the configured servers to ``upstream``; the services that check them and find others."""
-    checks = HealthChecks(
-        reactor,
-        upstream,
-        check_of(reactor, options, wheel),
-        options.pace,
-        timeout_s=options.check_timeout_s,
-        random=random,
-    )
-    trusted = options.health_initial == "up"
-    name_static(upstream, options.backend, trusted=trusted)
-    resolver = NameResolver(reactor, server=options.resolver)
-    discoveries = [
-        found
-        for backend in options.backend
-        if (found := discovery(reactor, options, backend, resolver, upstream, trusted=trusted)) is not None
-    ]
-    return [checks, *discoveries]
+class Checking:
+    """Names the configured servers to ``upstream``, checks them and finds others: ``parts`` do."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: BalancerOptions,
+        wheel: DeadlineWheel,
+        upstream: Upstream,
+        *,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self._reactor = reactor
+        self._wheel = wheel
+        self._secure = secured(reactor, options)
+        self._checks = HealthChecks(
+            reactor, upstream, self._check_of(options), options.pace, timeout_s=options.check_timeout_s, random=random
+        )
+        resolver = NameResolver(reactor, server=options.resolver)
+        self._sources = Sources(reactor, upstream, resolver, interval_s=options.resolve_interval_s)
+        try:
+            files = read_files(options.backend)
+        except ConfigError as error:
+            fail(WHO, str(error))
+        self._sources.begin(options.backend, files, trusted=options.health_initial == "up")
+        self.parts: list[IService] = [self._checks, self._sources]
+
+    def configure(self, change: Change) -> None:
+        """Go by ``change.new`` from now on; servers that are still named keep their state."""
+        options = change.new
+        if change.touches(CHECKS | MEASURES):
+            self._checks.configure(self._check_of(options), options.pace, timeout_s=options.check_timeout_s)
+        if options.resolve_interval_s != change.old.resolve_interval_s:
+            self._sources.set_interval(options.resolve_interval_s)
+        if change.touches(SERVERS):
+            self._sources.replace(options.backend, change.files)
+
+    def _check_of(self, options: BalancerOptions) -> Callable[[Server], Check]:
+        return check_of(self._reactor, options, self._wheel, self._secure)
 
 
-def check_of(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[Server], Check]:
+def check_of(
+    reactor: Any, options: BalancerOptions, wheel: DeadlineWheel, secure: Callable[[str], Secure | None]
+) -> Callable[[Server], Check]:
     """What makes the check of a server."""
-    secure = secured(reactor, options)
     version = options.send_proxy_version
     preface = own_proxy_header(version) if version else b""
     fields = [(field.name.encode(), field.value.encode()) for field in options.health_header]
@@ -88,23 +97,3 @@ def check_of(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Ca
         )
 
     return check
-
-
-def discovery(
-    reactor: Any, options: BalancerOptions, backend: Backend, resolver: NameResolver, upstream: Upstream, *, trusted: bool
-) -> IService | None:
-    """What finds the servers of ``backend``; None for one that names a server itself."""
-    find: Find
-    match backend.source:
-        case ServerFile() as file:
-            try:
-                return FileDiscovery(reactor, file, upstream, trusted=trusted)
-            except ConfigError as error:
-                fail(WHO, str(error))
-        case DNSName() as name:
-            find = addresses_of(name, resolver.resolve)
-        case ServiceName() as service:
-            find = ServiceTargets(service, resolver.services, resolver.resolve)
-        case _:
-            return None
-    return DNSDiscovery(reactor, str(backend), find, upstream, interval_s=options.resolve_interval_s)

@@ -17,6 +17,8 @@ from scalability.upstream.servers import Mode, Server, Upstream
 from scalability.upstream.shedding import Shedding
 
 if TYPE_CHECKING:
+    from scalability.balancer.reload import Reload
+
     # these load OpenSSL, which most do without
     from scalability.net.certificates import CertificateStore
     from scalability.net.tls import TLSServerFactory
@@ -265,7 +267,7 @@ class PerServer:
         self, read: Callable[[Server], Iterable[tuple[Labels, int | float | Histogram]]]
     ) -> Iterator[tuple[Labels, int | float | Histogram]]:
         others: dict[Labels, int | float | Histogram] = {}
-        for place, server in enumerate(every_server(self._upstream)):
+        for place, server in enumerate(each_name(self._upstream)):
             for labels, value in read(server):
                 if place < MOST:
                     yield (server.name, *labels), value
@@ -287,6 +289,31 @@ def every_server(upstream: Upstream) -> Iterator[Server]:
     """Those that finish their last requests too."""
     yield from upstream
     yield from upstream.leaving
+
+
+def each_name(upstream: Upstream) -> Iterator[Server]:
+    """The same, but one of each name: a server whose place another has taken is told of no more."""
+    seen: set[str] = set()
+    for server in every_server(upstream):
+        if server.name not in seen:
+            seen.add(server.name)
+            yield server
+
+
+def add_reloads(metrics: MetricSet, reload: "Reload") -> None:
+    """The configuration, as it is read again."""
+    metrics.readings_from(
+        "scalelab_lb_reloads_total",
+        "How often the configuration was read again, by what came of it: changed, unchanged or refused.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: (((result.value,), count) for result, count in reload.counts.items()),
+    )
+    metrics.gauge_from(
+        "scalelab_lb_last_good_reload_timestamp_seconds",
+        "When the configuration that holds was last found to be good, at first the start, in Unix seconds.",
+        lambda: reload.good_s,
+    )
 
 
 def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:

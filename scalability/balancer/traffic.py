@@ -2,8 +2,8 @@
 
 import random
 import secrets
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
@@ -46,7 +46,9 @@ from scalability.upstream.shedding import Shedding, SheddingPolicy
 from scalability.upstream.stickiness import Stickiness
 
 if TYPE_CHECKING:
-    from scalability.net.certificates import Certificates, CertificateStore  # loads OpenSSL, which most do without
+    # these load OpenSSL, which most do without
+    from scalability.net.certificates import Certificates, CertificateStore
+    from scalability.net.tls import ServerTLS
 
 WHO = "scalelab-lb"
 
@@ -75,35 +77,48 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
 
 def secured(reactor: Any, options: BalancerOptions) -> Callable[[str], Secure | None]:
     """What makes, of the name in a server's certificate, what its connections are wrapped into; of no name none."""
-    if not any(backend.may_speak_tls for backend in options.backend):
-        return lambda name: None
-    from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
 
-    try:
-        servers = ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
-    except ConfigError as error:
-        fail(WHO, str(error))
-    return lambda name: servers.wrap(name) if name else None
+    @cache
+    def servers() -> "ServerTLS":
+        from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
+
+        try:
+            return ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
+        except ConfigError as error:
+            fail(WHO, str(error))
+
+    if options.backend_ca is not None:
+        servers()  # now, when a bad file may still end the process; other servers may come to speak TLS later
+    return lambda name: servers().wrap(name) if name else None
 
 
-def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[ServerSpec], ConnectionPool]:
-    """What makes the pool of connections to a server."""
-    limits = options.limits()
-    secure = secured(reactor, options)
-    kind = PrefacedPool if options.send_proxy_version else ConnectionPool
+class Connections:
+    """Makes the pool of connections to each server."""
 
-    def pool(spec: ServerSpec) -> ConnectionPool:
-        return kind(
-            reactor,
+    def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._wheel = wheel
+        self._secure = secured(reactor, options)
+        self._kind = PrefacedPool if options.send_proxy_version else ConnectionPool
+
+    def __call__(self, spec: ServerSpec) -> ConnectionPool:
+        options = self._options
+        return self._kind(
+            self._reactor,
             spec.address,
-            wheel,
+            self._wheel,
             connect_timeout_s=options.connect_timeout_s,
             answer_s=options.answer_timeout_s,
-            limits=limits,
-            secure=secure(spec.tls),
+            limits=options.limits(),
+            secure=self._secure(spec.tls),
         )
 
-    return pool
+    def configure(self, options: BalancerOptions, servers: Iterable[Server]) -> None:
+        """Go by ``options`` from now on, and have the pools of ``servers`` do so."""
+        self._options = options
+        for server in servers:
+            server.pool.configure(connect_timeout_s=options.connect_timeout_s, answer_s=options.answer_timeout_s, limits=options.limits())
 
 
 def selections(reactor: Any, options: BalancerOptions) -> Callable[[], Selection[Server]]:
@@ -185,6 +200,8 @@ class Traffic:
         self.metrics = MetricSet()
         self.proxy = proxy
         self.shedding = shedding
+        self._wheel = wheel
+        self._announcements: Announcements | None = None
         self.parts: list[IService] = [SelectionBuilder(reactor, upstream)] if upstream.builds else []
         if options.shed_lag_s:
             self.parts.append(LagSampler(reactor, shedding))
@@ -219,6 +236,24 @@ class Traffic:
         if options.proxy_protocol_from:
             self._await_headers(options, wheel)
 
+    def configure(self, options: BalancerOptions) -> None:
+        """Go by ``options`` from now on, as far as what is made once allows it: see ``balancer.change``."""
+        self.factory.configure(
+            limits=options.limits(),
+            timeouts=options.timeouts(),
+            max_connections_per_client=options.max_connections_per_client,
+        )
+        self.proxy.tunnel_ticks = self._wheel.ticks(options.tunnel_timeout_s)
+        self.proxy.hedge_s = options.hedge_after_s
+        self.proxy.retries.configure(
+            options.retry_policy(),
+            budget_percent=options.retry_budget,
+            max_waiting=options.max_queue,
+            timeout_s=options.queue_timeout_s,
+        )
+        if self._announcements is not None:
+            self._announcements.timeout_s = options.header_timeout_s
+
     def _serve_tls(self, reactor: Any, options: BalancerOptions, certificates: "Certificates | None") -> Any:
         """What the TLS listener is to be listened with."""
         from scalability.net.tls import TLSServerFactory  # loads OpenSSL, which most do without
@@ -232,7 +267,7 @@ class Traffic:
     def _await_headers(self, options: BalancerOptions, wheel: DeadlineWheel) -> None:
         """Have PROXY protocol headers read before anything else."""
         senders = Networks(network.addresses for network in options.proxy_protocol_from)
-        announcements = Announcements(self.factory, senders, wheel, timeout_s=options.header_timeout_s)
+        announcements = self._announcements = Announcements(self.factory, senders, wheel, timeout_s=options.header_timeout_s)
         add_announcements(self.metrics, announcements)
         self.plain = DrainingProxyProtocolFactory(announcements, self.factory)
         if self.tls is not None:

@@ -194,6 +194,11 @@ class ClientConnection(TwistedProtocol):
             self._ending = True
             self._deadline.move(self._pool.answer_ticks)
 
+    def wait_as_the_pool_says(self) -> None:
+        """Called by the pool when its timeout for answers has changed. A tunnel has its own."""
+        if not self._tunnelled:
+            self._idle_ticks = self._pool.answer_ticks
+
     def write_body(self, data: bytes, ended: bool) -> None:
         """Send more of the request's body, framed as its head says; nothing happens when the connection is gone already."""
         if self._receiver is None or self._uploaded:
@@ -514,6 +519,14 @@ class ConnectionPool:
         """Connections that were made since the start."""
         self.reuses = 0
         """Requests that found one."""
+
+    def configure(self, *, connect_timeout_s: float, answer_s: float, limits: Limits) -> None:
+        """Go by these from now on. A request's deadline stays until its next byte, and the ``limits`` of an open connection stay."""
+        self.connect_timeout_s = connect_timeout_s
+        self.answer_ticks = self.wheel.ticks(answer_s)
+        self.limits = limits
+        for connection in self._open:
+            connection.wait_as_the_pool_says()
 
     @property
     def idle_connections(self) -> int:

@@ -129,7 +129,7 @@ class ProxyApplication:
         self._key_of = key_of
         self._shedding = shedding
         self._random = random
-        self._hedge_s = hedge_s
+        self.hedge_s = hedge_s
         if stickiness is not None:
             servers.when_changed(self._bind)
             self._bind()
@@ -176,8 +176,8 @@ class ProxyApplication:
             forwarding.key = self._key_of(exchange)
         if self.stickiness is not None and b"cookie" in head.index:
             forwarding.bound_by = self.stickiness.find(head.get_all(b"cookie"))
-        if self._hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
-            forwarding.hedge(self._hedge_s)
+        if self.hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
+            forwarding.hedge(self.hedge_s)
         forwarding.choose()
 
     def _bind(self) -> None:

@@ -79,6 +79,14 @@ class Retries:
         """Retries that wait for their turn."""
         return len(self._line)
 
+    def configure(self, policy: RetryPolicy, *, budget_percent: int, max_waiting: int, timeout_s: float) -> None:
+        """Go by these from now on; who waits already waits on."""
+        self.policy = policy
+        self.statuses = statuses(policy.reasons)
+        self.budget.percent = budget_percent
+        self._line.limit = max_waiting
+        self._line.timeout_s = timeout_s
+
     def ask(self, request: Retrying, active: int) -> None:
         """Tell ``request`` when it may be sent once more: at once, or when others have ended. ``done`` is to follow."""
         if not len(self._line) and self.budget.take(active):

@@ -31,11 +31,13 @@ class Prober:
 
     log = Logger()
 
-    __slots__ = ("_begun_s", "_check", "_checks", "_deadline", "_due_s", "_server", "_state", "_underway")
+    __slots__ = ("_begun_s", "_check", "_checking", "_checks", "_deadline", "_due_s", "_next_check", "_server", "_state", "_underway")
 
     def __init__(self, checks: "HealthChecks", check: Check, server: Server) -> None:
         self._checks = checks
         self._check = check
+        self._next_check: Check | None = None
+        self._checking = False
         self._server = server
         self._state = server.health.state
         self._begun_s = 0.0
@@ -50,6 +52,7 @@ class Prober:
 
     def stop(self) -> None:
         """Check no more until it is begun anew."""
+        self._checking = False
         self._give_up()
         deadline, self._deadline = self._deadline, None
         if deadline is not None:
@@ -58,7 +61,27 @@ class Prober:
     def close(self) -> None:
         """Check never again."""
         self.stop()
+        self._change_check()
         self._check.close()
+
+    def replace(self, check: Check) -> None:
+        """From the next one on check like this, and at the pace that holds now."""
+        if self._next_check is not None:
+            self._next_check.close()
+        self._next_check = check
+        # a check that is underway may end as it was begun
+        checks = self._checks
+        state = self._server.health.state
+        self._due_s = min(self._due_s, checks.seconds() + checks.pace.next_s(state, state, checks.random()))
+        if self._deadline is not None and not self._checking:
+            self._deadline.cancel()
+            self._wait()
+
+    def _change_check(self) -> None:
+        check, self._next_check = self._next_check, None
+        if check is not None:
+            self._check.close()
+            self._check = check
 
     def _wait(self) -> None:
         """Look at the server again when its check is due, and every ``fast_s`` until then."""
@@ -74,7 +97,9 @@ class Prober:
     def _probe(self) -> None:
         checks = self._checks
         self._give_up()
+        self._change_check()
         self._begun_s = checks.seconds()
+        self._checking = True
         # first of all: whatever goes wrong from here on, it will be tried again
         self._deadline = checks.wheel.after(checks.timeout_s, self._overdue)
         self._underway = self._check.begin(self._ended)
@@ -90,6 +115,7 @@ class Prober:
 
     def _ended(self, finding: Finding) -> None:
         """A check has ended. What it has left open is closed when the next one begins."""
+        self._checking = False
         if self._deadline is not None:
             self._deadline.cancel()
         before = self._server.health.state
@@ -144,6 +170,17 @@ class HealthChecks(MultiService):
         self._check = check
         self._probers: dict[Server, Prober] = {}
         upstream.watch(self)
+
+    def configure(self, check: Callable[[Server], Check], pace: Pace, *, timeout_s: float) -> None:
+        """Go by these from now on; what is known of each server stays, and a check that is underway ends as it was begun.
+
+        How exactly checks are timed follows from the intervals at the start.
+        """
+        self._check = check
+        self.pace = pace
+        self.timeout_s = timeout_s
+        for server, prober in self._probers.items():
+            prober.replace(check(server))
 
     def startService(self) -> None:
         super().startService()

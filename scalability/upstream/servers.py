@@ -370,7 +370,8 @@ class Upstream(Service):
         self._open: set[Server] = set()
         self._sources: dict[str, dict[Address, ServerSpec]] = {}
         self._servers: dict[Address, Server] = {}
-        self._leaving: dict[Address, Server] = {}
+        self._leaving: dict[tuple[Address, str], Server] = {}
+        """By address and the name in the certificate: one may leave while another has taken its place."""
         self._watchers: list[Watcher] = []
         self._changed: list[Callable[[], None]] = []
 
@@ -507,7 +508,8 @@ class Upstream(Service):
         """From now on ``source`` names exactly ``specs``.
 
         ``trusted`` servers take traffic before their first check; others after it. A server that several sources
-        name is there as long as one does; the first of them sets its weight.
+        name is there as long as one does; the first of them sets its weight. Where another name is to stand in its certificate, or none
+        any more, a server gives its place to a new one, which takes traffic at once if it did.
         """
         self._name(source, specs, trusted=trusted)
         self._refresh()
@@ -515,6 +517,18 @@ class Upstream(Service):
     def _name(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
         """The same, of which the choice is to be told by ``_refresh``."""
         self._sources[source] = {spec.address: spec for spec in specs}
+        self._reconcile(trusted=trusted)
+
+    def withdraw(self, source: str) -> None:
+        """From now on there is no such source. Nothing happens when there is none."""
+        if self._sources.pop(source, None):
+            self._reconcile(trusted=False)
+
+    def sources_of(self, server: Server) -> list[str]:
+        """Who names ``server``; the first sets its weight."""
+        return [source for source, named in self._sources.items() if server.address in named]
+
+    def _reconcile(self, *, trusted: bool) -> None:
         wanted: dict[Address, ServerSpec] = {}
         for named in self._sources.values():
             for address, spec in named.items():
@@ -523,7 +537,11 @@ class Upstream(Service):
             self._remove(self._servers.pop(address))
         for spec in wanted.values():
             server = self._servers.get(spec.address)
-            if server is None:
+            if server is not None and server.tls != spec.tls:
+                self._remove(self._servers.pop(spec.address))
+                self._add(spec, State.UNCHECKED if trusted or server.health.state.usable else State.WAITING)
+                self._servers[spec.address].mode = server.mode
+            elif server is None:
                 self._add(spec, State.UNCHECKED if trusted else State.WAITING)
             else:
                 self._adopt(server, spec)
@@ -659,8 +677,9 @@ class Upstream(Service):
 
     def settled(self, server: Server) -> None:
         """Called when a request on a removed server ended: with the last one the server is forgotten."""
-        if server.active == 0 and self._leaving.get(server.address) is server:
-            del self._leaving[server.address]
+        place = (server.address, server.tls)
+        if server.active == 0 and self._leaving.get(place) is server:
+            del self._leaving[place]
             server.pool.close()
             self.log.info("server {server} has finished its last request", server=server.name)
 
@@ -671,7 +690,7 @@ class Upstream(Service):
 
     def _add(self, spec: ServerSpec, state: State) -> None:
         health = Health(rise=self.rules.rise, fall=self.rules.fall, state=state)
-        server = self._leaving.pop(spec.address, None)
+        server = self._leaving.pop((spec.address, spec.tls), None)
         if server is None:
             server = Server(self, spec, self._make_pool(spec), health)
         else:
@@ -702,7 +721,7 @@ class Upstream(Service):
     def _remove(self, server: Server) -> None:
         server.removed = True
         self._open.discard(server)
-        self._leaving[server.address] = server
+        self._leaving[server.address, server.tls] = server
         for watcher in self._watchers:
             watcher.left(server)
         self.log.info("server {server} leaves with {active} requests to finish", server=server.name, active=server.active)

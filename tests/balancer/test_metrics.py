@@ -4,8 +4,10 @@ from typing import Any, cast
 
 from twisted.internet.task import Clock
 
+from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import MOST, Requests, add_clients, add_health, add_shedding, add_traffic
+from scalability.balancer.metrics import MOST, Requests, add_clients, add_health, add_reloads, add_shedding, add_traffic, every_server
+from scalability.balancer.reload import Reload, Result
 from scalability.errors import ConnectError, NoAnswer
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
@@ -216,3 +218,22 @@ def test_only_so_many_servers_have_series_of_their_own_and_the_rest_is_summed() 
     assert scene.value("scalelab_upstream_response_seconds_count", server=OTHER) == 6
     assert scene.value("scalelab_upstream_weight", server=OTHER) == 6
     assert scene.value("scalelab_upstream_state", server=OTHER, state="unchecked") == 6
+
+
+def test_a_server_whose_place_another_has_taken_is_told_of_no_more() -> None:
+    scene = Scene()
+    (plain,) = scene.upstream
+    plain.started()
+    scene.upstream.name_servers("c", [ServerSpec.parse("127.0.0.1:1001,tls")], trusted=True)
+    assert [server.tls for server in every_server(scene.upstream)] == ["127.0.0.1", ""]
+    assert scene.value("scalelab_upstream_active", server="127.0.0.1:1001") == 0
+
+
+def test_reloads_are_counted_by_what_came_of_them() -> None:
+    scene = Scene()
+    reload = Reload(scene.network, BalancerOptions(), BalancerOptions, lambda change: None)
+    add_reloads(scene.metrics, reload)
+    reload.counts[Result.REFUSED] += 2
+    assert scene.value("scalelab_lb_reloads_total", result="refused") == 2
+    assert scene.value("scalelab_lb_reloads_total", result="changed") == 0
+    assert scene.value("scalelab_lb_last_good_reload_timestamp_seconds") == scene.network.seconds()

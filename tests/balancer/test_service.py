@@ -7,13 +7,14 @@ from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
+from scalability.balancer.sources import Sources
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
 from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
 from scalability.testing.memory import MemoryNetwork
-from scalability.upstream.discovery import Backend, DNSDiscovery
+from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
@@ -32,7 +33,7 @@ def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> No
         Upstream,
         Upkeep,
         HealthChecks,
-        DNSDiscovery,
+        Sources,
         LagSampler,
         AccessLog,
         Listener,
@@ -45,6 +46,7 @@ def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
         Upstream,
         Upkeep,
         HealthChecks,
+        Sources,
         IgnoredSignal,
         Listener,
     ]

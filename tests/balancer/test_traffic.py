@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scalability.balancer.config import Algorithm, BalancerOptions
-from scalability.balancer.traffic import Traffic, both, clients_that_fit, connections_to, selections, stickiness
-from scalability.config import Address
+from scalability.balancer.config import Algorithm, BalancerOptions, RetryReason
+from scalability.balancer.traffic import Connections, Traffic, both, clients_that_fit, selections, stickiness
+from scalability.config import Address, Network
 from scalability.lifecycle import DeadlineWheel
 from scalability.proxy.lag import LagSampler
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.building import SelectionBuilder
+from scalability.upstream.discovery import Backend
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.peak_ewma import PeakEwma
 from scalability.upstream.servers import ServerSpec, Upstream
@@ -21,7 +23,7 @@ def test_it_never_accepts_more_clients_than_it_is_told() -> None:
     network = MemoryNetwork()
     options = BalancerOptions(max_connections=2, shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
-    upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
+    upstream = Upstream(RoundRobin, Connections(network, options, wheel))
     traffic = Traffic(network, options, wheel, upstream, via=b"lb")
     assert traffic.factory.room() == 2
     assert traffic.parts == []
@@ -39,14 +41,14 @@ def test_an_algorithm_that_builds_its_choices_has_a_part_that_does_so() -> None:
     network = MemoryNetwork()
     options = BalancerOptions(algorithm=Algorithm("maglev"), shed_lag_s=0.0)
     wheel = DeadlineWheel(network)
-    upstream = Upstream(selections(network, options), connections_to(network, options, wheel))
+    upstream = Upstream(selections(network, options), Connections(network, options, wheel))
     assert [type(part) for part in Traffic(network, options, wheel, upstream, via=b"lb").parts] == [SelectionBuilder]
 
 
 def test_a_pool_has_the_timeouts_of_the_configuration() -> None:
     network = MemoryNetwork()
     wheel = DeadlineWheel(network)
-    pool = connections_to(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
+    pool = Connections(network, BalancerOptions(connect_timeout_s=1.5, answer_timeout_s=7), wheel)(ServerSpec(Address("192.0.2.1", 80)))
     assert (pool.connect_timeout_s, pool.answer_ticks) == (1.5, wheel.ticks(7))
 
 
@@ -54,7 +56,7 @@ def asked(options: BalancerOptions, request: bytes) -> tuple[MemoryTransport, Me
     """A client that has sent ``request``, and the server that it reached."""
     network = MemoryNetwork()
     wheel = DeadlineWheel(network)
-    upstream = Upstream(RoundRobin, connections_to(network, options, wheel))
+    upstream = Upstream(RoundRobin, Connections(network, options, wheel))
     upstream.name_servers("test", [ServerSpec(Address("192.0.2.1", 80))], trusted=True)
     client = network.connect_to(Traffic(network, options, wheel, upstream, via=b"lb").factory)
     client.deliver(request)
@@ -95,7 +97,7 @@ def traffic_of(**options: Any) -> Traffic:
     network = MemoryNetwork()
     asked = BalancerOptions(**options)
     wheel = DeadlineWheel(network)
-    return Traffic(network, asked, wheel, Upstream(selections(network, asked), connections_to(network, asked, wheel)), via=b"lb")
+    return Traffic(network, asked, wheel, Upstream(selections(network, asked), Connections(network, asked, wheel)), via=b"lb")
 
 
 def test_decisions_are_remembered_unless_none_are_to_be() -> None:
@@ -125,7 +127,7 @@ def test_clients_are_bound_by_the_keys_of_the_file_or_by_one_of_this_start_s(tmp
 
 def servers_of(text: str) -> Upstream:
     network = MemoryNetwork()
-    upstream = Upstream(RoundRobin, connections_to(network, BalancerOptions(), DeadlineWheel(network)))
+    upstream = Upstream(RoundRobin, Connections(network, BalancerOptions(), DeadlineWheel(network)))
     upstream.name_servers("test", [ServerSpec.parse(text)], trusted=True)
     return upstream
 
@@ -138,3 +140,42 @@ def test_a_file_of_keys_that_cannot_be_read_ends_the_start(tmp_path: Path) -> No
 def test_the_budget_and_the_policy_of_retries_are_those_of_the_flags() -> None:
     retries = traffic_of(retries=7, retry_budget=33).proxy.retries
     assert (retries.policy.retries, retries.budget.percent) == (7, 33)
+
+
+def test_other_options_hold_for_requests_and_pools_from_then_on() -> None:
+    network = MemoryNetwork()
+    wheel = DeadlineWheel(network)
+    options = BalancerOptions(proxy_protocol_from=(Network.parse("10.0.0.0/8"),))
+    connections = Connections(network, options, wheel)
+    upstream = Upstream(RoundRobin, connections)
+    upstream.name_servers("test", [ServerSpec(Address("192.0.2.1", 80))], trusted=True)
+    traffic = Traffic(network, options, wheel, upstream, via=b"lb")
+    new = replace(
+        options,
+        connect_timeout_s=1.5,
+        answer_timeout_s=7.0,
+        header_timeout_s=4.0,
+        tunnel_timeout_s=9.0,
+        max_body_bytes=5,
+        retries=7,
+        retry_on=(RetryReason("server_error"),),
+        retry_budget=90,
+        hedge_after_s=0.5,
+    )
+    connections.configure(new, upstream)
+    traffic.configure(new)
+    (server,) = upstream
+    for pool in (server.pool, connections(ServerSpec(Address("192.0.2.2", 80)))):
+        assert (pool.connect_timeout_s, pool.answer_ticks, pool.limits) == (1.5, wheel.ticks(7), new.limits())
+    assert (traffic.factory.limits.max_body_bytes, traffic.factory.head_ticks) == (5, wheel.ticks(4))
+    assert (traffic.proxy.tunnel_ticks, traffic.plain._announcements.timeout_s) == (wheel.ticks(9), 4.0)
+    assert traffic.proxy.hedge_s == 0.5
+    retries = traffic.proxy.retries
+    assert (retries.policy.retries, 500 in retries.statuses, retries.budget.percent) == (7, True, 90)
+
+
+def test_servers_may_come_to_speak_tls_later() -> None:
+    network = MemoryNetwork()
+    pool = Connections(network, BalancerOptions(backend=(Backend.parse("a:1"),)), DeadlineWheel(network))
+    assert pool(ServerSpec(Address("192.0.2.1", 80))).secure is None
+    assert pool(ServerSpec(Address("192.0.2.1", 80), tls="a.example")).secure is not None

@@ -255,6 +255,57 @@ class HealthChecksTests(SynchronousTestCase):
         self.first.end(True)
         assert self.state() is State.UP
 
+    def configure(self, **more: float) -> None:
+        self.checks.configure(self.check, Pace(**{"interval_s": 4, "fast_s": 1, "down_s": 8, "jitter": 0.1, **more}), timeout_s=2)
+
+    def test_another_way_to_check_begins_with_the_next_check_and_leaves_the_state(self) -> None:
+        self.checked(True, True, False)
+        old = self.first
+        self.configure()
+        new = self.first
+        assert (self.state(), old.closed) == (State.FALLING, False)
+        self.until_checked()
+        assert (len(new.begun), old.closed) == (1, True)
+        new.end(False)
+        assert self.checked(False) == ["down"]
+
+    def test_a_check_that_is_underway_ends_as_it_was_begun(self) -> None:
+        self.checked(True, True)
+        self.until_checked()
+        old = self.first
+        for _ in range(3):
+            self.configure()
+        assert old.given_up == 0
+        old.end(False)
+        assert self.state() is State.FALLING
+        self.pass_time(1.1)
+        assert (len(self.first.begun), old.closed) == (1, True)
+
+    def test_a_hanging_server_is_found_out_however_often_the_checks_change(self) -> None:
+        self.checked(True, True)
+        for _ in range(40):
+            self.pass_time(0.5)
+            self.configure()
+        assert self.state() is State.DOWN
+
+    def test_a_shorter_interval_does_not_wait_for_the_end_of_a_longer_one(self) -> None:
+        self.checked(True, True)
+        self.configure(interval_s=0.5, fast_s=0.1)
+        self.pass_time(0.7)
+        assert len(self.first.begun) == 1
+
+    def test_checks_that_have_not_begun_are_those_of_now(self) -> None:
+        self.checks.stopService()
+        self.configure()
+        old = self.first
+        self.configure()
+        assert old.closed
+        self.checks.startService()
+        self.pass_time(0.2)
+        assert len(self.first.begun) == 1
+        self.upstream.name_servers("configuration", [], trusted=False)
+        assert self.first.closed
+
 
 def test_short_intervals_are_timed_more_exactly() -> None:
     upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))

@@ -868,3 +868,48 @@ def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_
     a.started()
     a.failed(NoAnswer(), 0, 0.001)
     assert a.latency.cost(1000.0, 0) > before, "what fails fast is not fast"
+
+
+def test_another_name_in_the_certificate_is_another_server_that_serves_at_once_if_the_old_one_did() -> None:
+    upstream = upstream_of(A, B)
+    plain, down = upstream
+    plain.started()
+    for _ in range(3):
+        upstream.judge(down, False, "refused")
+    upstream.set_mode(plain, Mode.DRAIN)
+    upstream.name_servers("configuration", specs(f"{A},tls=a.example", f"{B},tls"), trusted=False)
+    secured, waiting = upstream
+    assert (secured.name, secured.tls, secured.health.state, secured.mode) == (A, "a.example", State.UNCHECKED, Mode.DRAIN)
+    assert waiting.health.state is State.WAITING
+    assert list(upstream.leaving) == [plain]
+    assert (closed(plain), closed(down)) == (0, 1)
+    # and back again, while the first still has a request: that one returns, and the second goes
+    upstream.name_servers("configuration", specs(A, B), trusted=False)
+    assert next(iter(upstream)) is plain
+    assert closed(secured) == 1
+    plain.succeeded()
+    assert closed(plain) == 0
+
+
+def test_two_servers_may_leave_the_same_address() -> None:
+    upstream = upstream_of(A)
+    for tls in ("a.example", "b.example"):
+        next(iter(upstream)).started()
+        upstream.name_servers("configuration", specs(f"{A},tls={tls}"), trusted=False)
+    first, second = upstream.leaving
+    first.succeeded()
+    assert list(upstream.leaving) == [second]
+    second.succeeded()
+    assert [closed(first), closed(second)] == [1, 1]
+
+
+def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
+    upstream = upstream_of(A)
+    upstream.name_servers("file", specs(f"{A},weight=5", B), trusted=True)
+    a = server_of(upstream, A)
+    assert (upstream.sources_of(a), a.weight) == (["configuration", "file"], 1)
+    upstream.withdraw("configuration")
+    assert (upstream.sources_of(a), a.weight) == (["file"], 5)
+    upstream.withdraw("nobody")
+    upstream.withdraw("file")
+    assert list(upstream) == []

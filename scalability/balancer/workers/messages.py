@@ -25,6 +25,13 @@ class Setup(msgspec.Struct, tag="setup"):
     """What the TLS listener serves. A worker that begins while a file is broken serves what the others do."""
 
 
+class Changed(msgspec.Struct, tag="changed"):
+    """To a worker: what holds from now on. It differs only in what a worker can take in."""
+
+    options: dict[str, Any]
+    """The effective configuration of the whole balancer."""
+
+
 class Servers(msgspec.Struct, tag="servers"):
     """To a worker: which servers there are now, and which take traffic."""
 
@@ -108,7 +115,7 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Servers | Certificates | Collect | Why | Health
+ToWorker = Setup | Changed | Servers | Certificates | Collect | Why | Health
 FromWorker = Serving | Refused | Suspected | Outcomes | Report | WhyAnswer | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)

@@ -31,6 +31,7 @@ from scalability.balancer.workers.collecting import Rounds
 from scalability.balancer.workers.messages import (
     AskHealth,
     Certificates,
+    Changed,
     Collect,
     FromWorker,
     Health,
@@ -95,11 +96,15 @@ class Worker:
         """What its process said last."""
         self.outdated = False
         """It was not told the newest states of the servers, because its link was full."""
+        self.behind = False
+        """Nor, likewise, the newest configuration."""
 
     def received(self, message: FromWorker) -> None:
         self._workers.received(self, message)
 
     def ready(self) -> None:
+        if self.behind:
+            self._workers.tell_options(self)
         if self.outdated:
             self._workers.tell_servers(self)
 
@@ -134,6 +139,7 @@ class Workers(Service):
         self._upstream = upstream
         self._via = via
         self._start = start
+        self._changed = Changed(dump(options))
         self._telling: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._limit: IDelayedCall | None = None
@@ -189,6 +195,14 @@ class Workers(Service):
         stopped: Deferred[None] = Deferred()
         self._stopped.append(stopped)
         return stopped
+
+    def configure(self, options: BalancerOptions, *, tell: bool) -> None:
+        """Go by ``options`` from now on; ``tell`` those workers of it that run."""
+        self._options = options
+        self._changed = Changed(dump(options))
+        if tell:
+            for worker in self.workers:
+                self.tell_options(worker)
 
     def reopen_logs(self) -> None:
         """Have every worker open the access log anew. One that has only just been started opens it anyway."""
@@ -315,6 +329,13 @@ class Workers(Service):
 
     # telling workers
 
+    def tell_options(self, worker: Worker) -> None:
+        """Tell ``worker`` what holds now, or as soon as it has read what it was told before."""
+        running = worker.running
+        worker.behind = running is not None and running.full
+        if running is not None and not running.full:
+            running.send(self._changed)
+
     def tell_servers(self, worker: Worker) -> None:
         """Tell ``worker`` which servers there are now, or as soon as it has read what it was told before."""
         running = worker.running
@@ -376,7 +397,7 @@ class Workers(Service):
             self.ended(worker, Failure())
             return
         flags = [shared.flag for shared in self._sockets]
-        worker.send(Setup(worker.index, dump(self._options), self._via, flags, self._pems()))
+        worker.send(Setup(worker.index, self._changed.options, self._via, flags, self._pems()))
         worker.send(Servers(states_of(self._upstream)))
 
     def _uses(self) -> list[ServerUse]:

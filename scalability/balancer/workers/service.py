@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService
@@ -9,10 +10,12 @@ from twisted.application.service import IService
 from scalability.api.component import component_service
 from scalability.balancer.admin import admin_calls
 from scalability.balancer.admin_token import AdminToken
-from scalability.balancer.checking import checking
+from scalability.balancer.change import TRAFFIC, Change
+from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.metrics import add_health
-from scalability.balancer.traffic import WHO, connections_to, selections, watched_certificates
+from scalability.balancer.metrics import add_health, add_reloads
+from scalability.balancer.reload import Reload
+from scalability.balancer.traffic import WHO, Connections, selections, watched_certificates
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
@@ -28,22 +31,24 @@ MAX_PEM_BYTES = 40 << 20
 """Of all certificates and keys, with room for what carrying them in a message takes: some 10,000."""
 
 
-def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | None = None) -> OrderedService:
-    """The service that twistd runs with ``--workers`` above 1; ``start`` is for tests."""
+def balancer_of_workers(
+    reactor: Any, options: BalancerOptions, read: Callable[[], BalancerOptions] | None = None, *, start: Start | None = None
+) -> OrderedService:
+    """The service that twistd runs with ``--workers`` above 1; ``read`` reads the options again, ``start`` is for tests."""
     wheel = DeadlineWheel(reactor)
     upstream = Upstream(
         selections(reactor, options),
-        connections_to(reactor, options, wheel),
+        Connections(reactor, options, wheel),
         rules=options.rules(),
         seconds=reactor.seconds,
         learns=options.algorithm.name == "peak_ewma",
     )
-    checks = checking(reactor, options, wheel, upstream)
+    checking = Checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:
         sockets.append(SharedSocket(options.tls_listen, who=f"{WHO} tls", flag="--tls-listen"))
     metrics = MetricSet()
-    parts: list[IService] = [wheel, upstream, Upkeep(reactor, upstream), *checks]
+    parts: list[IService] = [wheel, upstream, Upkeep(reactor, upstream), *checking.parts]
     certificates = None if options.tls_listen is None else watched_certificates(reactor, options, metrics, parts)
     if certificates is not None and sum(len(made.pem.data) + len(made.pem.key_data) for made in certificates.certificates) > MAX_PEM_BYTES:
         fail(WHO, f"--tls-cert: more than {MAX_PEM_BYTES} bytes of certificates cannot be told to workers; --workers 1 needs no telling")
@@ -58,11 +63,25 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
     )
     add_health(metrics, upstream)
     add_workers(metrics, workers)
+
+    def apply(change: Change) -> None:
+        if change.touches(TRAFFIC):
+            upstream.configure(change.new.rules())
+        # a worker that is started later is told of everything that holds then
+        workers.configure(change.new, tell=change.touches(TRAFFIC))
+        checking.configure(change)
+
+    reloads = []
+    reload: Reload | None = None
+    if read is not None:
+        reload = Reload(reactor, options, read, apply)
+        reloads.append(reload)
+        add_reloads(metrics, reload)
     return component_service(
         reactor,
         options,
         who=WHO,
-        parts=[*parts, Rotation(reactor, workers)],
+        parts=[*reloads, *parts, Rotation(reactor, workers)],
         collectors=[workers.metrics, metrics],
         ready=workers.not_ready,
         admin=admin_calls(
@@ -72,6 +91,7 @@ def balancer_of_workers(reactor: Any, options: BalancerOptions, start: Start | N
             algorithm=options.algorithm.name,
             seconds=reactor.seconds,
             explained=options.explained_requests,
+            reload=None if reload is None else reload.told,
         ),
         front=workers,
         before_metrics=workers.collect,

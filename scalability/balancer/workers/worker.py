@@ -12,11 +12,13 @@ from twisted.logger import Logger
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
-from scalability.balancer.traffic import WHO, Traffic, connections_to, selections
+from scalability.balancer.metrics import every_server
+from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.balancer.use import ThisProcess
 from scalability.balancer.workers.messages import (
     AskHealth,
     Certificates,
+    Changed,
     Collect,
     Health,
     Outcomes,
@@ -140,13 +142,15 @@ class WorkerService(OrderedService):
 
     def __init__(self, reactor: Any, setup: Setup, servers: Servers, send: Send, *, full: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
+        self._index = setup.index
         options = options_of(restore(BalancerOptions, setup.options), setup.index)
         wheel = DeadlineWheel(reactor)
         self._send = send
         self._full = full
+        self._connections = Connections(reactor, options, wheel)
         self._upstream = MirroredUpstream(
             selections(reactor, options),
-            connections_to(reactor, options, wheel),
+            self._connections,
             Reporter(reactor, send),
             rules=options.rules(),
             seconds=reactor.seconds,
@@ -155,7 +159,7 @@ class WorkerService(OrderedService):
         )
         self._upstream.show(servers.servers)
         self._certificates = _certificates(setup) if setup.certificates else None
-        traffic = Traffic(
+        traffic = self._traffic = Traffic(
             reactor,
             options,
             wheel,
@@ -187,6 +191,8 @@ class WorkerService(OrderedService):
         match message:
             case Servers():
                 self._upstream.show(message.servers)
+            case Changed():
+                self._configure(options_of(restore(BalancerOptions, message.options), self._index))
             case Certificates():
                 if self._certificates is not None:
                     self._certificates.show(message.certificates)
@@ -198,6 +204,11 @@ class WorkerService(OrderedService):
                 self._front.told(message.body.encode())
             case Setup():
                 self.log.warn("a worker is told who it is only once")
+
+    def _configure(self, options: BalancerOptions) -> None:
+        self._connections.configure(options, every_server(self._upstream))
+        self._upstream.configure(options.rules())
+        self._traffic.configure(options)
 
     def report(self, number: int = 0) -> None:
         """Tell the parent all that was counted here."""

@@ -38,16 +38,28 @@ def addresses_of(name: DNSName, resolve: Resolve) -> Find:
 
 
 class DNSDiscovery(Ticker):
-    """Keeps ``upstream`` at the servers that ``find`` finds, asking every ``interval_s`` seconds; ``source`` is their name, for people."""
+    """Keeps ``upstream`` at the servers that ``find`` finds, asking every ``interval_s`` seconds; ``source`` is their name, for people.
+
+    It goes on where ``before``, which must be stopped, has left off.
+    """
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, source: str, find: Find, upstream: Upstream, *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        source: str,
+        find: Find,
+        upstream: Upstream,
+        *,
+        interval_s: float = INTERVAL_S,
+        before: "DNSDiscovery | None" = None,
+    ) -> None:
         super().__init__(clock, interval_s, self.ask, grace_s=0.1)
         self._source = source
         self._find = find
         self._upstream = upstream
-        self._belief: Belief[ServerSpec] = Belief()
+        self._belief: Belief[ServerSpec] = Belief() if before is None else before._belief
         self._trouble = ""
 
     async def ask(self) -> None:
@@ -56,9 +68,13 @@ class DNSDiscovery(Ticker):
         try:
             found = await self._find()
         except DependencyDown as error:
+            if not self.running:
+                return
             # neither a sign of absence nor of presence
             self._say(f"it cannot be resolved: {error}")
             return
+        if not self.running:
+            return  # stopped meanwhile: another may speak for the source by now
         if not self._belief.heard(found[:MAX_SERVERS]):
             self._say("it names no server just now")
             return

@@ -97,11 +97,24 @@ def read_settled(path: Path, signature: Signature) -> list[ServerSpec] | ConfigE
     return outcome if signature_of(path) == signature else None
 
 
-class FileDiscovery(OrderedService):
-    """Keeps ``upstream`` at the servers that ``file`` names, those of now from the start on.
+class FileReading(NamedTuple):
+    """What a file said, and which file that was."""
 
-    ``trusted``: these take traffic before their first check; others that are added later never do. Raises ConfigError
-    when the file cannot be taken in. Blocks while it is made.
+    signature: Signature | None
+    specs: list[ServerSpec]
+
+
+def read_file(path: Path) -> FileReading:
+    """What the file says now. Raises ConfigError when it cannot be taken in. Blocks."""
+    # looked at first: what changes while it is read is read again
+    signature = signature_of(path)
+    return FileReading(signature, read_servers(path))
+
+
+class FileDiscovery(OrderedService):
+    """Keeps ``upstream`` at the servers that ``file`` names, at first those of ``reading``.
+
+    ``trusted``: these take traffic before their first check; others that are added later never do.
     """
 
     log = Logger()
@@ -110,6 +123,7 @@ class FileDiscovery(OrderedService):
         self,
         reactor: Any,
         file: ServerFile,
+        reading: FileReading,
         upstream: Upstream,
         *,
         trusted: bool = True,
@@ -122,8 +136,7 @@ class FileDiscovery(OrderedService):
         self._source = str(file)
         self._path = file.path
         self._upstream = upstream
-        self._signature = signature_of(file.path)
-        self._specs = read_servers(file.path)
+        self._signature, self._specs = reading
         upstream.name_servers(self._source, self._specs, trusted=trusted)
         self._threads = Threads(reactor, 1, name="servers", limit=1)
         self._threads.setServiceParent(self)
@@ -140,8 +153,8 @@ class FileDiscovery(OrderedService):
             return
         await deferLater(self._reactor, self._settled_s)
         outcome = await self._threads.run(partial(read_settled, self._path, seen))
-        if outcome is None:
-            return  # it is being written: the next look is soon enough
+        if outcome is None or not self.running:
+            return  # it is being written: the next look is soon enough; or nobody wants to know any more
         self._signature = seen
         if isinstance(outcome, ConfigError):
             self._keep(outcome.why)

@@ -8,9 +8,21 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.collecting import DEADLINE_S
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup, Why, WhyAnswer
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Certificates,
+    Changed,
+    Collect,
+    Health,
+    Line,
+    Refused,
+    Servers,
+    Setup,
+    Why,
+    WhyAnswer,
+)
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
 from scalability.config import CertificatePath
 from scalability.lifecycle import DeadlineWheel
@@ -32,7 +44,7 @@ class House:
         self.processes = PlayedWorkers()
         self.started = self.processes.started
         options = BalancerOptions(workers=count, grace_s=30)
-        self.upstream = Upstream(RoundRobin, connections_to(self.network, options, DeadlineWheel(self.network)))
+        self.upstream = Upstream(RoundRobin, Connections(self.network, options, DeadlineWheel(self.network)))
         self.upstream.name_servers("x", [ServerSpec.parse(SERVER)], trusted=True)
         start = self.processes.start
         self.workers = Workers(self.network, options, [], self.upstream, via="lb", start=start, certificates=certificates)
@@ -344,3 +356,26 @@ def test_workers_that_are_silent_or_gone_know_nothing_of_a_request() -> None:
     assert fired == []
     house.network.advance(1.0)
     assert fired == [[]]
+
+
+def test_other_options_are_told_once_to_workers_that_run_and_to_later_ones_at_their_start() -> None:
+    house = House().serving()
+    slow, quick = house.started
+    slow.full = True
+    for grace_s in (5.0, 6.0):
+        house.workers.configure(BalancerOptions(workers=2, grace_s=grace_s), tell=True)
+    told = [message.options["grace"] for message in quick.taken() if isinstance(message, Changed)]
+    assert told == [5.0, 6.0]
+    assert slow.taken() == []
+    slow.full = False
+    slow.owner.ready()
+    (changed,) = slow.taken()
+    assert changed.options["grace"] == 6.0
+    slow.owner.ready()
+    assert slow.taken() == []
+    house.workers.configure(BalancerOptions(workers=2, grace_s=7.0), tell=False)
+    assert quick.taken() == []
+    house.network.advance(QUICK_S)
+    quick.end()
+    house.network.advance(0)
+    assert house.started[-1].taken()[0].options["grace"] == 7.0

@@ -9,7 +9,19 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers import worker as module
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup, Why, WhyAnswer
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Certificates,
+    Changed,
+    Collect,
+    Health,
+    Refused,
+    Report,
+    Servers,
+    Setup,
+    Why,
+    WhyAnswer,
+)
 from scalability.balancer.workers.worker import HEALTH_S, REPORT_S, WorkerService, resident_bytes
 from scalability.config import Address, CertificatePath
 from scalability.config.certificate import PEM
@@ -209,3 +221,14 @@ def test_its_reports_tell_its_queue_and_its_breakers() -> None:
     (report,) = house.taken()
     assert (report.servers[0].breaker, report.servers[0].ewma_s) == ("closed", None)
     assert (report.process.waiting, report.process.percent) == (0, 20)
+
+
+def test_other_options_hold_from_then_on_with_its_share_of_the_caps() -> None:
+    house = House()
+    house.service.received(Changed(dump(BalancerOptions(workers=2, max_body_bytes=5, max_connections_per_client=6, connect_timeout_s=1.0))))
+    client = house.client()
+    client.deliver(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhello!")
+    assert client.taken().startswith(b"HTTP/1.1 413")
+    assert house.listener._factory._max_per_client == 3
+    (server,) = house.service._upstream
+    assert server.pool.connect_timeout_s == 1.0

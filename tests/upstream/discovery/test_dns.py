@@ -131,3 +131,25 @@ class DNSDiscoveryTests(SynchronousTestCase):
         self.clock.advance(0.1)
         self.successResultOf(stopping)
         assert self.clock.getDelayedCalls() == []
+
+    def test_one_that_goes_on_where_another_left_off_believes_what_that_one_did(self) -> None:
+        self.answers(("10.0.0.1",))
+        self.successResultOf(self.discovery.stopService())
+        find = addresses_of(DNSName.parse("gateway:5000,weight=7,tls"), self.resolve)
+        self.discovery = DNSDiscovery(self.clock, "dns:gateway:5000", find, self.upstream, before=self.discovery)
+        self.answers((), ())
+        assert self.names() == {"10.0.0.1:5000"}
+        self.answers(("10.0.0.1",))
+        assert [server.weight for server in self.upstream] == [7]
+        self.answers((), (), ())
+        assert self.names() == set()
+
+    def test_an_answer_or_a_failure_that_comes_after_the_stop_changes_nothing(self) -> None:
+        for late in (("10.0.0.1",), DependencyDown("timeout")):
+            self.answers(None)
+            stopping = self.discovery.stopService()
+            self.result = late
+            assert self.hanging is not None
+            self.hanging.callback(None)
+            self.successResultOf(stopping)
+            assert self.names() == set()

@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import provider
 
-from scalability.errors import ConfigError
+from scalability.errors import ConfigError, Overloaded
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.discovery import file as module
 from scalability.upstream.discovery.backend import ServerFile
-from scalability.upstream.discovery.file import FileDiscovery, read_servers, read_settled, servers_in, signature_of
+from scalability.upstream.discovery.file import FileDiscovery, read_file, read_servers, read_settled, servers_in, signature_of
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import ServerSpec, Upstream
 
@@ -122,7 +123,7 @@ class Watched:
         self.path = folder / "servers"
         self.path.write_text("a:1\nb:1,weight=2\n")
         self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
-        self.watch = FileDiscovery(reactor, ServerFile(self.path), self.upstream, interval_s=3600, settled_s=0.01)
+        self.watch = FileDiscovery(reactor, ServerFile(self.path), read_file(self.path), self.upstream, interval_s=3600, settled_s=0.01)
         self._clock_ns = os.stat(self.path).st_mtime_ns
 
     def write(self, text: str) -> None:
@@ -209,7 +210,7 @@ async def test_it_is_looked_at_without_being_asked(tmp_path: Path) -> None:
     from twisted.internet import reactor
 
     file = Watched(tmp_path)
-    watch = FileDiscovery(reactor, ServerFile(file.path), file.upstream, interval_s=0.02, settled_s=0.01)
+    watch = FileDiscovery(reactor, ServerFile(file.path), read_file(file.path), file.upstream, interval_s=0.02, settled_s=0.01)
     watch.startService()
     try:
         file.write("c:1\n")
@@ -222,8 +223,17 @@ async def test_it_is_looked_at_without_being_asked(tmp_path: Path) -> None:
         await watch.stopService()
 
 
-def test_a_missing_file_is_an_error_at_the_start(tmp_path: Path) -> None:
-    upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
-        FileDiscovery(None, ServerFile(tmp_path / "none"), upstream)
-    assert len(upstream) == 0
+        read_file(tmp_path / "none")
+
+
+async def test_what_is_read_while_it_is_stopped_is_not_told(tmp_path: Path) -> None:
+    async with watched(tmp_path) as file:
+        file.write("c:1\n")
+        looking = Deferred.fromCoroutine(file.watch.look())
+        stopping = file.watch.stopService()
+        with suppress(Overloaded):
+            await looking
+        await stopping
+        assert file.servers() == {"a:1": 1, "b:1": 2}
