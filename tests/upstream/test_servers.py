@@ -910,6 +910,9 @@ def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
     assert (upstream.sources_of(a), a.weight) == (["configuration", "file"], 1)
     upstream.withdraw("configuration")
     assert (upstream.sources_of(a), a.weight) == (["file"], 5)
+    assert chosen(upstream, 6).count(A) == 5
     upstream.withdraw("nobody")
     upstream.withdraw("file")
     assert list(upstream) == []
+    with pytest.raises(NoServer):
+        upstream.choose()
