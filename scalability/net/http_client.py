@@ -586,9 +586,10 @@ class ConnectionPool:
             idle.popleft().close()
         self._looking = False
 
-    def receivers_without_answer(self) -> list[AnswerReceiver]:
-        """Whoever has sent a request here and got no byte of its answer yet."""
-        return [receiver for connection in self._open if (receiver := connection.awaiting) is not None]
+    def receivers_without_answer(self) -> list[AnswerReceiver | ConnectReceiver]:
+        """Whoever waits for a connection that is being made, or has sent a request here and got no byte of its answer yet."""
+        opening = [attempt.receiver for attempt in self._opening if attempt.receiver is not None]
+        return [*opening, *(receiver for connection in self._open if (receiver := connection.awaiting) is not None)]
 
     def forget(self, connection: ClientConnection) -> None:
         """Called by a connection that is closed."""
@@ -641,7 +642,8 @@ class Opening(ClientFactory):
     def __init__(self, pool: ConnectionPool, receiver: ConnectReceiver, preface: bytes = b"") -> None:
         self._pool = pool
         self._preface = preface
-        self._receiver: ConnectReceiver | None = receiver
+        self.receiver: ConnectReceiver | None = receiver
+        """Who waits; None when the attempt is over."""
         self._reactor: Any = None
         self._hosts: list[str] = []
         self._connector: Any = None
@@ -662,11 +664,11 @@ class Opening(ClientFactory):
 
     def cancel(self) -> None:
         """Stop trying; nobody is called back."""
-        self._receiver = None
+        self.receiver = None
         self._stop()
 
     def fail(self, error: ConnectError | ConnectTimeout) -> None:
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         self._stop()
         if receiver is not None:
             error.__cause__ = self._error
@@ -700,7 +702,7 @@ class Opening(ClientFactory):
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         self._connector = None
-        if self._receiver is not None:
+        if self.receiver is not None:
             self._error = reason.value
             self._next()
 
@@ -709,7 +711,7 @@ class Opening(ClientFactory):
         self._handshaking = None
         self._deadline.cancel()
         self._pool.opened(self, connection)
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         if receiver is None:
             connection.abort()
         else:
@@ -723,7 +725,7 @@ class Opening(ClientFactory):
         self._next()
 
     def _next(self) -> None:
-        if self._receiver is None:
+        if self.receiver is None:
             return
         if not self._hosts:
             self.fail(TLSFailed() if self._secured else ConnectError())

@@ -499,7 +499,16 @@ class Forwarding:
         self._once_more(error, server if self._reused and isinstance(error, NoAnswer) else None)
 
     def server_down(self) -> None:
-        """The server went down while its answer is waited for: it may never come."""
+        """The server went down while a connection to it, or its answer, is waited for: it may never come, and is asked of another.
+
+        Where there is no other, it may still come.
+        """
+        tried = self._tried if self._server is None else (*self._tried, self._server)
+        if not self._application.servers.has_other(tried):
+            return
+        if self._opening is not None:
+            self._opening.fail(ConnectTimeout("A server behind this one went down before it accepted a connection."))
+            return
         connection = self._connection
         if connection is None or self._exchange.begun or not self._may_replay():
             return

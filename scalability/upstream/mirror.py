@@ -96,6 +96,8 @@ class MirroredUpstream(Upstream):
                 gone_down.append(server)
             if server.ejected and not ejected:
                 server.outcomes.restart()
+            if state is State.UP and not server.health.state.usable:
+                server.forget_latency()
             server.health.state = state
             server.mode, server.ejected, server.share, server.unreachable = mode, ejected, share, unreachable
         self._refresh()

@@ -216,6 +216,10 @@ class Server:
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.health.state.value}>"
 
+    def forget_latency(self) -> None:
+        """It is back, perhaps as another process: how long it took before, failures included, says nothing any more."""
+        self.latency = Ewma()
+
     def is_full(self) -> bool:
         """Whether it has as many requests as it may get at once, or as its breaker lets through."""
         return 0 < self.max_active <= self.active or not self.breaker.admits
@@ -433,6 +437,10 @@ class Upstream(Service):
             raise ServersBusy
         return server
 
+    def has_other(self, tried: Container[Server]) -> bool:
+        """Whether a server is left, none of ``tried``, that takes traffic because it is healthy and not only in a panic."""
+        return any(server.health.state.usable and server not in tried for server in self.candidates)
+
     def keeps_clients(self, server: Server) -> bool:
         """Whether clients that are bound to ``server`` stay so."""
         return (
@@ -564,17 +572,22 @@ class Upstream(Service):
                 self.log.info("server {server} is up: {why}", server=server.name, why=why)
                 if before is not State.UNCHECKED:
                     self._warm(server)
+                    server.forget_latency()
             elif before.usable and not after.usable:
                 server.counts.went_down += 1
                 self.log.warn("server {server} is down: {why}", server=server.name, why=why)
             changed = changed or before.usable is not after.usable or State.RISING in (before, after)
         if changed:
             self._refresh()
-        if before.usable and not after.usable:
+        # a request that could not connect has told; what it finds there of others is not to tell in turn
+        if not after.usable and (before.usable or not (passed or unreachable)):
             self.went_down(server)
 
     def went_down(self, server: Server) -> None:
-        """Requests that wait for an answer of ``server`` need not wait any longer."""
+        """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer.
+
+        Called again at each further check that fails: in a panic it is sent requests, and one that hangs must not keep them.
+        """
         for receiver in server.pool.receivers_without_answer():
             down = getattr(receiver, "server_down", None)
             if down is not None:

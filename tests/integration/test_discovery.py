@@ -1,67 +1,22 @@
 """Gateways that come and go, in DNS and in a file, behind a running balancer. The name server is one of twisted.names on loopback."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.names import dns
-from twisted.names.error import DomainError
-from twisted.names.server import DNSServerFactory
-from twisted.python.failure import Failure
 
 from scalability.testing.client import Answer, HTTPClient
+from scalability.testing.name_server import Zone, name_server
 from scalability.testing.processes import CHECKOUT, Process
 
 Start = Callable[..., Process]
 
 FAST = ("--health-interval", "0.2", "--resolve-interval", "0.5")
-
-
-class Zone(DNSServerFactory):
-    """Answers ``addresses`` for every name and ``services`` (priority, weight, port) for every service, or fails with ``code``."""
-
-    noisy = False
-
-    def __init__(self) -> None:
-        super().__init__(clients=[self], verbose=0)
-        self.addresses: list[str] = []
-        self.services: list[tuple[int, int, int]] = []
-        self.code = dns.OK
-        self.asked = 0
-
-    def query(self, query: dns.Query, timeout: object = None) -> Deferred[Any]:
-        self.asked += 1
-        if self.code != dns.OK:
-            return fail(DomainError())
-        name = query.name.name
-        if query.type == dns.SRV:
-            records = [dns.Record_SRV(*service, b"target.example", 600) for service in self.services]
-            return succeed(([dns.RRHeader(name, dns.SRV, dns.IN, 600, record) for record in records], [], []))
-        if query.type != dns.A:
-            return succeed(([], [], []))
-        return succeed(([dns.RRHeader(name, dns.A, dns.IN, 600, dns.Record_A(address, 600)) for address in self.addresses], [], []))
-
-    def gotResolverError(self, failure: Failure, protocol: Any, message: dns.Message, address: Any) -> None:  # noqa: N802 - Twisted's name
-        self.sendReply(protocol, self._responseFromMessage(message=message, rCode=self.code), address)
-
-
-@asynccontextmanager
-async def name_server() -> AsyncIterator[tuple[Zone, int]]:
-    from twisted.internet import reactor
-
-    zone = Zone()
-    protocol = dns.DNSDatagramProtocol(zone)
-    protocol.noisy = False
-    port = reactor.listenUDP(0, protocol, interface="127.0.0.1")  # type: ignore[attr-defined]
-    try:
-        yield zone, port.getHost().port
-    finally:
-        await maybeDeferred(port.stopListening)
 
 
 async def pause(seconds: float) -> None:

@@ -279,6 +279,81 @@ def test_a_kept_connection_that_the_only_server_has_closed_is_replaced() -> None
     assert proxy.settled()
 
 
+def test_what_waits_for_a_server_that_goes_down_is_asked_of_another() -> None:
+    proxy = Proxy(servers=2)
+    first = proxy.ask()
+    asked = first.taken()
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    assert first.ended == "reset"
+    second = proxy.network.accept()
+    assert second.getPeer().host == "10.0.0.2"
+    assert second.taken() == asked
+    second.deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.2:80", "")]
+    assert proxy.settled()
+
+
+def test_what_a_panic_sends_to_a_server_that_hangs_is_asked_of_a_healthy_one_at_the_next_failed_check() -> None:
+    proxy = Proxy(servers=3)
+    for server in proxy.servers:
+        proxy.upstream.judge(server, True, "200")
+    proxy.upstream.configure(UpstreamRules(fall=1))
+    for server in proxy.servers[:2]:
+        proxy.upstream.judge(server, False, "no answer within 1 s")
+    assert proxy.upstream.panicking
+    clients = [proxy.connect() for _ in range(3)]
+    for client in clients:
+        client.deliver(GET)
+    taken = [proxy.network.accept() for _ in clients]
+    for hung in range(2):
+        proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    assert [transport.ended for transport in taken if transport.getPeer().host != "10.0.0.3"] == ["reset"] * 2
+    taken += [proxy.network.accept() for _ in list(proxy.network.attempts)]
+    for hung in range(2):  # who went from one that hangs to the other goes on from there
+        proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    proxy.pass_time(0.5)  # its second retry
+    taken += [proxy.network.accept() for _ in list(proxy.network.attempts)]
+    for transport in taken:
+        if transport.getPeer().host == "10.0.0.3":
+            transport.deliver(OK)
+    assert [served for _, served, _ in proxy.ended] == ["10.0.0.3:80"] * 3
+    assert proxy.settled()
+
+
+def test_what_waits_for_a_connection_to_a_server_that_goes_down_connects_to_another_whatever_the_method() -> None:
+    proxy = Proxy(servers=2)
+    proxy.client.deliver(POST + b"body")
+    (attempt,) = proxy.network.attempts
+    proxy.upstream.judge(proxy.servers[0], False, "no connection within 1 s")
+    assert attempt.state == "disconnected"
+    server = proxy.network.accept()
+    assert (server.getPeer().host, server.taken()[-4:]) == ("10.0.0.2", b"body")
+    server.deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.2:80", "")]
+    assert proxy.settled()
+
+
+@pytest.mark.parametrize(("servers", "request_", "begun"), [(1, GET, b""), (2, POST + b"body", b""), (2, GET, OK[:-1])])
+def test_what_can_be_asked_of_nobody_else_waits_on_for_a_server_that_goes_down(servers: int, request_: bytes, begun: bytes) -> None:
+    proxy = Proxy(servers=servers)
+    server = proxy.ask(request_)
+    server.deliver(begun)
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    assert proxy.network.attempts == []
+    server.deliver(OK[len(begun) :])
+    assert proxy.ended == [(200, "10.0.0.1:80", "")]
+    assert proxy.settled()
+
+
+def test_a_connection_that_is_made_to_the_only_server_is_waited_for_though_it_goes_down() -> None:
+    proxy = Proxy()
+    proxy.client.deliver(GET)
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    proxy.network.accept().deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.1:80", "")]
+    assert proxy.settled()
+
+
 def test_rule_17_an_answer_that_is_not_http_is_502() -> None:
     proxy = Proxy()
     server = proxy.ask()

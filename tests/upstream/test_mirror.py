@@ -75,6 +75,18 @@ def test_servers_come_go_and_change_their_state_with_each_showing() -> None:
         mirror.choose()
 
 
+def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before() -> None:
+    mirror, _ = mirrored()
+    mirror.show([ServerState("192.0.2.1:80", State.UP)])
+    (server,) = mirror
+    server.latency.observe(3.0, 0.0)
+    for state in (State.FALLING, State.UP, State.DOWN, State.RISING):
+        mirror.show([ServerState("192.0.2.1:80", state)])
+        assert server.latency.value_s == 3.0
+    mirror.show([ServerState("192.0.2.1:80", State.UP)])
+    assert server.latency.value_s == 0.0
+
+
 def test_weights_are_shown_too() -> None:
     mirror, _ = mirrored()
     mirror.show([ServerState("192.0.2.1:80,weight=3", State.UP), ServerState("192.0.2.2:80", State.UP)])

@@ -367,6 +367,19 @@ def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
         ServerSpec.parse(text)
 
 
+def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before() -> None:
+    upstream = upstream_of(A, B)
+    server = server_of(upstream, A)
+    upstream.judge(server, True, "200")
+    server.latency.observe(3.0, 0.0)
+    for passed in (False, True, False, False, False, True):
+        upstream.judge(server, passed, "checked")
+        assert server.latency.value_s == 3.0
+    assert server.health.state is State.RISING
+    upstream.judge(server, True, "200")
+    assert server.latency.value_s == 0.0
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,6 +5,7 @@
 connection; the cost of choosing a server.
 ``choice``: nanoseconds that choosing a server takes, by algorithm, among 2, 1,000 and 10,000 servers.
 ``slowloris``: the p99 of honest clients while 5,000 connections send a byte a second each, beside the p99 without them.
+``tail``: the p99 of clients with one server of four ten times slower than the rest, by algorithm, beside round robin's.
 ``klein``: CPU of a Klein route on this suite's HTTP server beside twisted.web's.
 ``lab``: ``/data`` from the cache through balancer and gateways, requests/s beside a threaded Flask lab's.
 """
@@ -26,6 +27,7 @@ from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, kl
 from scalability.lab.bench.proxy import proxy
 from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
 from scalability.lab.bench.slowloris import slowloris
+from scalability.lab.bench.tail import tail
 from scalability.lab.bench.wrk import missing, wrk
 
 
@@ -155,6 +157,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[s
     "choice": (choice, ()),
     "klein": (klein, ("wrk",)),
     "slowloris": (slowloris, ()),
+    "tail": (tail, ()),
     "lab": (lab, ("wrk",)),
 }
 
