@@ -503,7 +503,7 @@ class Forwarding:
 
         Where there is no other, it may still come.
         """
-        tried = self._tried if self._server is None else (*self._tried, self._server)
+        tried = self.tried if self._server is None else (*self.tried, self._server)
         if not self._application.servers.has_other(tried):
             return
         if self._opening is not None:

@@ -866,8 +866,10 @@ def test_whoever_waits_on_a_server_that_goes_down_is_told() -> None:
     assert told == []
     upstream.judge(a, False, "500")
     assert told == ["down"]
-    upstream.judge(a, False, "500")
+    upstream.judge(a, False, "a request could not connect", unreachable=True)
     assert told == ["down"]
+    upstream.judge(a, False, "500")
+    assert told == ["down", "down"], "a panic may have sent it requests since"
 
 
 def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_those_too() -> None:
