@@ -1,19 +1,23 @@
 """One proxied request: choose a server, connect, forward both bodies as they come, try again where that is safe, account.
 
     choosing    a server is asked for; none: 503
+    queued      every server is full: it waits for a place, and its body with it
+    retrying    it waits for its turn in the budget of retries, and from the second retry on for a pause
     connecting  its pool had no idle connection; the request's body waits
     asked       the head, and what had come of the body, is sent; the rest of the body follows as it comes
     answering   the head of the answer is on its way to the client; each side's slowness pauses the other
 
     choosing --server--> connecting or asked;  connecting --connected--> asked
+    choosing --all full--> queued;  queued --a place--> connecting or asked;  queued --too long, no server left--> 503
     connecting --refused, timed out--> choosing (another server): nothing was sent, so any method may go elsewhere
-    asked --connection dies before a byte of the answer--> choosing, once, for idempotent methods whose body is still at hand
+    asked --a reason to retry, or its server goes down, before a byte of the answer--> retrying, for idempotent methods whose body is
+            still at hand;  retrying --its turn--> choosing;  asked --an error's status--> connecting or asked, if another server is free
     asked --answer--> answering --its end--> over
     asked --101 that was asked for--> a ``Tunnel`` takes over
     asked --anything else--> 502 or 504 as JSON;  answering --broken--> the client's connection is reset
     any --client lost--> the upstream connection is reset, which cancels the request there
 
-Nothing here creates a Deferred, a closure or a delayed call.
+Nothing here creates a Deferred or a closure; delayed calls only hedging, and pauses before retries.
 """
 
 import random as chance

@@ -531,6 +531,7 @@ class Upstream(Service):
         """From now on there is no such source. Nothing happens when there is none."""
         if self._sources.pop(source, None):
             self._reconcile(trusted=False)
+            self._refresh()
 
     def sources_of(self, server: Server) -> list[str]:
         """Who names ``server``; the first sets its weight."""

@@ -1,6 +1,8 @@
 """Requests in a balancer that queues, retries, ejects and binds, with the test as its clients and as its servers."""
 
 import json
+from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from scalability.upstream.breaker import State as BreakerState
 from scalability.upstream.health import State as Health
 from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.rules import UpstreamRules
-from scalability.upstream.selection import RoundRobin
+from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
 from scalability.upstream.stickiness import Stickiness
@@ -40,16 +42,24 @@ QUIET = UpstreamRules(fall=1000, panic_percent=0, outlier=OutlierPolicy(failures
 class Balancer:
     """A balancer in memory. Its servers are named by the last part of their address: ``"1,maxconn=2"`` is 10.0.0.1."""
 
-    def __init__(self, *servers: str, rules: UpstreamRules = QUIET, policy: RetryPolicy | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        *servers: str,
+        rules: UpstreamRules = QUIET,
+        policy: RetryPolicy | None = None,
+        algorithm: str = "round_robin",
+        **more: Any,
+    ) -> None:
         self.network = MemoryNetwork()
         self.network.advance(1000)
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
         self.upstream = Upstream(
-            RoundRobin,
+            partial(ALGORITHMS[algorithm], clock=self.network.seconds, random=Random(1).random),
             lambda spec: ConnectionPool(self.network, spec.address, self.wheel),
             rules=rules,
             seconds=self.network.seconds,
+            learns=algorithm == "peak_ewma",
         )
         self.name(*servers)
         self.upkeep = Upkeep(self.network, self.upstream)
@@ -823,6 +833,54 @@ def test_an_answer_without_a_request_s_name_gets_its_cookie_too() -> None:
     assert body == b"hi"
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [(b"http", False), (b"https", True)])
+def test_a_cookie_goes_back_over_tls_alone_where_the_client_came_over_tls(scheme: bytes, secure: bool) -> None:
+    balancer = Balancer("1", stickiness=Stickiness(KEYS))
+    client = balancer.network.connect_to(balancer.factory)
+    client.protocol.scheme = scheme
+    client.deliver(GET)
+    balancer.accept(1).deliver(OK)
+    assert (b"; Secure\r\n" in client.taken()) is secure
+
+
+def test_a_key_leads_to_the_same_server_after_a_wait_too() -> None:
+    balancer = Balancer("1,maxconn=1", "2,maxconn=1", "3", algorithm="maglev", key_of=lambda exchange: exchange.head.target)
+    while balancer.upstream.step():
+        pass
+    balancer.upstream.set_weight(balancer.server(3), 0)
+    while balancer.upstream.step():
+        pass
+    home = {}
+    for name in (b"/a", b"/b", b"/c", b"/d", b"/e", b"/f"):
+        client = balancer.send(GET.replace(b"/a", name))
+        home[name] = balancer.asked[0]
+        balancer.accept().deliver(CLOSE)
+        assert client.taken()
+    assert set(home.values()) == {1, 2}
+    for number in (1, 2):
+        balancer.send(GET.replace(b"/a", next(name for name in home if home[name] == number)))
+    taken = [balancer.accept() for _ in range(2)]
+    waiting = next(name for name in home if home[name] == 2)
+    balancer.send(GET.replace(b"/a", waiting))
+    assert len(balancer.upstream.line) == 1
+    balancer.network.advance(0)
+    next(each for each in taken if each.getPeer().host == "10.0.0.2").deliver(CLOSE)
+    assert balancer.asked == [2]
+
+
+def test_why_a_request_went_where_it_went_is_remembered() -> None:
+    balancer = Balancer("1,maxconn=1", "2", stickiness=Stickiness(KEYS))
+    balancer.send()
+    balancer.accept(1).deliver(UNAVAILABLE)
+    balancer.accept(2).reset()
+    explained = balancer.application.decisions
+    assert explained is not None
+    assert [(each["server"], each["reason"]) for each in explained.explain(b"0" * 32)] == [
+        ("10.0.0.1:80", "chosen"),
+        ("10.0.0.2:80", "status"),
+    ]
+
+
 # turning away
 
 
@@ -844,22 +902,28 @@ def test_what_is_shed_is_answered_503_overloaded() -> None:
 # whatever happens
 
 ALL = ("1,maxconn=2", "2,maxconn=2", "3,maxconn=2,backup")
-EVENTS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 11)), min_size=10, max_size=80)
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+LONG = b"PUT /a HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"
+EVENTS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 11)), min_size=10, max_size=80)
 
 
 class Chaos:
     """Clients and servers that do what they are told, in whatever order."""
 
-    def __init__(self, hedge_s: float) -> None:
-        rules = UpstreamRules(rise=1, fall=3, max_waiting=6, queue_timeout_s=2)
+    def __init__(self, hedge_s: float, algorithm: str) -> None:
         self.balancer = Balancer(
-            "1,maxconn=2", "2,maxconn=2", "3,maxconn=2,backup", rules=rules, stickiness=Stickiness(KEYS), hedge_s=hedge_s
+            *ALL,
+            rules=UpstreamRules(rise=1, fall=3, max_waiting=6, queue_timeout_s=2),
+            stickiness=Stickiness(KEYS),
+            hedge_s=hedge_s,
+            algorithm=algorithm,
+            upgrades=frozenset([b"websocket"]),
+            key_of=lambda exchange: exchange.head.target,
         )
         self.clients: list[MemoryTransport] = []
-        self.sent = 0
-        self.received: dict[int, bytes] = {}
+        self.uploading: list[MemoryTransport] = []
         self.connections: list[MemoryTransport] = []
-        self.left = 0
 
     def step(self, kind: int, at: int) -> None:
         balancer, network = self.balancer, self.balancer.network
@@ -870,7 +934,6 @@ class Chaos:
             case 0 | 1 | 2:
                 request = (GET, GET, PUT, POST)[at % 4]
                 self.clients.append(balancer.send(request))
-                self.sent += 1
             case 3 if network.attempts:
                 network.refuse()
             case 4 | 5 if network.attempts:
@@ -895,6 +958,20 @@ class Chaos:
                 balancer.name(*(ALL[:2] if at % 2 else ALL))
             case 15 if waiting and waiting[at % len(waiting)].writes:
                 waiting[at % len(waiting)].deliver(GET)
+            case 16:
+                self.clients.append(balancer.send(LONG))
+                self.uploading.append(self.clients[-1])
+            case 17 if self.uploading:
+                client = self.uploading[at % len(self.uploading)]
+                client.deliver(b"1\r\nx\r\n" if at % 2 else b"0\r\n\r\n")
+                if not at % 2:
+                    self.uploading.remove(client)
+            case 18:
+                self.clients.append(balancer.send(UPGRADE))
+            case 19 if live:
+                self._answer(live[at % len(live)], SWITCHED)
+            case 20:
+                self.clients.append(balancer.send(GET + PUT + GET))
 
     def _answer(self, connection: MemoryTransport, answer: bytes) -> None:
         if connection.taken():
@@ -915,12 +992,17 @@ class Chaos:
     def end(self) -> None:
         """Every server is well again, and everything is answered."""
         balancer = self.balancer
+        for client in self.uploading:
+            client.deliver(b"0\r\n\r\n")
         balancer.name(*ALL)
         for server in balancer.upstream:
             balancer.upstream.set_mode(server, Mode.READY)
             balancer.upstream.judge(server, True, "200")
             balancer.upstream.judge(server, True, "200")
         for _ in range(300):
+            for each in (*self.clients, *self.connections):
+                if getattr(each.protocol, "_tunnel", None) or getattr(each.protocol, "_tunnelled", False):
+                    each.finish()
             while balancer.network.attempts:
                 self.connections.append(balancer.network.accept())
             for connection in self.connections:
@@ -929,16 +1011,18 @@ class Chaos:
             balancer.network.advance(0.25)
 
 
-@settings(max_examples=200, deadline=None)
-@given(EVENTS, st.sampled_from([0.0, 0.5]))
-def test_whatever_happens_each_request_is_answered_once_and_nothing_leaks(events: list[tuple[int, int]], hedge_s: float) -> None:
-    chaos = Chaos(hedge_s)
+@settings(max_examples=150, deadline=None)
+@given(EVENTS, st.sampled_from([0.0, 0.5]), st.sampled_from(sorted(ALGORITHMS)))
+def test_whatever_happens_each_request_is_answered_once_and_nothing_leaks(
+    events: list[tuple[int, int]], hedge_s: float, algorithm: str
+) -> None:
+    chaos = Chaos(hedge_s, algorithm)
     for kind, at in events:
         chaos.step(kind, at)
         chaos.look()
     chaos.end()
     balancer = chaos.balancer
-    event(f"{chaos.sent // 5 * 5} requests")
+    event(algorithm)
     assert balancer.idle()
     assert len(balancer.ended) == balancer.factory.counts.begun
     for client in chaos.clients:

@@ -866,8 +866,10 @@ def test_whoever_waits_on_a_server_that_goes_down_is_told() -> None:
     assert told == []
     upstream.judge(a, False, "500")
     assert told == ["down"]
-    upstream.judge(a, False, "500")
+    upstream.judge(a, False, "a request could not connect", unreachable=True)
     assert told == ["down"]
+    upstream.judge(a, False, "500")
+    assert told == ["down", "down"], "a panic may have sent it requests since"
 
 
 def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_those_too() -> None:
@@ -923,6 +925,9 @@ def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
     assert (upstream.sources_of(a), a.weight) == (["configuration", "file"], 1)
     upstream.withdraw("configuration")
     assert (upstream.sources_of(a), a.weight) == (["file"], 5)
+    assert chosen(upstream, 6).count(A) == 5
     upstream.withdraw("nobody")
     upstream.withdraw("file")
     assert list(upstream) == []
+    with pytest.raises(NoServer):
+        upstream.choose()
