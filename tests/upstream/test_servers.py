@@ -852,7 +852,7 @@ def test_a_server_that_is_ready_again_or_no_longer_ejected_starts_slowly_too() -
 # what becomes known
 
 
-def test_whoever_waits_on_a_server_that_goes_down_is_told() -> None:
+def test_whoever_waits_on_a_server_that_goes_down_is_told_then_and_at_each_further_failed_check() -> None:
     upstream = ruled(A, B)
     a = server_of(upstream, A)
     told: list[str] = []
