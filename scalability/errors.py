@@ -302,6 +302,15 @@ class Outrun(ScalelabError):
     code = "outrun"
 
 
+class WentDown(ScalelabError):
+    """The server went down while this request waited for it, and the request was taken away.
+
+    Never told to a client: it stands in the counts of the server, whose checks have judged it already.
+    """
+
+    code = "went_down"
+
+
 class StoreError(ScalelabError):
     """The store cannot take this now."""
 

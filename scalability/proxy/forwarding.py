@@ -38,6 +38,7 @@ from scalability.errors import (
     ScalelabError,
     ServersBusy,
     UpstreamError,
+    WentDown,
 )
 from scalability.http1.forward import (
     END_OF_NAME,
@@ -514,10 +515,9 @@ class Forwarding:
             return
         self._connection = None
         connection.abort()
-        error = NoAnswer("A server behind this one went down before it answered.")
-        self._give_up_server(error)
+        self._give_up_server(WentDown())
         if self._second is None or not self._second.racing:
-            self._once_more(error, None)
+            self._once_more(NoAnswer("A server behind this one went down before it answered."), None)
 
     def upload_paused(self) -> None:
         self._exchange.pause_body()

@@ -14,7 +14,7 @@ from scalability.upstream.waiting import WaitingLine
 REASONS = ("no_answer", "bad_answer", "answer_timeout", "gateway_error", "server_error", "none")
 """What may be retried: the codes of errors, ``gateway_error`` for the statuses 502, 503 and 504, ``server_error`` for all from 500."""
 
-USUAL = frozenset(("no_answer", "bad_answer", "gateway_error"))
+USUAL = frozenset(("no_answer", "bad_answer", "answer_timeout", "gateway_error"))
 
 
 def statuses(reasons: Iterable[str]) -> frozenset[int]:

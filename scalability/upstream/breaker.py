@@ -1,4 +1,4 @@
-"""A circuit breaker for each server, and limits of what is sent to it. PURE: a table, a sliding window and some integers.
+"""A circuit breaker for each server. PURE: a table, a sliding window and some integers.
 
 State       request                              event                                       next state
 CLOSED      sent                                 half of at least 20 in 10 s have failed     OPEN, for 10 s
@@ -20,8 +20,6 @@ from enum import Enum
 
 BUCKETS = 10
 """A window is forgotten in as many steps."""
-UNLIMITED = 2**63 - 1
-"""What a limit of 0 stands for, so that a limit is only compared."""
 
 
 class State(Enum):
@@ -229,21 +227,3 @@ class Breaker:
     def _clear(self) -> None:
         self._ring = [(0, 0)] * (BUCKETS - 1)
         self._requests_before = self._failures_before = self._requests_now = self._failures_now = 0
-
-
-class Limits:
-    """How much of one process may be at one server at once; 0: without limit. The defaults are Envoy's.
-
-    The attributes are compared with what there is, ``server.active >= limits.max_requests``, hence ``UNLIMITED`` for 0.
-    """
-
-    __slots__ = ("max_connections", "max_pending", "max_requests")
-
-    def __init__(self, *, max_connections: int = 1024, max_requests: int = 1024, max_pending: int = 1024) -> None:
-        if max_connections < 0 or max_requests < 0 or max_pending < 0:
-            raise ValueError("a limit is 0 (none) or more")
-        self.max_connections = max_connections or UNLIMITED
-        self.max_requests = max_requests or UNLIMITED
-        """Requests in flight."""
-        self.max_pending = max_pending or UNLIMITED
-        """Requests that wait, for a connection or in the queue."""

@@ -515,7 +515,7 @@ def test_a_trial_that_becomes_a_tunnel_has_succeeded() -> None:
         (b"GET", USUAL, BROKEN, False),
         (b"GET", frozenset({"server_error"}), BROKEN, True),
         (b"GET", frozenset({"no_answer"}), UNAVAILABLE, False),
-        (b"GET", USUAL, "timeout", False),
+        (b"GET", USUAL, "timeout", True),
         (b"GET", frozenset({"answer_timeout"}), "timeout", True),
         (b"GET", frozenset(), "reset", False),
         (b"PUT", USUAL, "reset", True),

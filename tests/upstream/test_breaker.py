@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalability.upstream.breaker import BUCKETS, TRANSITIONS, UNLIMITED, Breaker, BreakerPolicy, Event, Limits, State
+from scalability.upstream.breaker import BUCKETS, TRANSITIONS, Breaker, BreakerPolicy, Event, State
 
 
 def send(breaker: Breaker, results: str, now: float = 0.0) -> list[bool]:
@@ -274,20 +274,3 @@ def test_it_says_what_it_counts() -> None:
 
 
 # limits
-
-
-def test_limits_are_envoys_unless_said_otherwise() -> None:
-    limits = Limits()
-    assert (limits.max_connections, limits.max_requests, limits.max_pending) == (1024, 1024, 1024)
-
-
-def test_a_limit_of_0_is_none() -> None:
-    limits = Limits(max_connections=0, max_requests=0, max_pending=0)
-    assert limits.max_connections == limits.max_requests == limits.max_pending == UNLIMITED
-    assert limits.max_requests > 10**9
-
-
-@pytest.mark.parametrize("name", ["max_connections", "max_requests", "max_pending"])
-def test_a_limit_below_0_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="0 \\(none\\) or more"):
-        Limits(**{name: -1})
