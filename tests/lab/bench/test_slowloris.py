@@ -7,50 +7,25 @@ from collections.abc import Iterator
 import pytest
 
 from scalability.lab.bench.slowloris import DRIBBLE, Attack, Dribblers
+from scalability.testing.threaded_server import ThreadedServer
 
 
-class Answering:
-    """A server that answers each request head 200 and counts the bytes that are none; with ``refuses`` it closes at the first byte."""
+class Answering(ThreadedServer):
+    """Answers each request head 200; with ``refuses`` it closes at the first byte."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self._refuses = refuses
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port: int = self._listener.getsockname()[1]
-        self.connections = 0
-        self._open: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        super().__init__(self._answer)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket) -> None:
         got = b""
-        try:
-            while data := connection.recv(65536):
-                got += data
-                if self._refuses:
-                    connection.close()
-                    return
-                while b"\r\n\r\n" in got:
-                    got = got.partition(b"\r\n\r\n")[2]
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._open:
-            connection.close()
-        self._thread.join(5)
+        while data := connection.recv(65536):
+            got += data
+            if self._refuses:
+                return
+            while b"\r\n\r\n" in got:
+                got = got.partition(b"\r\n\r\n")[2]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
 
 @pytest.fixture

@@ -1,42 +1,26 @@
 """The client that keeps its rate."""
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 
 from scalability.lab.bench.steady import CONNECTIONS, SteadyClient, percentile
+from scalability.testing.threaded_server import ThreadedServer
 
 
-class Answering:
-    """A server that answers each request with ``status`` and keeps what it was sent first."""
+class Answering(ThreadedServer):
+    """Answers each request with ``status`` and keeps what it was sent first."""
 
     def __init__(self) -> None:
         self.status = 200
         self.first = b""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self._answer)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            while data := connection.recv(65536):
-                self.first = self.first or data
-                connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nhi" % self.status)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def _answer(self, connection: socket.socket) -> None:
+        while data := connection.recv(65536):
+            self.first = self.first or data
+            connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nhi" % self.status)
 
 
 @pytest.fixture
