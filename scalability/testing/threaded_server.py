@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class ThreadedServer:
-    """Calls ``serve`` with each connection, on a thread of its own; what it raises of the network's errors is the end of that connection."""
+    """Calls ``serve`` with each connection, on a thread of its own; an error of the network's ends that connection."""
 
     def __init__(self, serve: Callable[[socket.socket], None]) -> None:
         self._serve = serve
