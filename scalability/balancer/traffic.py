@@ -55,6 +55,9 @@ WHO = "scalelab-lb"
 RESERVED_FILES = 100
 """For listeners, checks, logs and the reactor itself."""
 
+SCORING = frozenset(("least_request", "least_connections", "peak_ewma", "maglev"))
+"""Algorithms that look at the requests in flight."""
+
 Ended = Callable[[Exchange, float], None]
 
 
@@ -179,6 +182,9 @@ class Traffic:
             max_waiting=options.max_queue,
             timeout_s=options.queue_timeout_s,
         )
+        decisions: Decisions | None = None
+        if options.explained_requests:
+            decisions = Decisions(upstream, options.explained_requests, scored=options.algorithm.name in SCORING)
         shedding = Shedding(SheddingPolicy(target_s=options.shed_lag_s))
         proxy = ProxyApplication(
             upstream,
@@ -195,7 +201,7 @@ class Traffic:
             key_of=options.hash_key.reader() if options.algorithm.name == "maglev" else None,
             shedding=shedding,
             hedge_s=options.hedge_after_s,
-            decisions=Decisions(upstream, options.explained_requests) if options.explained_requests else None,
+            decisions=decisions,
         )
         self.metrics = MetricSet()
         self.proxy = proxy

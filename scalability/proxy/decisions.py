@@ -27,19 +27,24 @@ class Decision(NamedTuple):
 class Decisions:
     """Remembers the last ``kept``."""
 
-    def __init__(self, upstream: Upstream, kept: int) -> None:
+    def __init__(self, upstream: Upstream, kept: int, *, scored: bool = True) -> None:
+        """``scored``: the algorithm looks at the requests in flight, so they are noted too."""
         self._upstream = upstream
-        self._ring: deque[Decision] = deque(maxlen=kept)
+        self._scored = scored
+        self._ring: deque[tuple[bytes, float, str, str, tuple[Server, ...], tuple[int, ...]]] = deque(maxlen=kept)
 
     def note(self, request_id: bytes, server: Server, reason: str, now: float) -> None:
         """``server`` was chosen for the request."""
         candidates = self._upstream.candidates
-        active = tuple([candidate.active for candidate in candidates]) if len(candidates) <= SCORED else ()
-        self._ring.append(Decision(request_id, now, server.name, reason, candidates, active))
+        active: tuple[int, ...] = ()
+        if self._scored and len(candidates) <= SCORED:
+            active = tuple([candidate.active for candidate in candidates])
+        # a plain tuple: a named one takes four times as long to make
+        self._ring.append((request_id, now, server.name, reason, candidates, active))
 
     def explain(self, request_id: bytes) -> list[dict[str, Any]]:
         """All that is still known of the request, oldest first."""
-        return [explained(decision) for decision in self._ring if decision.request_id == request_id]
+        return [explained(Decision._make(noted)) for noted in self._ring if noted[0] == request_id]
 
 
 def explained(decision: Decision) -> dict[str, Any]:

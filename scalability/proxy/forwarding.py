@@ -70,7 +70,7 @@ from scalability.upstream.servers import Mode, Server, Upstream
 from scalability.upstream.shedding import Shedding
 from scalability.upstream.stickiness import Known, Stickiness
 
-_NONE, _CHUNKED = Framing.NONE, Framing.CHUNKED  # an enumeration's member costs ten times a global name
+_CHUNKED = Framing.CHUNKED  # an enumeration's member costs ten times a global name
 
 SLOW_ATTEMPTS = 3
 """Servers that one request may wait for in vain (connect timeouts, dead connections). Refusals cost no time and are not counted."""
@@ -128,6 +128,7 @@ class ProxyApplication:
         self._identifiers = identifiers
         self._send_proxy = send_proxy
         self._key_of = key_of
+        self._prepares = bool(send_proxy) or key_of is not None or stickiness is not None
         self._shedding = shedding
         self._random = random
         self.hedge_s = hedge_s
@@ -171,15 +172,21 @@ class ProxyApplication:
             exchange.client_host = forwarder.client_host
         make = self._forwarding
         forwarding = make(self, exchange, block)
+        if self._prepares:
+            self._prepare(forwarding, exchange)
+        if self.hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
+            forwarding.hedge(self.hedge_s)
+        forwarding.choose()
+
+    def _prepare(self, forwarding: "Forwarding", exchange: Exchange) -> None:
+        """What only some configurations ask for."""
+        head = exchange.head
         if self._send_proxy:
-            forwarding.preface = proxy_header(self._send_proxy, *connection.ends())
+            forwarding.preface = proxy_header(self._send_proxy, *exchange.connection.ends())
         if self._key_of is not None:
             forwarding.key = self._key_of(exchange)
         if self.stickiness is not None and b"cookie" in head.index:
             forwarding.bound_by = self.stickiness.find(head.get_all(b"cookie"))
-        if self.hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
-            forwarding.hedge(self.hedge_s)
-        forwarding.choose()
 
     def _bind(self) -> None:
         """The servers have changed: clients may be bound to these."""
@@ -245,6 +252,12 @@ class Forwarding:
         "tried",
     )
 
+    # set by the attempt, or with the head of an answer that goes on, and read only after that
+    _epoch: int
+    _framing: Framing
+    _nominated: frozenset[bytes]
+    _reused: bool
+
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         self._application = application
         self._exchange = exchange
@@ -259,12 +272,8 @@ class Forwarding:
         self._connection: ClientConnection | None = None
         self._opening: Opening | None = None
         self._server: Server | None = None
-        self._epoch = 0
         self._sent_s = exchange.began_s
-        self._framing = _NONE
-        self._nominated: frozenset[bytes] = frozenset()
         self._replayable = True
-        self._reused = False
         self._queued = False
         self._slow_attempts = 0
         self.tried: tuple[Server, ...] = ()
@@ -429,11 +438,12 @@ class Forwarding:
         assert connection is not None
         assert server is not None
         application = self._application
-        now = application.servers.seconds()
+        seconds = application.servers.seconds
+        now = seconds()
         server.answered(head.status, now - self._sent_s, now, self._epoch)
         if self._second is not None:
             self._end_race()
-        if head.status in application.retries.statuses and self._may_replay() and self._another_asked(connection, server, ended):
+        if head.status >= 500 and self._retries_status(head.status) and self._another_asked(connection, server, ended):
             return
         forwarder: ResponseForwarder | None = connection.memory
         if forwarder is None:
@@ -657,6 +667,9 @@ class Forwarding:
         """Where a kept connection was there at once, the rest of the body follows."""
         if self._connection is not None and not self._exchange.body_complete:
             self._exchange.resume_body()
+
+    def _retries_status(self, status: int) -> bool:
+        return status in self._application.retries.statuses and self._may_replay()
 
     def _another_asked(self, connection: ClientConnection, server: Server, ended: bool) -> bool:
         """Whether the request was given to another server instead of passing on this answer, which is an error's."""

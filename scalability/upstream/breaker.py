@@ -162,6 +162,13 @@ class Breaker:
         self._enter(Event.TRIALS_SUCCEEDED, now)
         return True
 
+    def count(self, successes: int, now: float) -> None:
+        """So many requests have succeeded, for whoever does not tell of each one; it matters while it is closed."""
+        if self.state is _CLOSED:
+            if now >= self._bucket_ends_s:
+                self._turn(now)
+            self._requests_now += successes
+
     def failed(self, epoch: int, now: float) -> bool:
         """That request failed. True when the breaker opens with it: it is judged here, never by the clock alone."""
         if epoch != self.epoch:

@@ -95,7 +95,7 @@ class MirroredUpstream(Upstream):
             if server.health.state.usable and not state.usable:
                 gone_down.append(server)
             if server.ejected and not ejected:
-                server.outcomes.restart()
+                server.forget_outcomes()
             if state is State.UP and not server.health.state.usable:
                 server.forget_latency()
             server.health.state = state
@@ -119,7 +119,8 @@ class MirroredUpstream(Upstream):
 
     def sweep(self) -> None:
         """Tell what is to be compared."""
-        counts = {server.name: taken for server in self if any(taken := server.outcomes.take())}
+        now = self.seconds()
+        counts = {server.name: taken for server in self if any(taken := server.take_outcomes(now))}
         if counts:
             self._reports.outcomes(counts)
 

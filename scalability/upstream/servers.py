@@ -138,6 +138,7 @@ class Server:
     log = Logger()
     __slots__ = (
         "_tell_at_tick",
+        "_told",
         "_upstream",
         "active",
         "address",
@@ -191,6 +192,7 @@ class Server:
         """How long it takes to answer."""
         self.breaker = Breaker(upstream.rules.breaker)
         self.outcomes = Outcomes(upstream.rules.outlier.failures_in_a_row)
+        self._told = 0
         self.restricted = bool(spec.max_active)
         """Whether ``is_full`` is worth asking."""
         self.durations = Buckets()
@@ -228,8 +230,8 @@ class Server:
         """A request is about to be sent here. What is returned goes into the call that tells how it went."""
         self.active += 1
         self.requests += 1
-        for selection in self._upstream.tracking:
-            selection.active_changed(self, 1)
+        if self._upstream.tracking:
+            self._tell(1)
         return self.breaker.started() if self.restricted else self.breaker.epoch
 
     def answered(self, status: int, seconds: float, now: float, epoch: int) -> None:
@@ -243,15 +245,37 @@ class Server:
         outcomes = self.outcomes
         outcomes.successes += 1
         outcomes.in_a_row = 0
-        if self.breaker.succeeded(epoch, now):
+        # a closed breaker is told of successes when they matter to it, at the next failure, or once a second
+        if self.restricted and self.breaker.state is not _CLOSED and self.breaker.succeeded(epoch, now):
             self._upstream.breaker_changed(self)
+
+    def take_outcomes(self, now: float) -> tuple[int, int]:
+        """The successes and failures since the last call; its breaker is told of the former."""
+        self._tell_breaker(now)
+        self._told = 0
+        return self.outcomes.take()
+
+    def forget_outcomes(self) -> None:
+        """It is back from an ejection: what came before says nothing more."""
+        self._told = 0
+        self.outcomes.restart()
+
+    def _tell_breaker(self, now: float) -> None:
+        successes = self.outcomes.successes
+        if successes != self._told:
+            self.breaker.count(successes - self._told, now)
+            self._told = successes
+
+    def _tell(self, change: int) -> None:
+        for selection in self._upstream.tracking:
+            selection.active_changed(self, change)
 
     def succeeded(self) -> None:
         """That request is over, as it should be."""
         self.active -= 1
         upstream = self._upstream
-        for selection in upstream.tracking:
-            selection.active_changed(self, -1)
+        if upstream.tracking:
+            self._tell(-1)
         if upstream.queueing:
             upstream.serve_line()
         if self.removed:
@@ -294,6 +318,7 @@ class Server:
             self.log.warn("server {server} answers what is no proper HTTP/1.1: {why}", server=self.name, why=str(error))
 
     def _went_wrong(self, now: float, epoch: int) -> None:
+        self._tell_breaker(now)
         if self.outcomes.failed():
             self._upstream.suspected(self)
         if self.breaker.failed(epoch, now):
@@ -652,8 +677,9 @@ class Upstream(Service):
 
     def sweep(self) -> None:
         """Compare what requests have shown of each server, and end ejections whose time is over. To be called about once a second."""
+        now = self.seconds()
         for server in self:
-            successes, failures = server.outcomes.take()
+            successes, failures = server.take_outcomes(now)
             if successes or failures:
                 self.ejections.merge(server, successes, failures)
         events = self.ejections.sweep(self.seconds())
@@ -685,7 +711,7 @@ class Upstream(Service):
             if isinstance(event, Ejected):
                 self.log.warn("server {server} is ejected: {why}", server=server.name, why=event.why)
             else:
-                server.outcomes.restart()
+                server.forget_outcomes()
                 self._warm(server)
                 self.log.info("server {server} is ejected no more: {why}", server=server.name, why=event.ending.value)
 
@@ -714,7 +740,7 @@ class Upstream(Service):
             server.health = health
             # its ejection was forgotten when it left; its breaker was not
             server.ejected = server.unreachable = False
-            server.outcomes.restart()
+            server.forget_outcomes()
             if server.breaker.state is _OPEN:
                 self._open.add(server)
         self._servers[spec.address] = server

@@ -274,3 +274,13 @@ def test_it_says_what_it_counts() -> None:
 
 
 # limits
+
+
+def test_successes_may_be_told_in_batches_and_count_as_if_told_one_by_one() -> None:
+    breaker = Breaker(BreakerPolicy(failure_percent=50, min_requests=20))
+    breaker.count(30, 1.0)
+    assert [breaker.failed(breaker.epoch, 1.5) for _ in range(29)] == [False] * 29
+    assert breaker.failed(breaker.epoch, 1.6)
+    breaker.count(100, 1.7)
+    assert breaker.state is State.OPEN
+    assert breaker.requests == 60
