@@ -275,6 +275,42 @@ class Overloaded(ScalelabError):
     retry_after_s = 1
 
 
+class ServersBusy(ScalelabError):
+    """Every healthy server has as many requests as it may get at once."""
+
+    retry = Retry.SAFE
+    status = 503
+    code = "servers_busy"
+    retry_after_s = 1
+
+
+class QueueTimeout(ScalelabError):
+    """No server had a place for this request in time."""
+
+    retry = Retry.SAFE
+    status = 503
+    code = "queue_timeout"
+    retry_after_s = 1
+
+
+class Outrun(ScalelabError):
+    """Another server answered this request first.
+
+    Nobody's fault, and never told to a client: it stands in the counts of the server that lost.
+    """
+
+    code = "outrun"
+
+
+class WentDown(ScalelabError):
+    """The server went down while this request waited for it, and the request was taken away.
+
+    Never told to a client: it stands in the counts of the server, whose checks have judged it already.
+    """
+
+    code = "went_down"
+
+
 class StoreError(ScalelabError):
     """The store cannot take this now."""
 

@@ -57,7 +57,8 @@ def test_without_words_of_its_own_an_error_says_the_first_line_of_its_descriptio
 
 def test_only_what_never_reached_a_server_may_be_retried_with_any_method() -> None:
     safe = {kind for kind in KINDS if kind.retry is Retry.SAFE}
-    assert safe == {errors.ConnectError, errors.ConnectTimeout, errors.TLSFailed, errors.NoServer, errors.Overloaded}
+    never_sent = {errors.ConnectError, errors.ConnectTimeout, errors.TLSFailed}
+    assert safe == never_sent | {errors.NoServer, errors.Overloaded, errors.ServersBusy, errors.QueueTimeout}
     assert [kind for kind in KINDS if kind.retry is Retry.IDEMPOTENT] == [errors.NoAnswer]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmarks as ratios: ``python3 tools/bench.py [balancer] [proxy] [klein] [lab]``; ``--help`` says what each compares."""
+"""Benchmarks as ratios: ``python3 tools/bench.py [BENCHMARK ...]``; ``--help`` says which there are and what each compares."""
 
 import _bootstrap
 

@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Meta
+from msgspec.structs import fields
 
+from scalability.balancer.admin_token import read_token
+from scalability.balancer.hashing import KINDS, HashKey
 from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
-from scalability.upstream.discovery import INTERVAL_S, Backend
+from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
+from scalability.upstream.breaker import BreakerPolicy
+from scalability.upstream.discovery import INTERVAL_S, Backend, ServerFile, read_servers
+from scalability.upstream.expected import BodyPattern, Statuses
+from scalability.upstream.outlier import OutlierPolicy
+from scalability.upstream.pace import Pace
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
+from scalability.upstream.servers import ServerSpec
+from scalability.upstream.stickiness import read_keys
 
 
 class Algorithm(NamedTuple):
@@ -25,7 +36,7 @@ class Algorithm(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Read a name. Raises ValueError, saying which there are."""
         if text not in ALGORITHMS:
-            raise ValueError(f"there is no algorithm {text!r}; there is {', '.join(sorted(ALGORITHMS))}")
+            raise ValueError(f"there is no algorithm {text!r}; there are {', '.join(ALGORITHMS)}")
         return cls(text)
 
     def __str__(self) -> str:
@@ -51,6 +62,22 @@ class UpgradeName(NamedTuple):
         return self.name
 
 
+class RetryReason(NamedTuple):
+    """A reason to send a request once more."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a reason's name. Raises ValueError, saying which there are."""
+        if text not in REASONS:
+            raise ValueError(f"{text!r} is none of {', '.join(REASONS)}")
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PathOfURL(NamedTuple):
     """A path that a request line can name."""
 
@@ -67,6 +94,35 @@ class PathOfURL(NamedTuple):
         return self.path
 
 
+class CheckField(NamedTuple):
+    """A header field that checks are sent with."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME:VALUE``. Raises ValueError, saying what is wrong."""
+        name, colon, value = text.partition(":")
+        value = value.strip()
+        if not colon or re.fullmatch(r"[!#$%&'*+\-.^`|~\w]+", name, re.ASCII) is None:
+            raise ValueError(f"{text!r} is not NAME:VALUE, as Host:shop.example")
+        if re.fullmatch(r"[\t -~]*", value) is None:
+            raise ValueError(f"{text!r}: a value has printable ASCII characters only")
+        if name.lower() in FRAMING:
+            raise ValueError(f"{text!r}: checks have no body, and a connection each; what they send says so")
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.value}"
+
+
+SHORTEST_S = 0.01
+"""Checks that came faster, in seconds, would be nothing but load."""
+
+FRAMING = frozenset(("connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"))
+
+
 class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``twistd scalelab-lb --help`` lists."""
 
@@ -76,25 +132,175 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     backend: Annotated[
         tuple[Backend, ...],
         Flag(
-            "A server to forward to, HOST:PORT, or with dns:NAME:PORT each address of a name; "
-            "either with ,weight=N (1 to 256) for its share of the requests, and ,tls where it speaks TLS; ,tls=NAME if its certificate "
-            "has another name than it is reached by.",
+            "A server to forward to, HOST:PORT, or several: dns:NAME:PORT, each address of a name; dns+srv:NAME, the targets of its SRV "
+            "records; file:PATH, one a line, read anew when it changes. HOST:PORT and dns: may have ,weight=N (0 to 256) for the share of "
+            "the requests, ,backup or ,level=N (0 to 127) for servers that stand by for those of lower levels; these and dns+srv: may have "
+            ",maxconn=N for the requests that one server gets at once, and ,tls where it speaks TLS; ,tls=NAME if its certificate has "
+            "another name than it is reached by.",
             "HOST:PORT",
         ),
     ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))
-    algorithm: Annotated[Algorithm, Flag("How the next server is chosen: round_robin.", "NAME")] = Algorithm("round_robin")
-    health_path: Annotated[
-        PathOfURL, Flag("Path that a healthy server answers with a status from 200 to 399 when it is asked with GET.", "PATH")
-    ] = PathOfURL("/health")
-    health_interval_s: Annotated[
+    algorithm: Annotated[Algorithm, Flag(f"How the next server is chosen: {', '.join(ALGORITHMS)}.", "NAME")] = Algorithm("round_robin")
+    health_mode: Annotated[
+        Literal["http", "tcp"],
+        Flag("How servers are checked: with a request, or by a connection alone, TLS handshake included.", "http|tcp"),
+    ] = "http"
+    health_path: Annotated[PathOfURL, Flag("Path that a check asks for.", "PATH")] = PathOfURL("/health")
+    health_method: Annotated[
+        Literal["GET", "HEAD", "OPTIONS", "POST"], Flag("Method that a check asks with; never with a body.", "GET|HEAD|OPTIONS|POST")
+    ] = "GET"
+    health_header: Annotated[
+        tuple[CheckField, ...],
+        Flag("A header field that a check is sent with; Host and User-Agent take the place of the usual ones.", "NAME:VALUE"),
+    ] = ()
+    health_status: Annotated[
+        Statuses, Flag("Statuses, and ranges of them, that pass a check: 200,204,300-399 for instance.", "STATUSES")
+    ] = Statuses()
+    health_body: Annotated[
+        BodyPattern | None,
+        Flag("Regular expression that must have a match in the first 262144 bytes of the answer's body for a check to pass.", "PATTERN"),
+    ] = None
+    health_interval_s: Annotated[float, Meta(ge=0.05, le=3600), Flag("Seconds from one check of a server that is up to the next.", "S")] = (
+        Pace().interval_s
+    )
+    health_timeout_s: Annotated[
         float,
-        Meta(ge=0.05, le=3600),
+        Meta(ge=0, le=3600),
+        Flag("Seconds that a check may take, connecting included, at most the interval; 0: the interval.", "S"),
+    ] = 0.0
+    health_fast_interval_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag("Seconds between checks while a server is about to go down or to come back; 0: a quarter of the interval.", "S"),
+    ] = 0.0
+    health_down_interval_s: Annotated[
+        float, Meta(ge=0, le=3600), Flag("Seconds between checks of a server that is down; 0: as long as the fast interval.", "S")
+    ] = 0.0
+    health_jitter: Annotated[
+        float, Meta(ge=0, le=50), Flag("Percent by which each of these intervals is longer or shorter, by chance.", "PERCENT")
+    ] = 100 * Pace().jitter
+    health_rise: Annotated[int, Meta(ge=1, le=100), Flag("Passed checks in a row that bring a server back that was down.", "N")] = 2
+    health_fall: Annotated[
+        int, Meta(ge=1, le=100), Flag("Failed checks in a row, refused connections included, that take a server out.", "N")
+    ] = 3
+    health_initial: Annotated[
+        Literal["up", "mandatory"],
+        Flag("Whether a server of the configuration takes traffic before its first check (up), or once that has passed.", "up|mandatory"),
+    ] = "up"
+    panic_percent: Annotated[
+        int,
+        Meta(ge=0, le=100),
         Flag(
-            "Seconds between two checks of a healthy server, and the time it has to answer one; a quarter of it between two of one that is "
-            "not healthy. 3 failed checks take a server out, 2 passed ones back.",
+            "Percent of the servers that must be healthy; with fewer, all that can be connected to are used, since checks that fail "
+            "everywhere may say more of the checks. 0: only healthy ones are ever used.",
+            "PERCENT",
+        ),
+    ] = 50
+    slow_start_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds in which a server that has come back is given more and more requests, from a tenth of its share on; 0: all at once.",
             "S",
         ),
-    ] = 2.0
+    ] = 0.0
+    max_queue: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Flag("Requests that may wait when every server has as many as its ,maxconn; further ones are answered 503.", "N"),
+    ] = 1024
+    queue_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600),
+        Flag(
+            "Seconds that a request may wait for a server with a free place, or for its turn to be retried, before it is answered 503.", "S"
+        ),
+    ] = 5.0
+    eject_failures: Annotated[
+        int,
+        Meta(ge=0, le=10_000),
+        Flag("Requests in a row that end with 502, 503, 504, a reset or a timeout, and so eject their server for a time; 0: none do.", "N"),
+    ] = 5
+    eject_time_s: Annotated[
+        float,
+        Meta(gt=0, le=86400),
+        Flag("Seconds that a first ejection lasts; the second lasts twice as long, and so on up to 300 or as many seconds.", "S"),
+    ] = 30.0
+    eject_percent: Annotated[
+        int, Meta(ge=0, le=100), Flag("Percent of the servers that may be ejected at once; never the last one.", "PERCENT")
+    ] = 50
+    breaker_percent: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag(
+            "Percent of a server's requests, of at least 20 in 10 seconds, that fail and so open its circuit breaker: "
+            "for 10 seconds it gets none, then 3 to try. 0: no breaker.",
+            "PERCENT",
+        ),
+    ] = 50
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag(
+            "How often an idempotent request that got no good answer is sent once more, to another server. "
+            "A refused connection is no retry.",
+            "N",
+        ),
+    ] = 2
+    retry_on: Annotated[
+        tuple[RetryReason, ...],
+        Flag(
+            "What is retried: no_answer (the connection broke), bad_answer (no HTTP), answer_timeout, gateway_error (502, 503, 504), "
+            "server_error (every 5xx); none: nothing.",
+            "REASON",
+        ),
+    ] = tuple(RetryReason(reason) for reason in sorted(USUAL))
+    retry_budget: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        Flag("Percent of the requests in flight that may be retries, but always 3; further ones wait for their turn.", "PERCENT"),
+    ] = 20
+    retry_body_bytes: Annotated[
+        int, Meta(ge=0, le=16 << 20), Flag("Bytes of a request's body that are kept, so that it can be sent again.", "N")
+    ] = 65536
+    hedge_after_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag(
+            "Seconds after which a GET or HEAD without an answer is sent to a second server, too; the first answer counts. 0: never.", "S"
+        ),
+    ] = 0.0
+    sticky: Annotated[
+        Literal["off", "cookie"],
+        Flag("Bind each client to the server of its first request, by a signed cookie.", "off|cookie"),
+    ] = "off"
+    sticky_key_file: Annotated[
+        Path | None,
+        Flag(
+            "File with the keys that sign this cookie, one a line of 32 characters or more, the first of which signs. Without it a key "
+            "is made at the start, and clients are bound anew after each.",
+            "FILE",
+        ),
+    ] = None
+    hash_key: Annotated[HashKey, Flag(f"What the algorithm maglev hashes: {', '.join(KINDS)}.", "KEY")] = HashKey("client")
+    shed_lag_s: Annotated[
+        float,
+        Meta(ge=0, le=60),
+        Flag("Seconds that the event loop may be late all the time, before a part of the requests is answered 503; 0: none ever is.", "S"),
+    ] = 0.1
+    admin_token_file: Annotated[
+        Path | None,
+        Flag(
+            "File with a token of 16 characters or more: whoever sends it as Authorization: Bearer TOKEN to the admin listener may drain "
+            "servers, set their weights and reload. Without it nobody may, and --admin must be a loopback address.",
+            "FILE",
+        ),
+    ] = None
+    explained_requests: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Flag("How many of the last decisions for a server are remembered, for /why/REQUEST-ID on the admin listener.", "N"),
+    ] = 1000
     access_log: Annotated[
         Path | None,
         Flag(
@@ -154,10 +360,13 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     ] = "on"
     resolver: Annotated[
         Address | None,
-        Flag("IP:PORT of the name server to ask for dns: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.", "IP:PORT"),
+        Flag(
+            "IP:PORT of the name server to ask for dns: and dns+srv: backends, instead of /etc/hosts and the servers in /etc/resolv.conf.",
+            "IP:PORT",
+        ),
     ] = None
     resolve_interval_s: Annotated[
-        float, Meta(ge=0.1, le=3600), Flag("Seconds between two questions for the addresses of a dns: backend.", "S")
+        float, Meta(ge=0.1, le=3600), Flag("Seconds between two questions for the servers of a dns: or dns+srv: backend.", "S")
     ] = INTERVAL_S
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=3600), Flag("Seconds that a connection to a server may take; then another server is tried.", "S")
@@ -248,6 +457,41 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             underscore_names=self.underscore_names == "pass",
         )
 
+    @property
+    def pace(self) -> Pace:
+        """How often servers are checked, with what follows from the interval."""
+        interval_s = self.health_interval_s
+        fast_s = self.health_fast_interval_s or interval_s / 4
+        return Pace(interval_s, fast_s, self.health_down_interval_s or fast_s, self.health_jitter / 100)
+
+    @property
+    def check_timeout_s(self) -> float:
+        """How long a check may take."""
+        return self.health_timeout_s or self.health_interval_s
+
+    def rules(self) -> UpstreamRules:
+        """What is believed of servers, and when."""
+        return UpstreamRules(
+            rise=self.health_rise,
+            fall=self.health_fall,
+            panic_percent=self.panic_percent,
+            slow_start_s=self.slow_start_s,
+            max_waiting=self.max_queue,
+            queue_timeout_s=self.queue_timeout_s,
+            outlier=OutlierPolicy(
+                failures_in_a_row=self.eject_failures,
+                base_ejection_s=self.eject_time_s,
+                max_ejection_s=max(self.eject_time_s, 300.0),
+                max_ejection_percent=self.eject_percent,
+            ),
+            breaker=BreakerPolicy(failure_percent=self.breaker_percent),
+        )
+
+    def retry_policy(self) -> RetryPolicy:
+        """When a request is sent once more."""
+        reasons = frozenset(reason.name for reason in self.retry_on) - {"none"}
+        return RetryPolicy(retries=self.retries, reasons=reasons, max_body_bytes=self.retry_body_bytes)
+
     def upgrades(self) -> frozenset[bytes]:
         """The protocols that may be switched to, in lower case."""
         return frozenset(protocol.name.encode() for protocol in self.upgrade if protocol.name != "none")
@@ -273,6 +517,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(
                 f"max_connections_per_client: {self.workers} workers cannot share {self.max_connections_per_client}; each needs 1 at least"
             )
+        if self.admin is not None and self.admin_token_file is None and not is_loopback(self.admin.host):
+            raise ValueError(f"admin: {self.admin} can be reached from other machines; give it --admin-token-file, or a loopback address")
         if self.resolver is not None:
             try:
                 ip_address(self.resolver.host)
@@ -288,6 +534,12 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("tls_listen: --tls-cert names certificates, and no listener serves them")
         if self.max_target_bytes >= self.max_header_bytes:
             raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
+        if len(self.retry_on) > 1 and RetryReason("none") in self.retry_on:
+            raise ValueError("retry_on: none stands alone")
+        if self.sticky_key_file is not None and self.sticky == "off":
+            raise ValueError("sticky: --sticky-key-file names keys, and nothing is signed with them; add --sticky cookie")
+        if self.sticky != "off" and self.sticky_key_file is None and self.workers > 1:
+            raise ValueError("sticky_key_file: workers need a file of keys in common; openssl rand -hex 32 makes a key")
         if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
             raise ValueError("upgrade: none stands alone")
         listeners: dict[Address, str] = {}
@@ -296,17 +548,44 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
                 other = listeners.setdefault(address, key)
                 if other != key:
                     raise ValueError(f"{key}: {address} is what --{other.replace('_', '-')} listens on already")
-        seen: set[tuple[Address, bool]] = set()
+        seen: set[str] = set()
         for backend in self.backend:
-            named = (backend.spec.address, backend.dns)
-            if named in seen:
-                raise ValueError(f"backend: {backend.spec.address} is named twice; give it a weight instead")
-            seen.add(named)
-            if backend.spec.address in listeners and not backend.dns:
-                raise ValueError(f"backend: {backend.spec.address} is this balancer itself")
+            if backend.place in seen:
+                raise ValueError(f"backend: {backend.place} is named twice; give it a weight instead")
+            seen.add(backend.place)
+            if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
+                raise ValueError(f"backend: {backend.source.address} is this balancer itself")
+            limit = getattr(backend.source, "max_active", 0)
+            if 0 < limit < self.workers:
+                raise ValueError(
+                    f"backend: {self.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"
+                )
+        self._check_checks()
+
+    def _check_checks(self) -> None:
+        """Raise ValueError when checks are told to do what does not go together."""
+        if self.health_timeout_s > self.health_interval_s:
+            raise ValueError(f"health_timeout: a check must end before the next one begins, within {self.health_interval_s:g} s")
+        for key in ("health_timeout", "health_fast_interval", "health_down_interval"):
+            if 0 < getattr(self, f"{key}_s") < SHORTEST_S:
+                raise ValueError(f"{key}: it is shorter than {SHORTEST_S} s")
+        if self.health_fast_interval_s > self.health_interval_s:
+            raise ValueError(f"health_fast_interval: it is longer than the interval of {self.health_interval_s:g} s")
+        if self.health_body is not None and self.health_method == "HEAD":
+            raise ValueError("health_body: an answer to HEAD has no body")
+        if sum(field.name.lower() == "host" for field in self.health_header) > 1:
+            raise ValueError("health_header: a request has one Host")
+        if self.health_mode == "tcp":
+            for key in ("health_path", "health_method", "health_header", "health_status", "health_body"):
+                if getattr(self, key) != _DEFAULTS[key]:
+                    raise ValueError(f"{key}: with --health-mode tcp nothing is asked")
 
     def check_files(self) -> None:
-        """Raise ConfigError when the access log could not be written, or a certificate not be served."""
+        """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
+        if self.admin_token_file is not None:
+            read_token(self.admin_token_file)
+        if self.sticky_key_file is not None:
+            keys_of(self.sticky_key_file)
         if self.tls_cert:
             from scalability.net.certificates import read_certificates  # loads OpenSSL, which most do without
 
@@ -316,6 +595,9 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             from scalability.net.tls import Authorities  # likewise
 
             Authorities(self.backend_ca)
+        for backend in self.backend:
+            if isinstance(backend.source, ServerFile):
+                read_servers(backend.source.path)
         file = self.access_log
         if file is None:
             return
@@ -326,3 +608,24 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ConfigError("--access-log", f"there is no folder {folder}")
         if not os.access(file if file.exists() else folder, os.W_OK):
             raise ConfigError("--access-log", f"{file} cannot be written")
+
+
+_DEFAULTS = {field.name: field.default for field in fields(BalancerOptions)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener on ``host`` is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def keys_of(file: Path) -> tuple[bytes, ...]:
+    """The keys in ``file``. Raises ConfigError."""
+    try:
+        return read_keys(file.read_text(encoding="ascii"))
+    except (OSError, UnicodeError) as error:
+        raise ConfigError("--sticky-key-file", f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is not ASCII'}") from error
+    except ValueError as error:
+        raise ConfigError("--sticky-key-file", f"{file}: {error}") from error

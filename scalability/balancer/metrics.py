@@ -1,22 +1,30 @@
 """What the balancer tells Prometheus: its clients' side, and each server behind it. Read at scrape time from plain integers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scalability.balancer.front import is_health
+from scalability.balancer.use import ewma_of
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.telemetry import Histogram, Kind, MetricSet
 from scalability.telemetry.http_metrics import KNOWN_METHODS, OTHER_METHOD
+from scalability.telemetry.metrics import OTHER, Labels
+from scalability.upstream import breaker
 from scalability.upstream.health import State
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.servers import Mode, Server, Upstream
+from scalability.upstream.shedding import Shedding
 
 if TYPE_CHECKING:
+    from scalability.balancer.reload import Reload
+
     # these load OpenSSL, which most do without
     from scalability.net.certificates import CertificateStore
     from scalability.net.tls import TLSServerFactory
 
+MOST = 1000
+"""Servers that have time series of their own."""
 CLIENT_GONE = 499
 """The status under which a request is counted whose client did not wait for the answer's head, as in nginx's logs."""
 
@@ -94,99 +102,218 @@ def add_traffic(metrics: MetricSet, upstream: Upstream, proxy: ProxyApplication)
         ("from",),
         lambda: ((("client",), tunnels.client_bytes), (("server",), tunnels.server_bytes)),
     )
-    metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: proxy.retries)
-    metrics.readings_from(
-        "scalelab_upstream_requests_total",
-        "Attempts sent to each server.",
-        Kind.COUNTER,
-        ("server",),
-        lambda: (((s.name,), s.requests) for s in every_server(upstream)),
-    )
-    metrics.readings_from(
+    add_retries(metrics, proxy)
+    add_queue(metrics, upstream)
+    each = PerServer(metrics, upstream)
+    each.counter("scalelab_upstream_requests_total", "Attempts sent to each server.", lambda s: s.requests)
+    each.readings(
         "scalelab_upstream_failures_total",
         "Attempts that ended without a complete answer, by the error's code; client_gone is no fault of the server.",
         Kind.COUNTER,
-        ("server", "reason"),
-        lambda: (((s.name, code), count) for s in every_server(upstream) for code, count in s.failures.items()),
+        ("reason",),
+        lambda s: (((code,), count) for code, count in s.failures.items()),
     )
-    metrics.readings_from(
-        "scalelab_upstream_active",
-        "Requests in flight.",
+    each.gauge("scalelab_upstream_active", "Requests in flight.", lambda s: s.active)
+    each.readings(
+        "scalelab_upstream_response_seconds",
+        "Time from sending a request to a server to the head of its answer.",
+        Kind.HISTOGRAM,
+        (),
+        lambda s: (((), s.durations),),
+    )
+    each.readings(
+        "scalelab_upstream_ewma_seconds",
+        "How long an answer is expected to take by the algorithm peak_ewma, once there was one.",
         Kind.GAUGE,
-        ("server",),
-        lambda: (((s.name,), s.active) for s in every_server(upstream)),
+        (),
+        lambda s: () if (learned := ewma_of(s, upstream.seconds())) is None else (((), learned),),
     )
-    metrics.readings_from(
-        "scalelab_upstream_connects_total",
-        "Connections that were opened for requests.",
-        Kind.COUNTER,
-        ("server",),
-        lambda: (((s.name,), s.pool.connects) for s in every_server(upstream)),
+    each.readings(
+        "scalelab_upstream_breaker_state",
+        "1 for the state of the server's circuit breaker, 0 for the others.",
+        Kind.GAUGE,
+        ("state",),
+        lambda s: (((state.value,), int(s.breaker.state is state)) for state in breaker.State),
     )
-    metrics.readings_from(
+    each.counter("scalelab_upstream_breaker_opened_total", "How often the circuit breaker opened.", lambda s: s.breaker.opened)
+    each.counter("scalelab_upstream_connects_total", "Connections that were opened for requests.", lambda s: s.pool.connects)
+    each.readings(
         "scalelab_upstream_connections",
         "Open connections for requests, by what they do.",
         Kind.GAUGE,
-        ("server", "state"),
+        ("state",),
+        lambda s: ((("idle",), s.pool.idle_connections), (("busy",), s.pool.open_connections - s.pool.idle_connections)),
+    )
+
+
+def add_retries(metrics: MetricSet, proxy: ProxyApplication) -> None:
+    """What was sent once more, and what the budget said to that."""
+    retries = proxy.retries
+    metrics.counter_from("scalelab_upstream_retries_total", "Attempts beyond a request's first.", lambda: retries.count)
+    metrics.gauge_from("scalelab_upstream_retries_waiting", "Requests that wait for their turn to be retried.", lambda: retries.waiting)
+    metrics.gauge_from("scalelab_upstream_retry_budget_in_use", "Retries in flight.", lambda: retries.budget.in_use)
+    metrics.readings_from(
+        "scalelab_upstream_retry_budget_total",
+        "How often the retry budget was asked, by its answer: allowed or denied. Who is denied waits and asks again.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: ((("allowed",), retries.budget.allowed), (("denied",), retries.budget.denied)),
+    )
+
+
+def add_queue(metrics: MetricSet, upstream: Upstream) -> None:
+    """Requests that wait for a place at a server; and whether this process believes its checks."""
+    metrics.gauge_from("scalelab_upstream_queue_length", "Requests that wait for a place at a server.", lambda: len(upstream.line))
+    metrics.readings_from(
+        "scalelab_upstream_queue_total",
+        "Requests that came to the queue, by what came of it: entered, or refused as it was full; expired and withdrawn ones had entered.",
+        Kind.COUNTER,
+        ("result",),
         lambda: (
-            ((s.name, state), count)
-            for s in every_server(upstream)
-            for state, count in (
-                ("idle", s.pool.idle_connections),
-                ("busy", s.pool.open_connections - s.pool.idle_connections),
-            )
+            (("entered",), upstream.line.entered),
+            (("refused",), upstream.line.refused),
+            (("expired",), upstream.line.expirations),
+            (("withdrawn",), upstream.line.withdrawn),
         ),
     )
+    metrics.gauge_from(
+        "scalelab_upstream_panic",
+        "1 while so few servers are healthy that all which can be connected to are used, else 0.",
+        lambda: int(upstream.panicking),
+    )
+
+
+def add_shedding(metrics: MetricSet, shedding: Shedding) -> None:
+    """What is turned away while the event loop cannot keep up."""
+    metrics.counter_from("scalelab_lb_shed_total", "Requests that were turned away because the event loop was late.", lambda: shedding.shed)
+    metrics.gauge_from("scalelab_lb_shedding_ratio", "The share of new requests that is turned away, 0 to 1.", lambda: shedding.fraction)
+    metrics.gauge_from("scalelab_lb_shedding_lag_seconds", "By how much the event loop was late at least, lately.", lambda: shedding.lag_s)
 
 
 def add_health(metrics: MetricSet, upstream: Upstream) -> None:
     """What the checks say of each server, told by whoever checks."""
     metrics.gauge_from("scalelab_upstream_healthy", "Servers that take traffic.", lambda: sum(s.health.state.usable for s in upstream))
-    metrics.readings_from(
-        "scalelab_upstream_weight",
-        "Each server's share.",
-        Kind.GAUGE,
-        ("server",),
-        lambda: (((s.name,), s.weight) for s in every_server(upstream)),
-    )
-    metrics.readings_from(
-        "scalelab_upstream_up",
-        "1 for a server that takes traffic, else 0.",
-        Kind.GAUGE,
-        ("server",),
-        lambda: (((s.name,), int(s.health.state.usable and not s.removed)) for s in every_server(upstream)),
-    )
-    metrics.readings_from(
+    each = PerServer(metrics, upstream)
+    each.gauge("scalelab_upstream_weight", "Each server's share.", lambda s: s.weight)
+    each.gauge("scalelab_upstream_share", "How much of its weight counts: below 1 while a server starts slowly.", lambda s: s.share)
+    each.gauge("scalelab_upstream_up", "1 for a server that takes traffic, else 0.", lambda s: int(s.health.state.usable and not s.removed))
+    each.readings(
         "scalelab_upstream_state",
         "1 for the state that the server's health is in, 0 for the others.",
         Kind.GAUGE,
-        ("server", "state"),
-        lambda: (((s.name, state.value), int(s.health.state is state)) for s in every_server(upstream) for state in State),
+        ("state",),
+        lambda s: (((state.value,), int(s.health.state is state)) for state in State),
     )
-    metrics.readings_from(
+    each.readings(
+        "scalelab_upstream_mode",
+        "1 for what an operator wants of the server, 0 for the others.",
+        Kind.GAUGE,
+        ("mode",),
+        lambda s: (((mode.value,), int(s.mode is mode)) for mode in Mode),
+    )
+    each.gauge("scalelab_upstream_ejected", "1 for a server that is ejected for how its requests ended, else 0.", lambda s: int(s.ejected))
+    each.readings(
         "scalelab_upstream_checks_total",
         "Health checks by their result.",
         Kind.COUNTER,
-        ("server", "result"),
-        lambda: (
-            ((s.name, result), count)
-            for s in every_server(upstream)
-            for result, count in (("passed", s.counts.checks_passed), ("failed", s.counts.checks_failed))
-        ),
+        ("result",),
+        lambda s: ((("passed",), s.counts.checks_passed), (("failed",), s.counts.checks_failed)),
     )
+    each.counter("scalelab_upstream_went_down_total", "How often a server was taken out of traffic.", lambda s: s.counts.went_down)
     metrics.readings_from(
-        "scalelab_upstream_went_down_total",
-        "How often a server was taken out of traffic.",
+        "scalelab_upstream_ejections_total",
+        "Ejections of servers by their cause.",
         Kind.COUNTER,
-        ("server",),
-        lambda: (((s.name,), s.counts.went_down) for s in every_server(upstream)),
+        ("cause",),
+        lambda: (((cause.value,), count) for cause, count in upstream.ejections.totals.items()),
     )
+    metrics.counter_from(
+        "scalelab_upstream_ejection_overflows_total",
+        "Ejections that did not happen, because too many servers, or all others, were out already.",
+        lambda: upstream.ejections.overflows,
+    )
+
+
+class PerServer:
+    """Metrics of which each server has time series of its own, if it is among the first ``MOST``; the rest share the name ``other``.
+
+    They are summed there, whatever they count. A server that goes makes room for another one, whose numbers leave ``other``.
+    """
+
+    def __init__(self, metrics: MetricSet, upstream: Upstream) -> None:
+        self._metrics = metrics
+        self._upstream = upstream
+
+    def gauge(self, name: str, help: str, read: Callable[[Server], int | float]) -> None:  # noqa: A002 - Prometheus's word
+        """One number a server."""
+        self.readings(name, help, Kind.GAUGE, (), lambda server: (((), read(server)),))
+
+    def counter(self, name: str, help: str, read: Callable[[Server], int | float]) -> None:  # noqa: A002
+        """One number a server, that only grows."""
+        self.readings(name, help, Kind.COUNTER, (), lambda server: (((), read(server)),))
+
+    def readings(
+        self,
+        name: str,
+        help: str,  # noqa: A002
+        kind: Kind,
+        labels: Labels,
+        read: Callable[[Server], Iterable[tuple[Labels, int | float | Histogram]]],
+    ) -> None:
+        """Several time series a server, which differ in ``labels``."""
+        self._metrics.readings_from(name, help, kind, ("server", *labels), lambda: self._each(read))
+
+    def _each(
+        self, read: Callable[[Server], Iterable[tuple[Labels, int | float | Histogram]]]
+    ) -> Iterator[tuple[Labels, int | float | Histogram]]:
+        others: dict[Labels, int | float | Histogram] = {}
+        for place, server in enumerate(each_name(self._upstream)):
+            for labels, value in read(server):
+                if place < MOST:
+                    yield (server.name, *labels), value
+                else:
+                    others[labels] = _sum(others.get(labels), value)
+        for labels, value in others.items():
+            yield (OTHER, *labels), value
+
+
+def _sum(known: int | float | Histogram | None, more: int | float | Histogram) -> int | float | Histogram:
+    if isinstance(more, Histogram):
+        total = known if isinstance(known, Histogram) else Histogram()
+        total.merge(more)
+        return total
+    return more + known if isinstance(known, int | float) else more
 
 
 def every_server(upstream: Upstream) -> Iterator[Server]:
     """Those that finish their last requests too."""
     yield from upstream
     yield from upstream.leaving
+
+
+def each_name(upstream: Upstream) -> Iterator[Server]:
+    """The same, but one of each name: a server whose place another has taken is told of no more."""
+    seen: set[str] = set()
+    for server in every_server(upstream):
+        if server.name not in seen:
+            seen.add(server.name)
+            yield server
+
+
+def add_reloads(metrics: MetricSet, reload: "Reload") -> None:
+    """The configuration, as it is read again."""
+    metrics.readings_from(
+        "scalelab_lb_reloads_total",
+        "How often the configuration was read again, by what came of it: changed, unchanged or refused.",
+        Kind.COUNTER,
+        ("result",),
+        lambda: (((result.value,), count) for result, count in reload.counts.items()),
+    )
+    metrics.gauge_from(
+        "scalelab_lb_last_good_reload_timestamp_seconds",
+        "When the configuration that holds was last found to be good, at first the start, in Unix seconds.",
+        lambda: reload.good_s,
+    )
 
 
 def add_certificates(metrics: MetricSet, store: "CertificateStore") -> None:

@@ -2,33 +2,62 @@
 
 import secrets
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from scalability.api.component import component_service
-from scalability.balancer.checking import checking
+from scalability.balancer.admin import admin_calls
+from scalability.balancer.admin_token import AdminToken
+from scalability.balancer.change import TRAFFIC, Change
+from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.metrics import add_health
-from scalability.balancer.traffic import WHO, Traffic, connections_to
+from scalability.balancer.metrics import add_health, add_reloads, every_server
+from scalability.balancer.reload import Reload
+from scalability.balancer.traffic import WHO, Connections, Traffic, selections
+from scalability.balancer.use import ThisProcess
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
-from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 
-def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
-    """The service that twistd runs."""
+def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], BalancerOptions] | None = None) -> OrderedService:
+    """The service that twistd runs. ``read`` reads the options again; without it they never change."""
     if options.workers > 1:
         from scalability.balancer.workers.service import balancer_of_workers
 
-        return balancer_of_workers(reactor, options)
+        return balancer_of_workers(reactor, options, read)
     wheel = DeadlineWheel(reactor)
-    upstream = Upstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel))
-    checks = checking(reactor, options, wheel, upstream)
+    connections = Connections(reactor, options, wheel)
+    upstream = Upstream(
+        selections(reactor, options),
+        connections,
+        rules=options.rules(),
+        seconds=reactor.seconds,
+        learns=options.algorithm.name == "peak_ewma",
+    )
+    checking = Checking(reactor, options, wheel, upstream)
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
     factory = traffic.factory
     add_health(traffic.metrics, upstream)
 
+    token = AdminToken(options.admin_token_file)
+
+    def apply(change: Change) -> None:
+        token.file = change.new.admin_token_file
+        if change.touches(TRAFFIC):
+            connections.configure(change.new, every_server(upstream))
+            upstream.configure(change.new.rules())
+            traffic.configure(change.new)
+        checking.configure(change)
+
+    reloads = []
+    reload: Reload | None = None
+    if read is not None:
+        reload = Reload(reactor, options, read, apply)
+        reloads.append(reload)
+        add_reloads(traffic.metrics, reload)
     if options.access_log is None:
         # whoever rotates the logs of many servers signals this one too
         traffic.parts.append(IgnoredSignal(signal.SIGUSR1))
@@ -45,9 +74,18 @@ def balancer(reactor: Any, options: BalancerOptions) -> OrderedService:
         options,
         who=WHO,
         factory=traffic.plain,
-        parts=[wheel, upstream, *checks, *traffic.parts],
+        parts=[*reloads, wheel, upstream, Upkeep(reactor, upstream), *checking.parts, *traffic.parts],
         collectors=[traffic.metrics],
         ready=not_ready,
+        admin=admin_calls(
+            upstream,
+            ThisProcess(upstream, traffic.proxy, traffic.shedding),
+            token,
+            algorithm=options.algorithm.name,
+            seconds=reactor.seconds,
+            explained=options.explained_requests,
+            reload=None if reload is None else reload.told,
+        ),
         grace_s=options.grace_s,
         further=further,
     )

@@ -7,7 +7,11 @@ from twisted.application.service import IService
 from scalability.balancer.config import BalancerOptions
 from scalability.config import command_line
 
-_CommandLine: Any = command_line("scalelab-lb", BalancerOptions, "Load balancer: a streaming HTTP/1.1 reverse proxy.")
+_CommandLine: Any = command_line(
+    "scalelab-lb",
+    BalancerOptions,
+    "Load balancer: a streaming HTTP/1.1 reverse proxy. SIGHUP has it read all of its configuration again and take in what has changed.",
+)
 
 
 class Options(_CommandLine):
@@ -28,6 +32,6 @@ def makeService(options: Options) -> IService:
     from scalability.balancer.service import balancer
     from scalability.lifecycle.garbage import RareCollections
 
-    service = balancer(reactor, options.config)
+    service = balancer(reactor, options.config, options.reread)
     RareCollections().setServiceParent(service)
     return service

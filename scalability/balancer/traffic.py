@@ -1,16 +1,26 @@
 """What serves the clients of a balancer: the proxy in front of its servers, counted and logged."""
 
+import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.logger import Logger
 
 from scalability.balancer.access import Access
-from scalability.balancer.config import BalancerOptions
+from scalability.balancer.config import BalancerOptions, keys_of
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import Requests, add_announcements, add_certificates, add_clients, add_handshakes, add_traffic
+from scalability.balancer.metrics import (
+    Requests,
+    add_announcements,
+    add_certificates,
+    add_clients,
+    add_handshakes,
+    add_shedding,
+    add_traffic,
+)
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -21,19 +31,32 @@ from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
 from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
+from scalability.proxy.decisions import Decisions
 from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.lag import LagSampler
+from scalability.proxy.retrying import Retries
 from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.building import SelectionBuilder
+from scalability.upstream.retry_budget import RetryBudget
+from scalability.upstream.selection import ALGORITHMS, Selection
+from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.stickiness import Stickiness
 
 if TYPE_CHECKING:
-    from scalability.net.certificates import Certificates, CertificateStore  # loads OpenSSL, which most do without
+    # these load OpenSSL, which most do without
+    from scalability.net.certificates import Certificates, CertificateStore
+    from scalability.net.tls import ServerTLS
 
 WHO = "scalelab-lb"
 
 RESERVED_FILES = 100
 """For listeners, checks, logs and the reactor itself."""
+
+SCORING = frozenset(("least_request", "least_connections", "peak_ewma", "maglev"))
+"""Algorithms that look at the requests in flight."""
 
 Ended = Callable[[Exchange, float], None]
 
@@ -57,35 +80,64 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
 
 def secured(reactor: Any, options: BalancerOptions) -> Callable[[str], Secure | None]:
     """What makes, of the name in a server's certificate, what its connections are wrapped into; of no name none."""
-    if not any(backend.spec.tls for backend in options.backend):
-        return lambda name: None
-    from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
 
-    try:
-        servers = ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
-    except ConfigError as error:
-        fail(WHO, str(error))
-    return lambda name: servers.wrap(name) if name else None
+    @cache
+    def servers() -> "ServerTLS":
+        from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
+
+        try:
+            return ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
+        except ConfigError as error:
+            fail(WHO, str(error))
+
+    if options.backend_ca is not None:
+        servers()  # now, when a bad file may still end the process; other servers may come to speak TLS later
+    return lambda name: servers().wrap(name) if name else None
 
 
-def connections_to(reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> Callable[[ServerSpec], ConnectionPool]:
-    """What makes the pool of connections to a server."""
-    limits = options.limits()
-    secure = secured(reactor, options)
-    kind = PrefacedPool if options.send_proxy_version else ConnectionPool
+class Connections:
+    """Makes the pool of connections to each server."""
 
-    def pool(spec: ServerSpec) -> ConnectionPool:
-        return kind(
-            reactor,
+    def __init__(self, reactor: Any, options: BalancerOptions, wheel: DeadlineWheel) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._wheel = wheel
+        self._secure = secured(reactor, options)
+        self._kind = PrefacedPool if options.send_proxy_version else ConnectionPool
+
+    def __call__(self, spec: ServerSpec) -> ConnectionPool:
+        options = self._options
+        return self._kind(
+            self._reactor,
             spec.address,
-            wheel,
+            self._wheel,
             connect_timeout_s=options.connect_timeout_s,
             answer_s=options.answer_timeout_s,
-            limits=limits,
-            secure=secure(spec.tls),
+            limits=options.limits(),
+            secure=self._secure(spec.tls),
         )
 
-    return pool
+    def configure(self, options: BalancerOptions, servers: Iterable[Server]) -> None:
+        """Go by ``options`` from now on, and have the pools of ``servers`` do so."""
+        self._options = options
+        for server in servers:
+            server.pool.configure(connect_timeout_s=options.connect_timeout_s, answer_s=options.answer_timeout_s, limits=options.limits())
+
+
+def selections(reactor: Any, options: BalancerOptions) -> Callable[[], Selection[Server]]:
+    """What makes a selection by the algorithm that was asked for."""
+    return partial(ALGORITHMS[options.algorithm.name], clock=reactor.seconds, random=random.random)
+
+
+def stickiness(options: BalancerOptions) -> Stickiness[Server] | None:
+    """What binds clients to servers, if they are to be."""
+    if options.sticky == "off":
+        return None
+    try:
+        keys = (secrets.token_bytes(32),) if options.sticky_key_file is None else keys_of(options.sticky_key_file)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    return Stickiness(keys)
 
 
 def watched_certificates(reactor: Any, options: BalancerOptions, metrics: MetricSet, parts: list[IService]) -> "CertificateStore":
@@ -122,6 +174,18 @@ class Traffic:
         certificates: "Certificates | None" = None,
     ) -> None:
         logged = options.access_log is not None
+        retries = Retries(
+            reactor,
+            policy=options.retry_policy(),
+            budget=RetryBudget(percent=options.retry_budget),
+            random=random.random,
+            max_waiting=options.max_queue,
+            timeout_s=options.queue_timeout_s,
+        )
+        decisions: Decisions | None = None
+        if options.explained_requests:
+            decisions = Decisions(upstream, options.explained_requests, scored=options.algorithm.name in SCORING)
+        shedding = Shedding(SheddingPolicy(target_s=options.shed_lag_s))
         proxy = ProxyApplication(
             upstream,
             via=via,
@@ -132,9 +196,21 @@ class Traffic:
             forwarding=TimedForwarding if logged else None,
             upgrades=options.upgrades(),
             tunnel_ticks=wheel.ticks(options.tunnel_timeout_s),
+            retries=retries,
+            stickiness=stickiness(options),
+            key_of=options.hash_key.reader() if options.algorithm.name == "maglev" else None,
+            shedding=shedding,
+            hedge_s=options.hedge_after_s,
+            decisions=decisions,
         )
         self.metrics = MetricSet()
-        self.parts: list[IService] = []
+        self.proxy = proxy
+        self.shedding = shedding
+        self._wheel = wheel
+        self._announcements: Announcements | None = None
+        self.parts: list[IService] = [SelectionBuilder(reactor, upstream)] if upstream.builds else []
+        if options.shed_lag_s:
+            self.parts.append(LagSampler(reactor, shedding))
         ended: Ended = Requests(self.metrics).ended
         access: Access | None = None
         if options.access_log is not None:
@@ -158,12 +234,31 @@ class Traffic:
             self.factory.refused = access.refused
         add_clients(self.metrics, self.factory)
         add_traffic(self.metrics, upstream, proxy)
+        add_shedding(self.metrics, shedding)
         self.plain: Any = self.factory
         """What ``options.listen`` is to be listened with. Its listener closes last, and drains."""
         self.tls = None if options.tls_listen is None else self._serve_tls(reactor, options, certificates)
         """What ``options.tls_listen`` is to be listened with; None without that."""
         if options.proxy_protocol_from:
             self._await_headers(options, wheel)
+
+    def configure(self, options: BalancerOptions) -> None:
+        """Go by ``options`` from now on, as far as what is made once allows it: see ``balancer.change``."""
+        self.factory.configure(
+            limits=options.limits(),
+            timeouts=options.timeouts(),
+            max_connections_per_client=options.max_connections_per_client,
+        )
+        self.proxy.tunnel_ticks = self._wheel.ticks(options.tunnel_timeout_s)
+        self.proxy.hedge_s = options.hedge_after_s
+        self.proxy.retries.configure(
+            options.retry_policy(),
+            budget_percent=options.retry_budget,
+            max_waiting=options.max_queue,
+            timeout_s=options.queue_timeout_s,
+        )
+        if self._announcements is not None:
+            self._announcements.timeout_s = options.header_timeout_s
 
     def _serve_tls(self, reactor: Any, options: BalancerOptions, certificates: "Certificates | None") -> Any:
         """What the TLS listener is to be listened with."""
@@ -178,7 +273,7 @@ class Traffic:
     def _await_headers(self, options: BalancerOptions, wheel: DeadlineWheel) -> None:
         """Have PROXY protocol headers read before anything else."""
         senders = Networks(network.addresses for network in options.proxy_protocol_from)
-        announcements = Announcements(self.factory, senders, wheel, timeout_s=options.header_timeout_s)
+        announcements = self._announcements = Announcements(self.factory, senders, wheel, timeout_s=options.header_timeout_s)
         add_announcements(self.metrics, announcements)
         self.plain = DrainingProxyProtocolFactory(announcements, self.factory)
         if self.tls is not None:

@@ -31,6 +31,7 @@ class CommandLine(usage.Options, Generic[T]):
     plugin: str
     options_class: type[T]
     config: T
+    _file: Path | None = None
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         try:
@@ -48,17 +49,29 @@ class CommandLine(usage.Options, Generic[T]):
         if parent is not None and parent.get("pidfile") == "twistd.pid":
             parent["pidfile"] = ""
         file = Path(self["config"]) if self["config"] else None
-        given = {field.key: self._given[field.key] for field in fields_of(self.options_class) if field.key in self._given}
+        # a daemon may change its folder
+        self._file = file.absolute() if file is not None else None
         try:
-            if file is not None:
-                check_tables(file, COMPONENTS)
-            self.config = load(self.options_class, flags=given, environ=os.environ, file=file)
+            self.config = self._read(file)
             self.check(self.config)
         except ConfigError as error:
             fail(self.plugin, str(error))
         if self["check-config"]:
             self.print_config()
             raise SystemExit(0)
+
+    def reread(self) -> T:
+        """What the same command line means with the environment and the file of now; ``config`` stays, and ``check`` is not called.
+
+        Raises ConfigError. Blocks while it reads the file; any thread may call it.
+        """
+        return self._read(self._file)
+
+    def _read(self, file: Path | None) -> T:
+        given = {field.key: self._given[field.key] for field in fields_of(self.options_class) if field.key in self._given}
+        if file is not None:
+            check_tables(file, COMPONENTS)
+        return load(self.options_class, flags=given, environ=os.environ, file=file)
 
     def check(self, config: T) -> None:
         """Look at what only the machine can tell (files, modules). Raises ConfigError. Overridden where needed."""

@@ -18,6 +18,7 @@ from scalability.http1.trust import NOBODY, Networks, client_of, forwarded_eleme
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """Ends a chunked body that has no trailers."""
 
+_OPEN_NAME: Final = b"X-Request-Id: "
 END_OF_NAME: Final = b"\r\n\r\n"
 """Ends the head that a naming ``ResponseForwarder`` began."""
 
@@ -287,6 +288,14 @@ def forward_response(
     return ForwardedResponse(b"".join(parts), framing, keep_alive)
 
 
+def with_field(block: bytes, field: Field, *, named: bool) -> bytes:
+    """A forwarded head, as ``ResponseForwarder`` makes it, ``named`` or not, with one more field."""
+    line = b"%b: %b\r\n" % field
+    if named:
+        return b"%b%b%b" % (block[: -len(_OPEN_NAME)], line, _OPEN_NAME)
+    return b"%b%b\r\n" % (block[:-2], line)
+
+
 def forward_switch(head: ResponseHead, *, via: bytes, without: frozenset[bytes] = frozenset(), extra: Iterable[Field] = ()) -> bytes:
     """The head of a 101 answer for a client that asked for it: Connection and Upgrade are written anew, framing has no place in it.
 
@@ -499,7 +508,7 @@ class ResponseForwarder:
             date=date,
         )
         if self._named:
-            forwarded = forwarded._replace(head=forwarded.head[:-2] + b"X-Request-Id: ")
+            forwarded = forwarded._replace(head=forwarded.head[:-2] + _OPEN_NAME)
         if len(forwarded.head) <= MEMO_BYTES:
             self._head = head
             self._date = date

@@ -49,6 +49,13 @@ class Ticker(Service):
             self._loop.clock = self._clock
             self._ended = self._loop.start(self._interval_s, now=self._now)
 
+    def every(self, interval_s: float) -> None:
+        """Call ``run`` as often from now on, the next time in ``interval_s`` seconds."""
+        self._interval_s = interval_s
+        if self._loop.running:
+            self._loop.interval = interval_s
+            self._loop.reset()
+
     def stopService(self) -> Deferred[None]:
         """Fires when no run is in progress any more; asked again meanwhile, it waits for the same."""
         super().stopService()

@@ -155,6 +155,11 @@ class ClientConnection(TwistedProtocol):
         self._deadline.move(self._idle_ticks)
         self.transport.write(head)
 
+    @property
+    def awaiting(self) -> AnswerReceiver | None:
+        """Whoever waits for the first byte of an answer, if somebody does."""
+        return self._receiver if self._reader is None and not self._held and not self._tunnelled else None
+
     def may_switch(self, protocols: tuple[bytes, ...]) -> None:
         """The next request that is sent asks for one of ``protocols``; its receiver is a SwitchReceiver."""
         self._switch_request = self.requests + 1
@@ -189,6 +194,11 @@ class ClientConnection(TwistedProtocol):
             self._ending = True
             self._deadline.move(self._pool.answer_ticks)
 
+    def wait_as_the_pool_says(self) -> None:
+        """Called by the pool when its timeout for answers has changed. A tunnel has its own."""
+        if not self._tunnelled:
+            self._idle_ticks = self._pool.answer_ticks
+
     def write_body(self, data: bytes, ended: bool) -> None:
         """Send more of the request's body, framed as its head says; nothing happens when the connection is gone already."""
         if self._receiver is None or self._uploaded:
@@ -198,6 +208,11 @@ class ClientConnection(TwistedProtocol):
             self.transport.write(data)
         if ended:
             self._uploaded = True
+
+    def hand_over(self, receiver: AnswerReceiver) -> None:
+        """From within ``answer_received``: the rest of the answer goes to ``receiver``; nothing happens when that was all."""
+        if self._receiver is not None:
+            self._receiver = receiver
 
     def pause(self) -> None:
         """Read no more of the answer for now. No deadline runs meanwhile."""
@@ -505,6 +520,14 @@ class ConnectionPool:
         self.reuses = 0
         """Requests that found one."""
 
+    def configure(self, *, connect_timeout_s: float, answer_s: float, limits: Limits) -> None:
+        """Go by these from now on. A request's deadline stays until its next byte, and the ``limits`` of an open connection stay."""
+        self.connect_timeout_s = connect_timeout_s
+        self.answer_ticks = self.wheel.ticks(answer_s)
+        self.limits = limits
+        for connection in self._open:
+            connection.wait_as_the_pool_says()
+
     @property
     def idle_connections(self) -> int:
         return len(self._idle)
@@ -563,6 +586,11 @@ class ConnectionPool:
             idle.popleft().close()
         self._looking = False
 
+    def receivers_without_answer(self) -> list[AnswerReceiver | ConnectReceiver]:
+        """Whoever waits for a connection that is being made, or has sent a request here and got no byte of its answer yet."""
+        opening = [attempt.receiver for attempt in self._opening if attempt.receiver is not None]
+        return [*opening, *(receiver for connection in self._open if (receiver := connection.awaiting) is not None)]
+
     def forget(self, connection: ClientConnection) -> None:
         """Called by a connection that is closed."""
         self._open.discard(connection)
@@ -614,7 +642,8 @@ class Opening(ClientFactory):
     def __init__(self, pool: ConnectionPool, receiver: ConnectReceiver, preface: bytes = b"") -> None:
         self._pool = pool
         self._preface = preface
-        self._receiver: ConnectReceiver | None = receiver
+        self.receiver: ConnectReceiver | None = receiver
+        """Who waits; None when the attempt is over."""
         self._reactor: Any = None
         self._hosts: list[str] = []
         self._connector: Any = None
@@ -635,11 +664,11 @@ class Opening(ClientFactory):
 
     def cancel(self) -> None:
         """Stop trying; nobody is called back."""
-        self._receiver = None
+        self.receiver = None
         self._stop()
 
     def fail(self, error: ConnectError | ConnectTimeout) -> None:
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         self._stop()
         if receiver is not None:
             error.__cause__ = self._error
@@ -673,7 +702,7 @@ class Opening(ClientFactory):
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         self._connector = None
-        if self._receiver is not None:
+        if self.receiver is not None:
             self._error = reason.value
             self._next()
 
@@ -682,7 +711,7 @@ class Opening(ClientFactory):
         self._handshaking = None
         self._deadline.cancel()
         self._pool.opened(self, connection)
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         if receiver is None:
             connection.abort()
         else:
@@ -696,7 +725,7 @@ class Opening(ClientFactory):
         self._next()
 
     def _next(self) -> None:
-        if self._receiver is None:
+        if self.receiver is None:
             return
         if not self._hosts:
             self.fail(TLSFailed() if self._secured else ConnectError())

@@ -343,6 +343,8 @@ class ServerConnection(TwistedProtocol):
         self._linger_bytes = 0
         self._closing = False
         self.lost = False
+        self.abort_on_close = factory.abort_on_close
+        """Whether a FIN ends the exchange (rule 42); whoever serves it may change that while it waits."""
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """The address and port of the client, and those that it connected to, as far as they are known."""
@@ -408,7 +410,7 @@ class ServerConnection(TwistedProtocol):
         elif exchange is None:
             if not self._held or not self._full:
                 self._close()
-        elif self._reader is not None or self.factory.abort_on_close:
+        elif self._reader is not None or self.abort_on_close:
             self._lose(exchange, ClientGone())
             self._close(reset=True)
 
@@ -669,6 +671,13 @@ class ServerConnection(TwistedProtocol):
         limit = (factory.wheel.turned_to + factory.body_ticks) * factory.body_bytes_per_tick
         self._body_due = min(limit, self._body_due + len(payload))
 
+    def body_rate_changed(self, before: int) -> None:
+        """The factory wants another rate; ``before`` were ``body_bytes_per_tick``. A body that is arriving keeps the time it has bought."""
+        factory = self.factory
+        least = factory.body_bytes_per_tick
+        due_at = self._body_due // before if before else factory.wheel.turned_to + factory.body_start_ticks
+        self._body_due = due_at * least
+
     def _body_ticks(self) -> int:
         """How long the next piece of the body may take."""
         factory = self.factory
@@ -853,29 +862,38 @@ class HTTPServerFactory(Factory):
         self.seconds = clock.seconds
         self.make_exchange = self.exchange_type
         self.wheel = wheel
-        self.limits = limits
         self.abort_on_close = abort_on_close
         self.linger_bytes = linger_bytes
-        self.head_ticks = wheel.ticks(timeouts.head_s)
-        self.pause_ticks = wheel.ticks(timeouts.idle_s)
-        """What a client has between two requests."""
-        self.body_ticks = wheel.ticks(timeouts.body_s)
-        self.body_start_ticks = wheel.ticks(timeouts.body_start_s)
-        least = timeouts.min_body_bytes_per_s
-        self.body_bytes_per_tick = max(1, least // wheel.ticks_per_s) if least else 0
-        self.linger_ticks = wheel.ticks(timeouts.linger_s)
-        self.drain_idle_ticks = wheel.ticks(timeouts.drain_idle_s)
         self.counts = ServerCounts()
         self.draining = False
         self._date = b""
         self._date_tick = -1
         self._ended = ended
         self._max_connections = max_connections
-        self._max_per_client = max_connections_per_client
         self._clients: dict[str, int] = {}
         self._connections: set[ServerConnection] = set()
         self._waiting_for_room: list[Callable[[], None]] = []
         self._drained: list[Deferred[None]] = []
+        self.body_bytes_per_tick = 0
+        self.configure(limits=limits, timeouts=timeouts, max_connections_per_client=max_connections_per_client)
+
+    def configure(self, *, limits: Limits, timeouts: Timeouts, max_connections_per_client: int) -> None:
+        """Go by these from now on. A deadline that runs already stays; open connections keep ``limits`` for their heads."""
+        ticks = self.wheel.ticks
+        self.limits = limits
+        self.head_ticks = ticks(timeouts.head_s)
+        self.body_ticks = ticks(timeouts.body_s)
+        self.body_start_ticks = ticks(timeouts.body_start_s)
+        least = timeouts.min_body_bytes_per_s
+        before, self.body_bytes_per_tick = self.body_bytes_per_tick, max(1, least // self.wheel.ticks_per_s) if least else 0
+        if self.body_bytes_per_tick != before:
+            for connection in self._connections:
+                connection.body_rate_changed(before)
+        self.linger_ticks = ticks(timeouts.linger_s)
+        self.drain_idle_ticks = ticks(timeouts.drain_idle_s)
+        self.pause_ticks = self.drain_idle_ticks if self.draining else ticks(timeouts.idle_s)
+        """What a client has between two requests."""
+        self._max_per_client = max_connections_per_client
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # a ServerConnection, or None
         if len(self._connections) >= self._max_connections:

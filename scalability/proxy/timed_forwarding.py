@@ -14,12 +14,11 @@ from scalability.upstream.servers import Server
 class TimedForwarding(Forwarding):
     """A request on its way, whose exchange is a ``TimedExchange``."""
 
-    __slots__ = ("_began_s", "_connecting", "_sent_s")
+    __slots__ = ("_began_s", "_connecting")
 
     def __init__(self, application: ProxyApplication, exchange: Exchange, block: bytes) -> None:
         super().__init__(application, exchange, block)
         self._began_s = 0.0
-        self._sent_s = 0.0
         self._connecting = False
 
     @property
@@ -29,7 +28,7 @@ class TimedForwarding(Forwarding):
     def _now(self) -> float:
         return self._exchange.connection.factory.clock.seconds()
 
-    def _attempt(self, server: Server, *, fresh: bool = False) -> None:
+    def _attempt(self, server: Server, reason: str, *, fresh: bool = False) -> None:
         exchange = self._timed
         self._began_s = now = self._now()
         if not exchange.attempts:
@@ -37,7 +36,7 @@ class TimedForwarding(Forwarding):
         exchange.attempts += 1
         exchange.server = server.name
         self._connecting = True
-        super()._attempt(server, fresh=fresh)
+        super()._attempt(server, reason, fresh=fresh)
 
     def _send(self, connection: ClientConnection) -> None:
         now = self._now()

@@ -1,8 +1,8 @@
 """The metrics of several processes as those of one.
 
 Each process tells its ``MetricSet`` as plain data (``told``); whoever is scraped adds them up (``MergedMetrics``): counters and
-gauges are sums (a gauge that is a time, ``_timestamp_seconds``, is the latest), histograms are merged cell by cell, which is
-exact. What a process counted stays counted when it ends, so that no counter ever falls; its gauges go with it.
+gauges are sums (a gauge that is a time or a share, ``_seconds`` or ``_ratio``, is the greatest), histograms are merged cell by cell,
+which is exact. What a process counted stays counted when it ends, so that no counter ever falls; its gauges go with it.
 """
 
 from collections.abc import Container, Iterator
@@ -59,7 +59,7 @@ class _Sum:
             elif number is not None:
                 if not isinstance(known, int | float):
                     self.values[labels] = number
-                elif metric.name.endswith("_timestamp_seconds"):
+                elif metric.kind is Kind.GAUGE and metric.name.endswith(("_seconds", "_ratio")):
                     self.values[labels] = max(known, number)
                 else:
                     self.values[labels] = known + number

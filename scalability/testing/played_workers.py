@@ -7,7 +7,8 @@ import msgspec
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.python.failure import Failure
 
-from scalability.balancer.workers.messages import Report, ServerUse, Serving
+from scalability.balancer.use import ServerUse
+from scalability.balancer.workers.messages import Report, Serving
 from scalability.balancer.workers.spawning import Owner, Running
 from scalability.telemetry import MetricSet
 from scalability.telemetry.merge import told

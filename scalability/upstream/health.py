@@ -9,8 +9,9 @@ DOWN        RISING (rise 1: UP)      DOWN                       no
 RISING      RISING, the rise-th: UP  DOWN                       while there is no other
 
 A configured server starts as UNCHECKED, so that a balancer that has just started serves at once; like HAProxy's, it
-is one failed check away from being out. A server that discovery adds later starts as WAITING. Either has never been
-seen up, and one passed check lets it in; a server that went down after it had been up must pass ``rise`` in a row.
+is one failed check away from being out. A server that discovery adds later starts as WAITING, and so does every one where the
+first check is mandatory (nginx's word). Either has never been seen up, and one passed check lets it in; a server that went down
+after it had been up must pass ``rise`` in a row.
 """
 
 from collections.abc import Mapping
@@ -69,6 +70,11 @@ class Health:
         self._fall = fall
         self._run = 0
         self.state = state
+
+    def limits(self, *, rise: int, fall: int) -> None:
+        """From now on as many are needed."""
+        self._rise = rise
+        self._fall = fall
 
     def checked(self, passed: bool) -> State:
         """Take in one result and return the state that follows."""

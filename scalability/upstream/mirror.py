@@ -4,58 +4,128 @@
 reported to whoever decides, and the next states that it tells say what follows.
 """
 
+import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger, LogPublisher
 
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import State
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Selection
-from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.servers import DEFAULT_RULES, Mode, Server, ServerSpec, Upstream
 
 SOURCE = "mirror"
 
 
 class ServerState(NamedTuple):
-    """One server: its ``ServerSpec`` as text, and where it stands."""
+    """One server: its ``ServerSpec`` as text, with the weight that counts now, and where it stands."""
 
     spec: str
     state: State
+    mode: Mode = Mode.READY
+    ejected: bool = False
+    share: float = 1.0
+    unreachable: bool = False
 
 
 def states_of(upstream: Upstream) -> list[ServerState]:
     """Every server that ``upstream`` knows, apart from those that only finish their last requests."""
-    return [ServerState(str(server.spec), server.health.state) for server in upstream]
+    return [
+        ServerState(
+            str(server.spec._replace(weight=server.weight)),
+            server.health.state,
+            server.mode,
+            server.ejected,
+            round(server.share, 3),
+            server.unreachable,
+        )
+        for server in upstream
+    ]
+
+
+class Reports(Protocol):
+    """Whoever tells what this process has seen to the one that decides."""
+
+    def refused(self, name: str) -> None:
+        """A connection to that server could not be made."""
+
+    def suspected(self, name: str) -> None:
+        """As many requests in a row have failed there as may eject it."""
+
+    def outcomes(self, counts: dict[str, tuple[int, int]]) -> None:
+        """How many requests to each server succeeded and failed since the last call."""
 
 
 class MirroredUpstream(Upstream):
-    """Shows what it is told. ``refused(name)`` is called for each connection to that server that could not be made."""
+    """Shows what it is told, and ``reports`` what it sees. Breakers, queue and budget are its own."""
 
     log = Logger(observer=LogPublisher())  # whoever decides has logged it
 
     def __init__(
-        self, selection: Callable[[], Selection[Server]], pool: Callable[[ServerSpec], ConnectionPool], refused: Callable[[str], None]
+        self,
+        selection: Callable[[], Selection[Server]],
+        pool: Callable[[ServerSpec], ConnectionPool],
+        reports: Reports,
+        *,
+        rules: UpstreamRules = DEFAULT_RULES,
+        seconds: Callable[[], float] = time.monotonic,
+        learns: bool = False,
+        part: Callable[[int], int] = lambda limit: limit,
     ) -> None:
-        super().__init__(selection, pool)
-        self._refused = refused
+        """``part`` is what this process may have of a server's limit for all."""
+        super().__init__(selection, pool, rules=rules, seconds=seconds, learns=learns)
+        self._reports = reports
+        self._part = part
 
     def show(self, states: Iterable[ServerState]) -> None:
         """From now on there are exactly these servers, in these states; one that is not among them finishes what it has."""
-        told = {ServerSpec.parse(spec): state for spec, state in states}
+        told = {self._own(ServerSpec.parse(state.spec)): state for state in states}
         by_address = {spec.address: state for spec, state in told.items()}
-        # new servers wait until their state stands: name_servers ends in a choice among all that are usable
-        self.name_servers(SOURCE, told, trusted=False)
-        changed = False
+        # the choice is told of servers and states together: in between there may be none to choose, and nobody must be told so
+        self._name(SOURCE, told, trusted=False)
+        gone_down = []
         for server in self:
-            state = by_address[server.address]
-            if server.health.state is not state:
-                server.health.state = state
-                changed = True
-        if changed:
-            self._refresh()
+            told_state = by_address[server.address]
+            _, state, mode, ejected, share, unreachable = told_state
+            before = (server.health.state, server.mode, server.ejected, server.share, server.unreachable)
+            if before == (state, mode, ejected, share, unreachable):
+                continue
+            if server.health.state.usable and not state.usable:
+                gone_down.append(server)
+            if server.ejected and not ejected:
+                server.forget_outcomes()
+            if state is State.UP and not server.health.state.usable:
+                server.forget_latency()
+            server.health.state = state
+            server.mode, server.ejected, server.share, server.unreachable = mode, ejected, share, unreachable
+        self._refresh()
+        for server in gone_down:
+            self.went_down(server)
 
-    def judge(self, server: Server, passed: bool, why: str) -> None:
+    def _own(self, spec: ServerSpec) -> ServerSpec:
+        return spec._replace(max_active=max(1, self._part(spec.max_active))) if spec.max_active else spec
+
+    def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Leave the verdict to whoever decides."""
         if not passed and not server.removed:
-            self._refused(server.name)
+            self._reports.refused(server.name)
+
+    def suspected(self, server: Server) -> None:
+        """Likewise."""
+        if not server.removed:
+            self._reports.suspected(server.name)
+
+    def sweep(self) -> None:
+        """Tell what is to be compared."""
+        now = self.seconds()
+        counts = {server.name: taken for server in self if any(taken := server.take_outcomes(now))}
+        if counts:
+            self._reports.outcomes(counts)
+
+    def warm_up(self) -> None:
+        """Each share is told."""
+
+    def _limit_ejections(self, usable: list[Server]) -> None:
+        """Ejections are told."""

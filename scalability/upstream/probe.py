@@ -1,142 +1,204 @@
-"""Active health checks: one request per server and interval, through net's own client.
+"""Active health checks: each server is checked again and again, at its own pace (``pace.py``), and ``Upstream`` hears of each result.
 
-A check passes when ``GET path`` is answered with a status from 200 to 399 within the interval: a server that hangs is down after
-``fall`` intervals. Each check opens a connection of its own, because a server whose kept-alive connections still work may have
-stopped accepting.
+The checks of one server never overlap. One that has not ended within the timeout has failed: a server that hangs is down after
+``fall`` of them. Between two checks a server that is up is looked at every ``fast_s``: once a request could not connect to it, it is
+checked at once, and not only when the interval is over.
 
-A server that is up is checked every interval. One that is not, or of which the last check failed, is checked ``HASTE`` times as often
-(HAProxy's ``fastinter``): what is down costs next to nothing to ask, and every second that it is found to be back later is
-a second without it.
+All of it is driven by one wheel of deadlines, itself a LoopingCall: a server that waits costs a dictionary's entry. Deadlines are
+met in batches of 32, between which the event loop has its turn.
 """
 
 from collections.abc import Callable
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from scalability.errors import ConnectError, ScalelabError, TLSFailed
-from scalability.lifecycle import Ticker
-from scalability.net.service_client import Answer, ServiceClient
-from scalability.upstream.health import State
-from scalability.upstream.servers import Server, Upstream, is_ours
+from scalability.lifecycle import Deadline, DeadlineWheel
+from scalability.upstream.check import Check, Finding, Underway
+from scalability.upstream.history import CheckResult
+from scalability.upstream.pace import Pace
+from scalability.upstream.servers import Server, Upstream
 
-HASTE = 4
-FIELDS = ((b"user-agent", b"scalelab-health-check"), (b"connection", b"close"))
+TICK_S = 0.02
+"""How exactly checks are timed, in seconds; an eighth of the shortest interval where that is less, but no less than ``MIN_TICK_S``."""
+MIN_TICK_S = 0.005
 
 
-class Prober(Ticker):
-    """The checks of one server. At each tick it begins one that is due, and gives up one that is overdue."""
+class Prober:
+    """The checks of one server, one after the other."""
 
     log = Logger()
 
-    def __init__(
-        self, clock: IReactorTime, interval_s: float, path: bytes, client: ServiceClient, server: Server, upstream: Upstream
-    ) -> None:
-        self._tick_s = interval_s / HASTE
-        super().__init__(clock, self._tick_s, self.probe)
-        self._timeout_s = interval_s
-        self._begun_s: float | None = None
-        self._path = path
-        self._client = client
-        self._server = server
-        self._upstream = upstream
-        self._check: Deferred[None] | None = None
+    __slots__ = ("_begun_s", "_check", "_checking", "_checks", "_deadline", "_due_s", "_next_check", "_server", "_state", "_underway")
 
-    def probe(self) -> None:
-        """Called at each tick. Whatever goes wrong with a check is a failed check."""
-        now_s = self._clock.seconds()
-        waited_s = self._timeout_s if self._begun_s is None else now_s - self._begun_s
-        due = waited_s > self._timeout_s - self._tick_s / 2  # ticks come a little late, and sometimes the next comes less so
-        if self._check is not None:
-            if not due:
-                return
-            self._give_up()
-            self._check_failed(f"no answer within {self._timeout_s:g} s")
-        elif not due and self._server.health.state is State.UP:
-            return
-        self._begun_s = now_s
-        try:
-            # the client's own deadline must not be the first to end the check
-            asking = self._client.request(b"GET", self._path, FIELDS, timeout_s=2 * self._timeout_s)
-        except ScalelabError as error:
-            self._check_failed(f"the check failed: {error.code}")
-            return
-        check: Deferred[None] = asking.addCallbacks(self._answered, self._errored)
-        check.addErrback(self._broken)
-        if not check.called:
+    def __init__(self, checks: "HealthChecks", check: Check, server: Server) -> None:
+        self._checks = checks
+        self._check = check
+        self._next_check: Check | None = None
+        self._checking = False
+        self._server = server
+        self._state = server.health.state
+        self._begun_s = 0.0
+        self._due_s = 0.0
+        self._deadline: Deadline | None = None
+        self._underway: Underway | None = None
+
+    def begin(self) -> None:
+        """Check from now on, the first time soon."""
+        checks = self._checks
+        self._deadline = checks.wheel.after(checks.pace.first_s(checks.random()), self._probe)
+
+    def stop(self) -> None:
+        """Check no more until it is begun anew."""
+        self._checking = False
+        self._give_up()
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+
+    def close(self) -> None:
+        """Check never again."""
+        self.stop()
+        self._change_check()
+        self._check.close()
+
+    def replace(self, check: Check) -> None:
+        """From the next one on check like this, and at the pace that holds now."""
+        if self._next_check is not None:
+            self._next_check.close()
+        self._next_check = check
+        # a check that is underway may end as it was begun
+        checks = self._checks
+        state = self._server.health.state
+        self._due_s = min(self._due_s, checks.seconds() + checks.pace.next_s(state, state, checks.random()))
+        if self._deadline is not None and not self._checking:
+            self._deadline.cancel()
+            self._wait()
+
+    def _change_check(self) -> None:
+        check, self._next_check = self._next_check, None
+        if check is not None:
+            self._check.close()
             self._check = check
 
-    def stopService(self) -> Deferred[None]:
+    def _wait(self) -> None:
+        """Look at the server again when its check is due, and every ``fast_s`` until then."""
+        checks = self._checks
+        self._deadline = checks.wheel.after(min(self._due_s - checks.seconds(), checks.pace.fast_s), self._look)
+
+    def _look(self) -> None:
+        if self._checks.seconds() < self._due_s and self._server.health.state is self._state:
+            self._wait()
+        else:
+            self._probe()
+
+    def _probe(self) -> None:
+        checks = self._checks
         self._give_up()
-        self._client.close()
-        return super().stopService()
+        self._change_check()
+        self._begun_s = checks.seconds()
+        self._checking = True
+        # first of all: whatever goes wrong from here on, it will be tried again
+        self._deadline = checks.wheel.after(checks.timeout_s, self._overdue)
+        self._underway = self._check.begin(self._ended)
+
+    def _overdue(self) -> None:
+        self._give_up()
+        self._ended(Finding(False, f"no answer within {self._checks.timeout_s:g} s"))
 
     def _give_up(self) -> None:
-        check, self._check = self._check, None
-        if check is not None:
-            check.cancel()
+        underway, self._underway = self._underway, None
+        if underway is not None:
+            underway.give_up()
 
-    def _answered(self, answer: Answer) -> None:
-        self._check = None
-        if 200 <= answer.status < 400:
-            self._server.counts.checks_passed += 1
-            self._upstream.judge(self._server, True, f"the check was answered {answer.status}")
+    def _ended(self, finding: Finding) -> None:
+        """A check has ended. What it has left open is closed when the next one begins."""
+        self._checking = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+        before = self._server.health.state
+        try:
+            if finding.passed is None:
+                self.log.warn("{server}: {why}", server=self._server.name, why=finding.what)
+            else:
+                self._tell(finding, finding.passed)
+        finally:
+            checks = self._checks
+            self._state = self._server.health.state
+            self._due_s = self._begun_s + checks.pace.next_s(before, self._state, checks.random())
+            self._wait()
+
+    def _tell(self, finding: Finding, passed: bool) -> None:
+        server = self._server
+        if passed:
+            server.counts.checks_passed += 1
         else:
-            self._check_failed(f"the check was answered {answer.status}")
-
-    def _errored(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
-            # given up by us; whoever did it has said what it means
-            return
-        self._check = None
-        if isinstance(failure.value, ConnectError) and is_ours(failure.value):
-            self.log.warn("the check of {server} could not be made: {why}", server=self._server.name, why=str(failure.value.__cause__))
-        elif isinstance(failure.value, ScalelabError):
-            why = f": {_why_not_met(failure.value)}" if isinstance(failure.value, TLSFailed) else ""
-            self._check_failed(f"the check failed: {failure.value.code}{why}")
-        else:
-            self.log.failure("the check of {server} failed in an unexpected way", failure, server=self._server.name)
-            self._check_failed("the check failed in an unexpected way; the log says more")
-
-    def _broken(self, failure: Failure) -> None:
-        self.log.failure("the result of a check of {server} could not be taken in", failure, server=self._server.name)
-
-    def _check_failed(self, why: str) -> None:
-        self._server.counts.checks_failed += 1
-        self._upstream.judge(self._server, False, why)
-
-
-def _why_not_met(error: TLSFailed) -> str:
-    from scalability.net.tls import why_not_met  # loads OpenSSL, which most do without
-
-    return why_not_met(error.__cause__ or error)
+            server.counts.checks_failed += 1
+        took_s = self._checks.seconds() - self._begun_s
+        server.history.add(CheckResult(self._begun_s, took_s, passed, finding.what, finding.status))
+        self._checks.upstream.judge(server, passed, finding.what, unreachable=finding.unreachable)
 
 
 class HealthChecks(MultiService):
-    """Keeps a Prober for each server of ``upstream``, as long as it is named there."""
+    """Checks each server of ``upstream``, as long as it is named there, the way that ``check`` says.
+
+    ``clock`` counts Unix seconds, as a reactor does. ``random`` gives numbers from [0, 1). A check that takes longer than
+    ``timeout_s`` makes the next one late.
+    """
 
     def __init__(
-        self, clock: IReactorTime, upstream: Upstream, client: Callable[[Server], ServiceClient], *, interval_s: float, path: str
+        self,
+        clock: IReactorTime,
+        upstream: Upstream,
+        check: Callable[[Server], Check],
+        pace: Pace,
+        *,
+        timeout_s: float,
+        random: Callable[[], float],
     ) -> None:
         super().__init__()
-        self._clock = clock
-        self._upstream = upstream
-        self._client = client
-        self._interval_s = interval_s
-        self._path = path.encode()
+        self.upstream = upstream
+        self.pace = pace
+        self.timeout_s = timeout_s
+        self.random = random
+        self.seconds: Callable[[], float] = clock.seconds
+        shortest_s = min(pace.interval_s, pace.fast_s, pace.down_s, timeout_s)
+        self.wheel = DeadlineWheel(clock, tick_s=max(MIN_TICK_S, min(TICK_S, shortest_s / 8)))
+        self.wheel.setServiceParent(self)
+        self._check = check
         self._probers: dict[Server, Prober] = {}
         upstream.watch(self)
 
+    def configure(self, check: Callable[[Server], Check], pace: Pace, *, timeout_s: float) -> None:
+        """Go by these from now on; what is known of each server stays, and a check that is underway ends as it was begun.
+
+        How exactly checks are timed follows from the intervals at the start.
+        """
+        self._check = check
+        self.pace = pace
+        self.timeout_s = timeout_s
+        for server, prober in self._probers.items():
+            prober.replace(check(server))
+
+    def startService(self) -> None:
+        super().startService()
+        for prober in self._probers.values():
+            prober.begin()
+
+    def stopService(self) -> Deferred[None]:
+        for prober in self._probers.values():
+            prober.stop()
+        stopped: Deferred[None] = super().stopService()
+        return stopped
+
     def joined(self, server: Server) -> None:
-        """Check ``server`` from now on, the first time at once."""
-        prober = Prober(self._clock, self._interval_s, self._path, self._client(server), server, self._upstream)
-        self._probers[server] = prober
-        prober.setServiceParent(self)
+        """Check ``server`` from now on."""
+        prober = self._probers[server] = Prober(self, self._check(server), server)
+        if self.running:
+            prober.begin()
 
     def left(self, server: Server) -> None:
         """Check ``server`` no more."""
-        # a Prober's tick is synchronous: stopping has nothing to wait for
-        self._probers.pop(server).disownServiceParent()
+        self._probers.pop(server).close()

@@ -15,6 +15,9 @@ from scalability.upstream.servers import ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None: ...
 
 

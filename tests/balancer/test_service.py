@@ -7,14 +7,17 @@ from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
+from scalability.balancer.sources import Sources
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
+from scalability.proxy.lag import LagSampler
 from scalability.telemetry.access_log import AccessLog
 from scalability.testing.memory import MemoryNetwork
-from scalability.upstream.discovery import Backend, DNSDiscovery
+from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -25,11 +28,28 @@ def parts(service: Any) -> list[type[IService]]:
 
 def test_what_requests_need_stands_below_what_accepts_them(tmp_path: Path) -> None:
     options = BalancerOptions(backend=(Backend.parse("dns:gateway:5000"),), access_log=tmp_path / "access.log")
-    assert parts(balancer(MemoryNetwork(), options)) == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, AccessLog, Listener]
+    assert parts(balancer(MemoryNetwork(), options)) == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        Sources,
+        LagSampler,
+        AccessLog,
+        Listener,
+    ]
 
 
 def test_there_is_no_log_and_no_discovery_unless_asked_for() -> None:
-    assert parts(balancer(MemoryNetwork(), BalancerOptions())) == [DeadlineWheel, Upstream, HealthChecks, IgnoredSignal, Listener]
+    assert parts(balancer(MemoryNetwork(), BalancerOptions(shed_lag_s=0.0))) == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        Sources,
+        IgnoredSignal,
+        Listener,
+    ]
 
 
 def test_it_checks_its_servers_and_forwards_to_them_in_turns() -> None:
@@ -38,7 +58,8 @@ def test_it_checks_its_servers_and_forwards_to_them_in_turns() -> None:
     *below, listener = service
     for part in below:
         part.startService()
-    assert [(attempt.host, attempt.port) for attempt in network.attempts] == [("192.0.2.8", 81), ("192.0.2.9", 82)]
+    network.advance(0.25)
+    assert sorted((attempt.host, attempt.port) for attempt in network.attempts) == [("192.0.2.8", 81), ("192.0.2.9", 82)]
     for _ in range(2):
         check = network.accept()
         assert check.taken().startswith(b"GET /health HTTP/1.1\r\n")

@@ -18,7 +18,7 @@ def test_flags_become_the_configuration() -> None:
     ("argv", "named"),
     [
         (["--backend", "127.0.0.1"], "--backend"),
-        (["--algorithm", "random"], "--algorithm"),
+        (["--algorithm", "fastest"], "--algorithm"),
         (["--access-log", "/nowhere/at/all/access.log"], "--access-log"),
         (["--workers", "0"], "--workers"),
         (["--workers", "5", "--max-connections", "4"], "--max-connections: 5 workers cannot share 4"),

@@ -166,3 +166,23 @@ def test_a_fatal_problem_is_one_line_on_the_real_stderr(monkeypatch: pytest.Monk
     with pytest.raises(SystemExit, match=r"^scalelab-x: the port is taken$"):
         fail("scalelab-x", "the port is taken")
     assert sys.stderr is real
+
+
+def test_it_is_read_again_with_the_same_flags_and_the_file_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[cache]\nttl = 2\nmax_bytes = 3\n")
+    monkeypatch.chdir(tmp_path)
+    options = Options()
+    options.parseOptions(["--config", "a.toml", "--max-bytes", "5"])
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("SCALELAB_CACHE_TAG", "b c")
+    file.write_text("[cache]\nttl = 4\nmax_bytes = 9\n")
+    again = options.reread()
+    assert (again.ttl_s, again.max_bytes, again.tag) == (4.0, 5, ("b", "c"))
+    assert options.config.ttl_s == 2.0
+    file.write_text("[cache]\nttl = 0\n")
+    with pytest.raises(ConfigError, match=r"a\.toml: \[cache\] ttl: expected a number above 0, got 0"):
+        options.reread()
+    file.unlink()
+    with pytest.raises(ConfigError, match="--config: cannot read"):
+        options.reread()

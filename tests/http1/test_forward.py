@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scalability.errors import BadMessage
 from scalability.http1.body import ChunkedBody
 from scalability.http1.forward import (
+    END_OF_NAME,
     HOP_BY_HOP,
     LAST_CHUNK,
     ForwardedResponse,
@@ -23,6 +24,7 @@ from scalability.http1.forward import (
     forward_switch,
     forwards_left,
     upgrades_asked,
+    with_field,
 )
 from scalability.http1.head import (
     MEMO_BYTES,
@@ -597,3 +599,19 @@ def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
     head = response(long)
     assert answers.forward(head, 1, True, b"GET") == answers.forward(head, 1, True, b"GET") == answered(head)
     assert len(answers._forwarded.head) == 0
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("minor", [0, 1])
+def test_a_forwarded_head_may_get_one_more_field(named: bool, minor: int) -> None:
+    head = parse_response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", LIMITS)
+    block = ResponseForwarder(via=b"lab", named=named).forward(head, minor, True, b"GET").head
+    with_cookie = with_field(block, (b"Set-Cookie", b"a=b"), named=named)
+    if named:
+        assert block.endswith(b"\r\nX-Request-Id: ")
+        assert with_cookie.endswith(b"\r\nSet-Cookie: a=b\r\nX-Request-Id: ")
+        with_cookie += b"1" + END_OF_NAME
+    read = parse_response_head(with_cookie, LIMITS)
+    assert read.get_all(b"set-cookie") == [b"a=b"]
+    assert read.get_all(b"content-length") == [b"2"]
+    assert with_cookie.replace(b"Set-Cookie: a=b\r\n", b"") == block + (b"1" + END_OF_NAME) * named

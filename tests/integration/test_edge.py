@@ -313,6 +313,28 @@ def test_a_backend_that_is_not_who_it_should_be_gets_nothing_and_is_down(start: 
     server.close()
 
 
+def test_a_check_by_connection_alone_includes_the_handshake(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    ca = AUTHORITY.write_own(tmp_path / "ca.pem")
+    server = secured_server(tmp_path, "shop.example")
+    good, bad = f"127.0.0.1:{server.port},tls=shop.example", f"127.0.0.1:{server.port},tls=other.example"
+    for backend in (good, bad):
+        process = start(
+            "scalelab-lb", "--backend", backend, "--backend-ca", str(ca), "--health-mode", "tcp", "--health-initial", "mandatory"
+        )
+        port = process.wait_listening()
+        if backend is good:
+            process.wait_for("is up: the check could connect")
+            assert http.get(port, "/").status == 200
+        else:
+            while "tls_failed" not in http.get(port, "/health").json()["servers"][0]["last_check"]:
+                time.sleep(0.05)
+            answer = http.get(port, "/")
+            assert (answer.status, answer.json()["error"]) == (503, "no_server"), "it never took traffic"
+        process.stop()
+        assert "Traceback" not in process.output
+    server.close()
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("secured", [False, True])
 def test_servers_are_told_the_client_in_a_proxy_header(

@@ -9,9 +9,25 @@ import pytest
 from scalability.testing.client import HTTPClient
 from scalability.testing.processes import Process
 
+CHECKS = (
+    "mode",
+    "path",
+    "method",
+    "header",
+    "status",
+    "body",
+    "interval",
+    "timeout",
+    "fast-interval",
+    "down-interval",
+    "jitter",
+    "rise",
+    "fall",
+    "initial",
+)
 ALL = ("listen", "admin", "config", "check-config")
 FLAGS = {
-    "scalelab-lb": (*ALL, "backend", "algorithm", "health-path", "health-interval", "workers", "access-log", "access-log-format"),
+    "scalelab-lb": (*ALL, "backend", "algorithm", "workers", "access-log", "access-log-format", *(f"health-{name}" for name in CHECKS)),
     "scalelab-gateway": (*ALL, "cache", "database", "microservice", "worker", "ttl", "stale-ttl", "jwt-secret-file", "jwt-require"),
     "scalelab-cache": (*ALL, "ttl", "sweep-interval", "max-bytes", "max-entries"),
     "scalelab-database": (*ALL, "store", "latency", "concurrency"),
@@ -122,11 +138,13 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-cache", ["--ttl", "soon"], "--ttl"),
         ("scalelab-cache", ["--max-bytes", "0"], "--max-bytes"),
         ("scalelab-lb", ["--backend", "127.0.0.1"], "--backend"),
-        ("scalelab-lb", ["--backend", "127.0.0.1:1,weight=0"], "--backend"),
+        ("scalelab-lb", ["--backend", "127.0.0.1:1,weight=257"], "--backend"),
         ("scalelab-lb", ["--backend", "dns:name"], "--backend"),
-        ("scalelab-lb", ["--algorithm", "maglev"], "--algorithm"),
+        ("scalelab-lb", ["--algorithm", "fastest"], "--algorithm"),
         ("scalelab-lb", ["--health-interval", "0"], "--health-interval"),
         ("scalelab-lb", ["--health-path", "health"], "--health-path"),
+        ("scalelab-lb", ["--health-body", "(a+)+"], "--health-body"),
+        ("scalelab-lb", ["--health-mode", "tcp", "--health-path", "/live"], "--health-path"),
         ("scalelab-lb", ["--workers", "0"], "--workers"),
         ("scalelab-lb", ["--workers", "9", "--max-connections", "8"], "--max-connections"),
         ("scalelab-lb", ["--access-log", "/nowhere/at/all/access.log"], "--access-log"),

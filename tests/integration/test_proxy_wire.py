@@ -374,7 +374,7 @@ def test_an_answer_that_breaks_off_is_seen_as_broken(lab: Lab, part: bytes) -> N
 def test_a_server_that_closes_before_it_answers_is_replaced_for_get_and_502_for_post(lab: Lab) -> None:
     dead = lab.backend(once(b""))
     alive = lab.backend(always(OK))
-    port = lab.balance(dead, alive)
+    port = lab.balance(dead, alive, args=("--eject-failures=0", "--breaker-percent=0"))
     for _ in range(4):
         assert ask(port).endswith(b"hi")
     assert dead.connections >= 1

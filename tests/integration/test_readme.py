@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scalability.config.load import load
-from scalability.testing.lab import OFFSETS, Lab, whole_lab
+from scalability.testing.lab import ADMIN, OFFSETS, Lab, whole_lab
 from scalability.testing.processes import CHECKOUT, environment
 
 README = (CHECKOUT / "README.md").read_text()
@@ -56,6 +56,8 @@ def test_the_tour_prints_what_the_readme_shows(lab: Lab) -> None:
             typed = typed.replace(f"127.0.0.1:{port}/", f"127.0.0.1:{lab.base + OFFSETS[component]}/")
         if typed.startswith("python3 tools/loadtest.py"):
             typed = typed.replace("python3 tools/loadtest.py", f"{sys.executable} tools/loadtest.py http://127.0.0.1:{lab.port('lb')}/data")
+        if typed.startswith("python3 tools/lbctl.py"):
+            typed = typed.replace("python3 tools/lbctl.py", f"{sys.executable} tools/lbctl.py --admin 127.0.0.1:{lab.port('lb') + ADMIN}")
         done = subprocess.run(typed, shell=True, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=60)
         assert matches(shown, done.stdout), f"$ {command}\nthe README shows:\n{shown}\nbut it printed:\n{done.stdout}{done.stderr}"
 

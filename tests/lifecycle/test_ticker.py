@@ -179,3 +179,18 @@ class TickerTests(SynchronousTestCase):
         assert len(self.clock.getDelayedCalls()) == 1
         self.successResultOf(ticker.stopService())
         assert self.clock.getDelayedCalls() == []
+
+    def test_another_interval_holds_from_its_being_set_on(self) -> None:
+        ticker = self.started(self.count)
+        self.clock.pump([1.0] * 3)
+        ticker.every(0.5)
+        self.clock.pump([0.25] * 4)
+        ticker.every(10.0)
+        self.clock.pump([1.0] * 10)
+        assert self.runs == [0.0, 2.0, 3.5, 4.0, 14.0]
+        self.successResultOf(ticker.stopService())
+        ticker.every(1.0)
+        ticker.startService()
+        self.clock.pump([1.0])
+        assert self.runs[-2:] == [14.0, 15.0]
+        self.successResultOf(ticker.stopService())

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, UpstreamError
 from scalability.http1.head import ResponseHead
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ClientConnection, ConnectionPool, PrefacedPool
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
@@ -488,3 +489,74 @@ def test_a_pool_s_own_preface_begins_every_connection() -> None:
     pool = ConnectionPool(network, Address("10.0.0.1", 80), wheel, preface=b"LOCAL ")
     pool.open(Asker())
     assert network.accept().taken() == b"LOCAL "
+
+
+def test_those_who_wait_for_the_first_byte_of_an_answer_are_known() -> None:
+    client = Client()
+    waiting, _ = client.ask()
+    begun, server = client.ask()
+    server.deliver(OK[:-1])
+    beginning, server = client.ask()
+    server.deliver(OK[:5])
+    hinted, server = client.ask()
+    server.deliver(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    uploading, _ = client.ask(b"POST", ended=False)
+    done, server = client.ask()
+    server.deliver(OK)
+    gone, server = client.ask()
+    assert gone.connection is not None
+    gone.connection.abort()
+    client.open()
+    assert set(client.pool.receivers_without_answer()) == {waiting, hinted, uploading}
+    assert begun.events == [("head", 200, b"h", False)]
+    assert beginning.events == []
+    assert done.events == [("head", 200, b"hi", True)]
+
+
+def test_other_timeouts_hold_for_connections_that_are_open_too() -> None:
+    client = Client()
+    asker, transport = client.ask()
+    transport.deliver(OK)
+    limits = Limits(max_head_bytes=2048)
+    client.pool.configure(connect_timeout_s=1.0, answer_s=2.0, limits=limits)
+    assert client.pool.limits is limits
+    connection = client.pool.take()
+    assert connection is asker.connection
+    assert connection is not None
+    connection.send(HEAD, b"GET", asker)
+    client.pass_time(3)
+    assert asker.events[-1] == ("failed", "answer_timeout")
+    client.pool.open(asker)
+    client.pass_time(1.5)
+    assert asker.events[-1][:2] == ("failed", "connect_timeout")
+
+
+def test_a_tunnel_keeps_its_own_timeout() -> None:
+    client = Client()
+    connection, transport = client.open()
+    tunnel = Asker()
+    connection.may_switch((b"websocket",))
+    connection.send(HEAD, b"GET", Switching(connection, tunnel))
+    transport.deliver(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    client.pool.configure(connect_timeout_s=1.0, answer_s=0.5, limits=DEFAULT_LIMITS)
+    transport.deliver(b"bytes")
+    client.pass_time(8)
+    assert tunnel.events == [("data", b"bytes", False)]
+    client.pass_time(4)
+    assert tunnel.events[-1] == ("failed", "tunnel_timeout")
+
+
+class Switching(Asker):
+    """Becomes a tunnel for ``tunnel``, with ten seconds."""
+
+    def __init__(self, connection: ClientConnection, tunnel: Any) -> None:
+        super().__init__()
+        self.connection = connection
+        self._tunnel = tunnel
+
+    def answer_switched(self, head: ResponseHead, data: bytes) -> None:
+        assert self.connection is not None
+        self.connection.enter_tunnel(self._tunnel, 40)
+
+    def server_finished(self) -> None:
+        """Not here."""

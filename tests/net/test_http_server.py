@@ -719,3 +719,42 @@ def test_the_peer_and_its_scheme_are_known_to_the_application() -> None:
     hello(exchange)
     server.client.deliver(GET)
     assert server.application.exchanges[1].connection.memory == "kept"
+
+
+def test_other_timeouts_limits_and_caps_hold_from_the_next_request_on() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    server.client.taken()
+    server.factory.configure(limits=Limits(max_body_bytes=5), timeouts=Timeouts(head_s=1.0, idle_s=2.0), max_connections_per_client=1)
+    server.client.deliver(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhello!")
+    assert error_of(server.client.taken())[0] == 413
+    first = server.connect()
+    first.deliver(GET)
+    assert statuses(first.taken()) == [200]
+    assert server.factory.buildProtocol(first.getPeer()) is None, "it has one already"
+    first.deliver(b"GET")
+    server.pass_time(2)
+    assert error_of(first.taken())[0] == 408
+
+
+@pytest.mark.parametrize(("before", "after"), [(1024, 65536), (0, 65536), (65536, 1024)])
+def test_rule_47_another_least_rate_leaves_the_time_that_a_body_has_bought(before: int, after: int) -> None:
+    def timeouts(rate: int) -> Timeouts:
+        return Timeouts(min_body_bytes_per_s=rate)
+
+    server = Server(timeouts=timeouts(before))
+    server.client.deliver(SLOW)
+    assert dribble(server, 4, bytes(100)) == 0
+    server.factory.configure(limits=server.factory.limits, timeouts=timeouts(after), max_connections_per_client=0)
+    assert dribble(server, 4, bytes(100)) == 0, "it has ten seconds in any case"
+    assert 0 < dribble(server, 60, bytes(100)) < 40, "and then not at any rate"
+    assert error_of(server.client.taken())[0] == 408
+
+
+def test_a_longer_idle_time_does_not_put_off_the_end_of_a_server_that_drains() -> None:
+    server = Server(hello)
+    server.client.deliver(GET)
+    server.factory.drain(30.0)
+    server.factory.configure(limits=server.factory.limits, timeouts=Timeouts(idle_s=1000.0), max_connections_per_client=0)
+    server.pass_time(2)
+    assert not server.client.open

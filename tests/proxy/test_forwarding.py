@@ -16,6 +16,8 @@ from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.testing.retries import usual_retries
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Server, ServerSpec, Upstream
 
@@ -31,9 +33,9 @@ class Proxy:
         self.network = MemoryNetwork()
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, self.pool, fall=1000)
+        self.upstream = Upstream(RoundRobin, self.pool, rules=UpstreamRules(fall=1000, panic_percent=0))
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
-        self.application = ProxyApplication(self.upstream, via=b"lb", **more)
+        self.application = ProxyApplication(self.upstream, via=b"lb", **{"retries": usual_retries(self.network), **more})
         self.ended: list[tuple[int, str, str]] = []
         self.clients: list[bytes] = []
         self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note)
@@ -133,7 +135,7 @@ def test_a_refused_connection_is_tried_on_another_server_at_once_whatever_the_me
     server.deliver(OK)
     assert proxy.ended == [(200, "10.0.0.3:80", "")]
     assert [s.failures for s in proxy.servers] == [{"connect_failed": 1}, {"connect_failed": 1}, {}]
-    assert proxy.application.retries == 2
+    assert proxy.application.retries.count == 2
     assert proxy.settled()
 
 
@@ -182,12 +184,15 @@ def test_rule_51_connect_timeouts_are_504_after_three_servers() -> None:
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"])
-def test_rule_44_an_idempotent_request_whose_connection_dies_before_an_answer_is_tried_once_elsewhere(method: bytes) -> None:
-    proxy = Proxy(servers=3)
+def test_rule_44_an_idempotent_request_whose_connection_dies_before_an_answer_is_tried_twice_elsewhere(method: bytes) -> None:
+    proxy = Proxy(servers=4)
     proxy.ask(GET.replace(b"GET", method)).finish()
     second = proxy.network.accept()
     assert second.getPeer().host == "10.0.0.2"
     second.finish()
+    assert proxy.network.attempts == [], "the second retry has a pause before it"
+    proxy.network.advance(0.025)
+    proxy.network.accept().finish()
     assert proxy.network.attempts == []
     assert b"HTTP/1.1 502 " in proxy.client.taken()
     assert proxy.settled()
@@ -200,10 +205,25 @@ def test_rule_44_a_post_is_not_sent_twice() -> None:
     assert error_of(proxy.client.taken()) == (502, "no_answer")
 
 
-def test_rule_44_a_request_whose_body_has_gone_by_is_not_sent_twice() -> None:
+def test_rule_44_a_body_is_sent_again_as_far_as_it_has_come_and_then_goes_on() -> None:
     proxy = Proxy(servers=2)
     server = proxy.ask(POST.replace(b"POST", b"PUT"))
-    proxy.client.deliver(b"body")
+    proxy.client.deliver(b"bo")
+    assert server.taken().endswith(b"\r\n\r\nbo")
+    server.finish()
+    second = proxy.network.accept()
+    assert second.taken().endswith(b"\r\n\r\nbo")
+    proxy.client.deliver(b"dy")
+    assert second.taken() == b"dy"
+    second.deliver(OK)
+    assert body_of(proxy.client.taken()) == b"hi"
+    assert proxy.settled()
+
+
+def test_rule_44_a_request_whose_body_is_too_large_to_be_kept_is_not_sent_twice() -> None:
+    proxy = Proxy(servers=2)
+    server = proxy.ask(b"PUT / HTTP/1.1\r\nHost: shop\r\nContent-Length: 70000\r\n\r\n")
+    proxy.client.deliver(b"x" * 65537)
     server.finish()
     assert proxy.network.attempts == []
     assert error_of(proxy.client.taken()) == (502, "no_answer")
@@ -259,8 +279,83 @@ def test_a_kept_connection_that_the_only_server_has_closed_is_replaced() -> None
     assert proxy.settled()
 
 
-def test_rule_17_an_answer_that_is_not_http_is_502() -> None:
+def test_what_waits_for_a_server_that_goes_down_is_asked_of_another() -> None:
     proxy = Proxy(servers=2)
+    first = proxy.ask()
+    asked = first.taken()
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    assert first.ended == "reset"
+    second = proxy.network.accept()
+    assert second.getPeer().host == "10.0.0.2"
+    assert second.taken() == asked
+    second.deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.2:80", "")]
+    assert proxy.settled()
+
+
+def test_what_a_panic_sends_to_a_server_that_hangs_is_asked_of_a_healthy_one_at_the_next_failed_check() -> None:
+    proxy = Proxy(servers=3)
+    for server in proxy.servers:
+        proxy.upstream.judge(server, True, "200")
+    proxy.upstream.configure(UpstreamRules(fall=1))
+    for server in proxy.servers[:2]:
+        proxy.upstream.judge(server, False, "no answer within 1 s")
+    assert proxy.upstream.panicking
+    clients = [proxy.connect() for _ in range(3)]
+    for client in clients:
+        client.deliver(GET)
+    taken = [proxy.network.accept() for _ in clients]
+    for hung in range(2):
+        proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    assert [transport.ended for transport in taken if transport.getPeer().host != "10.0.0.3"] == ["reset"] * 2
+    taken += [proxy.network.accept() for _ in list(proxy.network.attempts)]
+    for hung in range(2):  # who went from one that hangs to the other goes on from there
+        proxy.upstream.judge(proxy.servers[hung], False, "no answer within 1 s")
+    proxy.pass_time(0.5)  # its second retry
+    taken += [proxy.network.accept() for _ in list(proxy.network.attempts)]
+    for transport in taken:
+        if transport.getPeer().host == "10.0.0.3":
+            transport.deliver(OK)
+    assert [served for _, served, _ in proxy.ended] == ["10.0.0.3:80"] * 3
+    assert proxy.settled()
+
+
+def test_what_waits_for_a_connection_to_a_server_that_goes_down_connects_to_another_whatever_the_method() -> None:
+    proxy = Proxy(servers=2)
+    proxy.client.deliver(POST + b"body")
+    (attempt,) = proxy.network.attempts
+    proxy.upstream.judge(proxy.servers[0], False, "no connection within 1 s")
+    assert attempt.state == "disconnected"
+    server = proxy.network.accept()
+    assert (server.getPeer().host, server.taken()[-4:]) == ("10.0.0.2", b"body")
+    server.deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.2:80", "")]
+    assert proxy.settled()
+
+
+@pytest.mark.parametrize(("servers", "request_", "begun"), [(1, GET, b""), (2, POST + b"body", b""), (2, GET, OK[:-1])])
+def test_what_can_be_asked_of_nobody_else_waits_on_for_a_server_that_goes_down(servers: int, request_: bytes, begun: bytes) -> None:
+    proxy = Proxy(servers=servers)
+    server = proxy.ask(request_)
+    server.deliver(begun)
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    assert proxy.network.attempts == []
+    server.deliver(OK[len(begun) :])
+    assert proxy.ended == [(200, "10.0.0.1:80", "")]
+    assert proxy.settled()
+
+
+def test_a_connection_that_is_made_to_the_only_server_is_waited_for_though_it_goes_down() -> None:
+    proxy = Proxy()
+    proxy.client.deliver(GET)
+    proxy.upstream.judge(proxy.servers[0], False, "no answer within 1 s")
+    proxy.network.accept().deliver(OK)
+    assert proxy.ended == [(200, "10.0.0.1:80", "")]
+    assert proxy.settled()
+
+
+def test_rule_17_an_answer_that_is_not_http_is_502() -> None:
+    proxy = Proxy()
     server = proxy.ask()
     server.deliver(b"SSH-2.0-OpenSSH\r\n\r\n")
     assert error_of(proxy.client.taken()) == (502, "bad_answer")

@@ -16,6 +16,8 @@ from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.testing.retries import usual_retries
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import ServerSpec, Upstream
 
@@ -132,10 +134,12 @@ class Proxy:
         self.network = MemoryNetwork()
         wheel = DeadlineWheel(self.network)
         wheel.startService()
-        upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, wheel), fall=1000)
+        upstream = Upstream(
+            RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, wheel), rules=UpstreamRules(fall=1000, panic_percent=0)
+        )
         upstream.name_servers("test", [ServerSpec(Address("10.0.0.1", 80))], trusted=True)
         (self.server,) = upstream
-        application = ProxyApplication(upstream, via=b"lb")
+        application = ProxyApplication(upstream, via=b"lb", retries=usual_retries(self.network))
         self.client = self.network.connect_to(HTTPServerFactory(application, clock=self.network, wheel=wheel))
 
 

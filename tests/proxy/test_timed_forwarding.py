@@ -8,6 +8,8 @@ from scalability.net.timed_server import TimedExchange, TimedServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.timed_forwarding import TimedForwarding
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.testing.retries import usual_retries
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import ServerSpec, Upstream
 
@@ -23,9 +25,11 @@ class Proxy:
         self.network.advance(1000)
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), fall=1000)
+        self.upstream = Upstream(
+            RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), rules=UpstreamRules(fall=1000, panic_percent=0)
+        )
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
-        application = ProxyApplication(self.upstream, via=b"lb", forwarding=TimedForwarding)
+        application = ProxyApplication(self.upstream, via=b"lb", retries=usual_retries(self.network), forwarding=TimedForwarding)
         self.over: list[TimedExchange] = []
         factory = TimedServerFactory(application, clock=self.network, wheel=self.wheel, ended=self._ended)
         self.client = self.network.connect_to(factory)

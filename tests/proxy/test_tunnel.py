@@ -10,6 +10,8 @@ from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.proxy.forwarding import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.testing.retries import usual_retries
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import ServerSpec, Upstream
 
@@ -25,10 +27,17 @@ class Proxy:
         self.network = MemoryNetwork()
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
-        self.upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), fall=1000)
+        self.upstream = Upstream(
+            RoundRobin, lambda spec: ConnectionPool(self.network, spec.address, self.wheel), rules=UpstreamRules(fall=1000, panic_percent=0)
+        )
         self.upstream.name_servers("test", [ServerSpec(Address("10.0.0.1", 80))], trusted=True)
         self.application = ProxyApplication(
-            self.upstream, via=b"lb", upgrades=frozenset([b"websocket"]), tunnel_ticks=self.wheel.ticks(60), **more
+            self.upstream,
+            via=b"lb",
+            retries=usual_retries(self.network),
+            upgrades=frozenset([b"websocket"]),
+            tunnel_ticks=self.wheel.ticks(60),
+            **more,
         )
         self.ended: list[tuple[int, int, str]] = []
         self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note)

@@ -98,10 +98,12 @@ def test_it_is_exposed_like_any_other_set() -> None:
     assert families["took_seconds"].samples[-1].value == 0.1
 
 
-def test_a_time_is_no_sum() -> None:
+def test_times_and_shares_are_no_sums_but_seconds_that_are_counted_are() -> None:
     merged = MergedMetrics()
-    for number, expiry in enumerate((2e9, 1e9)):
+    for number, (expiry, part, busy) in enumerate(((2e9, 0.25, 3), (1e9, 0.5, 4))):
         metrics = MetricSet()
         metrics.gauge("expiry_timestamp_seconds", "When.").value = expiry
+        metrics.gauge("part_ratio", "How much.").value = part
+        metrics.counter("busy_seconds_total", "How long.").value = busy
         merged.tell(number, travelled(metrics))
-    assert values(merged) == {"expiry_timestamp_seconds": {(): 2e9}}
+    assert values(merged) == {"expiry_timestamp_seconds": {(): 2e9}, "part_ratio": {(): 0.5}, "busy_seconds_total": {(): 7}}

@@ -1,213 +1,318 @@
-"""Checks: one per server and interval, never the end of the loop, whatever goes wrong."""
+"""Checks: one server's after the other, at its pace, and never the end of them, whatever goes wrong."""
 
-from typing import Any, cast
+from itertools import pairwise
+from typing import cast
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectBindError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.config import Address
-from scalability.errors import ConnectError, Overloaded
 from scalability.net.http_client import ConnectionPool
-from scalability.net.service_client import Answer, ServiceClient
+from scalability.upstream.check import Check, Ended, Finding
 from scalability.upstream.health import State
-from scalability.upstream.probe import FIELDS, HealthChecks
+from scalability.upstream.pace import Pace
+from scalability.upstream.probe import HealthChecks
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None: ...
 
 
-class FakeAnswer:
-    def __init__(self, status: int) -> None:
-        self.status = status
+class FakeCheck:
+    """Both a Check and what is underway: remembers when it was begun; ``end`` ends the last one."""
 
-
-class FakeClient:
-    """Keeps what it was asked; ``answer`` and ``refuse`` end the last request."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[bytes, bytes, Any]] = []
-        self.cancelled = 0
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.begun: list[float] = []
+        self.given_up = 0
         self.closed = False
-        self.next: Deferred[Answer] | None = None
-        self.waiting: Deferred[Answer] = Deferred()
+        self.ended: Ended | None = None
         self.raises: Exception | None = None
 
-    def request(self, method: bytes, target: bytes, fields: Any, *, timeout_s: float) -> Deferred[Answer]:
-        self.asked.append((method, target, fields))
+    def begin(self, ended: Ended) -> "FakeCheck":
+        self.begun.append(round(self._clock.seconds(), 2))
         if self.raises is not None:
             raise self.raises
-        if self.next is not None:
-            return self.next
+        self.ended = ended
+        return self
 
-        def cancelled(_: object) -> None:
-            self.cancelled += 1
-
-        self.waiting = Deferred(cancelled)
-        return self.waiting
-
-    def answer(self, status: int) -> None:
-        self.waiting.callback(cast(Answer, FakeAnswer(status)))
+    def give_up(self) -> None:
+        self.given_up += self.ended is not None
+        self.ended = None
 
     def close(self) -> None:
         self.closed = True
 
+    def end(self, passed: bool | None, what: str = "it was asked", status: int = 0) -> None:
+        assert self.ended is not None, "no check is underway"
+        ended, self.ended = self.ended, None
+        ended(Finding(passed, what, status))
+
 
 class HealthChecksTests(SynchronousTestCase):
+    """The chance is one half throughout: no jitter, and half of a random part."""
+
     def setUp(self) -> None:
         self.clock = Clock()
-        self.clients: dict[Address, FakeClient] = {}
+        self.checks_of: dict[Address, FakeCheck] = {}
         self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("configuration", [ServerSpec.parse("127.0.0.1:1001")], trusted=True)
-        self.checks = HealthChecks(self.clock, self.upstream, self.client, interval_s=2.0, path="/health")
+        pace = Pace(interval_s=4, fast_s=1, down_s=8, jitter=0.1)
+        self.checks = HealthChecks(self.clock, self.upstream, self.check, pace, timeout_s=2, random=lambda: 0.5)
         self.checks.startService()
         self.addCleanup(self.checks.stopService)
 
-    def client(self, server: Server) -> ServiceClient:
-        self.clients[server.address] = FakeClient()
-        return cast(ServiceClient, self.clients[server.address])
+    def check(self, server: Server) -> Check:
+        found = self.checks_of[server.address] = FakeCheck(self.clock)
+        return found
 
     @property
-    def first(self) -> FakeClient:
-        return self.clients[Address("127.0.0.1", 1001)]
+    def first(self) -> FakeCheck:
+        return self.checks_of[Address("127.0.0.1", 1001)]
 
     @property
     def server(self) -> Server:
         return next(iter(self.upstream))
 
-    def test_the_first_check_is_made_at_once_and_the_next_each_interval(self) -> None:
-        assert self.first.asked == [(b"GET", b"/health", FIELDS)]
-        self.first.answer(200)
-        for _ in range(3):
-            self.clock.advance(0.5)
-            assert len(self.first.asked) == 1
-        self.clock.advance(0.5)
-        assert len(self.first.asked) == 2
+    def state(self) -> State:
+        return self.server.health.state
 
-    def test_a_server_that_is_not_up_is_checked_four_times_as_often(self) -> None:
-        self.first.answer(500)
-        for count in range(2, 6):
-            self.clock.advance(0.5)
-            assert len(self.first.asked) == count
-            self.first.answer(500)
-        self.clock.advance(0.5)
-        self.first.answer(200)
-        for _ in range(3):
-            self.clock.advance(0.5)
-        assert len(self.first.asked) == 6, "it is up now"
-        self.clock.advance(0.5)
-        assert len(self.first.asked) == 7
-        self.first.answer(500)
-        self.clock.advance(0.5)
-        assert len(self.first.asked) == 8, "its last check failed"
+    def pass_time(self, seconds: float) -> None:
+        self.clock.pump([0.02] * round(seconds / 0.02))
 
-    def test_a_slow_answer_has_the_whole_interval_even_when_checks_come_faster(self) -> None:
-        self.first.answer(500)
-        self.clock.advance(0.5)
-        for _ in range(3):
-            self.clock.advance(0.5)
-        assert len(self.first.asked) == 2
-        self.first.answer(200)
-        assert self.server.health.state is State.UP
+    def until_checked(self) -> float:
+        """Wait for the next check; how long that took since the last one began."""
+        count = len(self.first.begun)
+        while len(self.first.begun) == count:
+            assert self.clock.seconds() < 1000
+            self.pass_time(0.02)
+        return round(self.first.begun[-1] - (self.first.begun[-2] if count else 0), 1)
 
-    def test_ticks_that_come_late_leave_no_check_out(self) -> None:
-        self.first.answer(200)
-        for _ in range(40):
-            self.clock.advance(0.51)
-            if not self.first.waiting.called:
-                self.first.answer(200)
-        assert 10 <= len(self.first.asked) <= 12
+    def checked(self, *results: bool) -> list[str]:
+        states = []
+        for passed in results:
+            if self.first.ended is None:
+                self.until_checked()
+            self.first.end(passed)
+            states.append(self.server.health.state.value)
+        return states
 
-    def test_statuses_from_200_to_399_pass(self) -> None:
-        for status in (200, 204, 302, 399):
-            self.first.answer(status)
-            assert self.server.health.state is State.UP
-            self.clock.advance(2)
-        assert self.server.counts.checks_passed == 4
+    def test_the_first_check_comes_soon_and_the_second_after_part_of_the_interval(self) -> None:
+        assert self.until_checked() == 0.1
+        self.first.end(True)
+        assert self.until_checked() == 2
+        self.first.end(True)
+        assert self.until_checked() == 4
 
-    def test_any_other_status_fails(self) -> None:
-        for status in (400, 404, 500, 503):
-            self.first.answer(status)
-            self.clock.advance(2)
-        assert self.server.counts.checks_failed == 4
-        assert not self.server.health.state.usable
-        assert self.server.last_check == "the check was answered 503"
+    def test_a_server_that_is_about_to_go_down_is_checked_faster_and_one_that_is_down_at_its_own_pace(self) -> None:
+        self.checked(True, True, False)
+        assert self.until_checked() == 1
+        self.first.end(False)
+        assert self.until_checked() == 1
+        self.first.end(False)
+        assert self.state() is State.DOWN
+        assert self.until_checked() == 8
+        self.first.end(True)
+        assert self.state() is State.RISING
+        assert self.until_checked() == 1
+
+    def test_a_server_to_which_a_request_could_not_connect_is_checked_soon(self) -> None:
+        self.checked(True, True)
+        self.pass_time(0.5)
+        self.upstream.judge(self.server, False, "a request could not connect")
+        assert self.until_checked() == 1, "it was looked at, and its state had changed"
+        self.first.end(True)
+        assert self.until_checked() == 2
+
+    def test_checks_of_one_server_never_overlap(self) -> None:
+        self.checked(True, False)
+        self.until_checked()
+        self.pass_time(1.9)
+        assert len(self.first.begun) == 3, "the fast interval is over, and the check is not"
+        self.first.end(True)
+        assert self.state() is State.UP
 
     def test_three_failed_checks_take_a_server_out_and_two_passed_ones_bring_it_back(self) -> None:
-        states = []
-        for status in (200, 500, 500, 500, 200, 200):
-            self.first.answer(status)
-            states.append(self.server.health.state.value)
-            self.clock.advance(2)
-        assert states == ["up", "falling", "falling", "down", "rising", "up"]
+        assert self.checked(True, False, False, False, True, True) == ["up", "falling", "falling", "down", "rising", "up"]
+        assert (self.server.counts.checks_passed, self.server.counts.checks_failed) == (3, 3)
 
-    def test_a_server_that_hangs_is_down_after_three_intervals(self) -> None:
-        self.first.answer(200)
-        self.clock.advance(2)
-        for _ in range(2):
-            self.clock.advance(2)
-            assert self.server.health.state.usable
-        self.clock.advance(2)
-        assert self.server.health.state is State.DOWN
+    def test_a_check_that_has_not_ended_within_the_timeout_has_failed(self) -> None:
+        self.until_checked()
+        self.pass_time(1.98)
+        assert self.first.given_up == 0
+        self.pass_time(0.1)
+        assert self.first.given_up == 1
         assert self.server.last_check == "no answer within 2 s"
-        assert self.first.cancelled == 3
+        assert self.state() is State.WAITING
+        assert self.until_checked() == 8
 
-    def test_a_refused_check_fails_and_the_loop_goes_on(self) -> None:
-        self.first.waiting.errback(ConnectError())
-        assert self.server.counts.checks_failed == 1
-        self.clock.advance(2)
-        self.first.next = fail(Overloaded())
-        self.clock.advance(2)
-        assert self.server.counts.checks_failed == 3  # refused, unanswered, refused at once
-        self.first.next = None
-        self.clock.advance(2)
-        self.first.answer(200)
-        assert self.server.counts.checks_passed == 1
+    def test_a_server_that_hangs_is_down_after_three_timeouts(self) -> None:
+        self.checked(True)
+        self.until_checked()
+        self.pass_time(5.9)
+        assert self.state() is State.FALLING
+        self.pass_time(0.3)
+        assert self.state() is State.DOWN
 
-    def test_a_check_that_could_not_be_made_for_want_of_files_is_no_result(self) -> None:
-        error = ConnectError()
-        error.__cause__ = ConnectBindError(24, "Too many open files")
-        self.first.waiting.errback(error)
-        assert (self.server.counts.checks_failed, self.server.health.state) == (0, State.UNCHECKED)
-        self.clock.advance(2)
-        self.first.answer(200)
-        assert self.server.health.state is State.UP
+    def test_results_are_remembered_with_their_times(self) -> None:
+        self.until_checked()
+        begun = self.clock.seconds()
+        self.pass_time(0.3)
+        self.first.end(True, "the check was answered 200", 200)
+        self.checked(False)
+        good, bad = self.server.history
+        assert (good.at_s, good.passed, good.what, good.status) == (begun, True, "the check was answered 200", 200)
+        assert round(good.duration_s, 2) == 0.3
+        assert (bad.passed, bad.duration_s) == (False, 0)
+        assert self.server.history.last_failure is bad
 
-    def test_an_error_of_ours_is_logged_counts_as_failed_and_does_not_end_the_loop(self) -> None:
-        self.first.waiting.errback(ZeroDivisionError())
-        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
-        assert self.server.counts.checks_failed == 1
-        self.clock.advance(2)
+    def test_a_check_that_could_not_be_made_is_no_result_and_the_next_comes_soon(self) -> None:
+        self.until_checked()
+        self.first.end(None, "the check could not be made: no more files")
+        assert (self.server.counts.checks_failed, self.server.health.state, len(self.server.history)) == (0, State.UNCHECKED, 0)
+        assert self.until_checked() == 1
+
+    def test_what_a_check_has_left_open_is_closed_when_the_next_begins(self) -> None:
+        self.checked(True)
+        closing = self.first
+        closing.ended = lambda finding: None  # as of a connection that waits for the server to close
+        self.until_checked()
+        assert closing.given_up == 1
+
+    def test_an_error_of_ours_is_logged_and_does_not_end_the_checks(self) -> None:
         self.first.raises = ZeroDivisionError()
-        self.clock.advance(2)
+        self.until_checked()
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
         self.first.raises = None
-        self.clock.advance(2)
-        self.first.answer(200)
-        assert self.server.health.state is State.UP
+        self.pass_time(2.1)
+        assert self.server.counts.checks_failed == 1, "it brought no result in time"
+        self.until_checked()
+        self.first.end(True)
+        assert self.state() is State.UP
 
-    def test_a_server_that_joins_is_checked_at_once(self) -> None:
-        self.upstream.name_servers("dns", [ServerSpec.parse("127.0.0.1:1002")], trusted=False)
-        client = self.clients[Address("127.0.0.1", 1002)]
-        assert len(client.asked) == 1
-        client.answer(200)
-        assert {server.health.state for server in self.upstream} == {State.UNCHECKED, State.UP}
+    def test_a_listener_that_fails_does_not_end_the_checks(self) -> None:
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.upstream.when_changed(fail)
+        self.until_checked()
+        with self.assertRaises(ZeroDivisionError):
+            self.first.end(False)
+        assert self.until_checked() == 8
+
+    def test_ticks_that_come_late_leave_no_check_out(self) -> None:
+        self.until_checked()
+        for _ in range(40):
+            if self.first.ended is not None:
+                self.first.end(True)
+            self.clock.advance(0.51)
+        assert 5 <= len(self.first.begun) <= 7
+
+    def test_servers_that_join_together_are_not_checked_together(self) -> None:
+        chance = iter(index / 100 for index in range(100))
+        self.checks.random = lambda: next(chance, 0.5)
+        self.upstream.name_servers("dns", [ServerSpec(Address("127.0.0.2", port)) for port in range(1, 101)], trusted=False)
+        self.pass_time(0.24)
+        joined = [check for address, check in self.checks_of.items() if address.host == "127.0.0.2"]
+        firsts = [check.begun[0] for check in joined]
+        assert len(set(firsts)) >= 9
+        chance = iter(index / 100 for index in range(100))
+        for check in joined:
+            check.end(True)
+        self.pass_time(4.1)
+        seconds = sorted(check.begun[1] for check in joined)
+        assert all(later - earlier < 0.13 for earlier, later in pairwise(seconds))
+        assert seconds[-1] - seconds[0] > 3.5
 
     def test_a_server_that_left_is_checked_no_more(self) -> None:
         first = self.first
+        self.until_checked()
         self.upstream.name_servers("configuration", [], trusted=True)
         assert first.closed
-        assert first.cancelled == 1
-        self.clock.advance(10)
-        assert len(first.asked) == 1
+        assert first.given_up == 1
+        self.pass_time(20)
+        assert len(first.begun) == 1
 
-    def test_stopping_cancels_the_check_in_progress_and_leaves_nothing_behind(self) -> None:
-        self.successResultOf(cast("Deferred[None]", self.checks.stopService()))
-        assert self.first.cancelled == 1
-        assert self.first.closed
+    def test_stopping_gives_the_check_in_progress_up_and_leaves_nothing_behind(self) -> None:
+        self.until_checked()
+        self.successResultOf(self.checks.stopService())
+        assert self.first.given_up == 1
         assert self.server.counts.checks_failed == 0
         assert self.clock.getDelayedCalls() == []
+
+    def test_started_again_it_checks_again(self) -> None:
+        self.until_checked()
+        self.successResultOf(self.checks.stopService())
+        self.pass_time(10)
+        assert len(self.first.begun) == 1
+        self.checks.startService()
+        self.until_checked()
+        self.first.end(True)
+        assert self.state() is State.UP
+
+    def configure(self, **more: float) -> None:
+        self.checks.configure(self.check, Pace(**{"interval_s": 4, "fast_s": 1, "down_s": 8, "jitter": 0.1, **more}), timeout_s=2)
+
+    def test_another_way_to_check_begins_with_the_next_check_and_leaves_the_state(self) -> None:
+        self.checked(True, True, False)
+        old = self.first
+        self.configure()
+        new = self.first
+        assert (self.state(), old.closed) == (State.FALLING, False)
+        self.until_checked()
+        assert (len(new.begun), old.closed) == (1, True)
+        new.end(False)
+        assert self.checked(False) == ["down"]
+
+    def test_a_check_that_is_underway_ends_as_it_was_begun(self) -> None:
+        self.checked(True, True)
+        self.until_checked()
+        old = self.first
+        for _ in range(3):
+            self.configure()
+        assert old.given_up == 0
+        old.end(False)
+        assert self.state() is State.FALLING
+        self.pass_time(1.1)
+        assert (len(self.first.begun), old.closed) == (1, True)
+
+    def test_a_hanging_server_is_found_out_however_often_the_checks_change(self) -> None:
+        self.checked(True, True)
+        for _ in range(40):
+            self.pass_time(0.5)
+            self.configure()
+        assert self.state() is State.DOWN
+
+    def test_a_shorter_interval_does_not_wait_for_the_end_of_a_longer_one(self) -> None:
+        self.checked(True, True)
+        self.configure(interval_s=0.5, fast_s=0.1)
+        self.pass_time(0.7)
+        assert len(self.first.begun) == 1
+
+    def test_checks_that_have_not_begun_are_those_of_now(self) -> None:
+        self.checks.stopService()
+        self.configure()
+        old = self.first
+        self.configure()
+        assert old.closed
+        self.checks.startService()
+        self.pass_time(0.2)
+        assert len(self.first.begun) == 1
+        self.upstream.name_servers("configuration", [], trusted=False)
+        assert self.first.closed
+
+
+def test_short_intervals_are_timed_more_exactly() -> None:
+    upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+
+    def ticks_per_s(pace: Pace) -> int:
+        return HealthChecks(Clock(), upstream, lambda _: FakeCheck(Clock()), pace, timeout_s=1, random=lambda: 0.5).wheel.ticks_per_s
+
+    assert ticks_per_s(Pace()) == 50
+    assert ticks_per_s(Pace(0.32, 0.08, 0.08)) == 100
+    assert ticks_per_s(Pace(0.05, 0.0125, 0.0125)) == 200

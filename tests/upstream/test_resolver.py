@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from scalability.config import Address
 from scalability.errors import DependencyDown
+from scalability.upstream.discovery.srv import ServiceRecord
 from scalability.upstream.resolver import NameResolver, hosts_addresses, name_servers
 
 Answer = Callable[[dns.Query], Any]
@@ -25,6 +26,7 @@ class Zone:
 
     def __init__(self) -> None:
         self.records: list[dns.RRHeader] = []
+        self.additional: list[dns.RRHeader] = []
         self.code = dns.OK
         self.silent = False
         self.queries: list[str] = []
@@ -32,22 +34,30 @@ class Zone:
     def a(self, name: str, *addresses: str) -> None:
         self.records += [dns.RRHeader(name.encode(), dns.A, dns.IN, 600, dns.Record_A(address, 600)) for address in addresses]
 
+    def srv(self, name: str, priority: int, weight: int, port: int, target: str) -> None:
+        record = dns.Record_SRV(priority, weight, port, target.encode(), 600)
+        self.records.append(dns.RRHeader(name.encode(), dns.SRV, dns.IN, 600, record))
+
     def query(self, query: dns.Query, timeout: object = None) -> Deferred[Any]:
         self.queries.append(f"{query.name.name.decode()} {dns.QUERY_TYPES[query.type]}")
         if self.silent:
             return Deferred()
         if self.code != dns.OK:
             return fail(DomainError())
-        return succeed(([r for r in self.records if r.type in (query.type, dns.CNAME)], [], []))
+        return succeed(([r for r in self.records if r.type in (query.type, dns.CNAME)], [], self.additional))
 
 
 class Server(DNSServerFactory):
-    """Fails with the zone's code, where Twisted's own server knows NXDOMAIN only."""
+    """Fails with the zone's code, where Twisted's own server knows NXDOMAIN only, and says so when an answer is too long for a datagram."""
 
     def __init__(self, zone: Zone) -> None:
         super().__init__(clients=[zone], verbose=0)
         self.noisy = False
         self.zone = zone
+
+    def sendReply(self, protocol: Any, message: dns.Message, address: Any) -> None:  # noqa: N802 - Twisted's name
+        message.maxSize = 0 if address is None else 512  # RFC 1035 section 4.2.1
+        super().sendReply(protocol, message, address)
 
     def gotResolverError(self, failure: Failure, protocol: Any, message: dns.Message, address: Any) -> None:  # noqa: N802 - Twisted's name
         self.sendReply(protocol, self._responseFromMessage(message=message, rCode=self.zone.code), address)
@@ -132,6 +142,64 @@ async def test_a_silent_name_server_is_given_up_after_three_seconds() -> None:
     async with name_server(zone) as resolver:
         with pytest.raises(DependencyDown, match="in time"):
             await resolver.resolve("gateway")
+
+
+async def test_the_records_of_a_service_say_where_it_is_offered() -> None:
+    zone = Zone()
+    zone.srv("_http._tcp.gateway", 10, 60, 5000, "a.example")
+    zone.srv("_http._tcp.gateway", 20, 0, 5003, "B.example")
+    zone.additional = [
+        dns.RRHeader(b"b.example", dns.A, dns.IN, 600, dns.Record_A("10.0.0.2", 600)),
+        dns.RRHeader(b"b.example", dns.AAAA, dns.IN, 600, dns.Record_AAAA("2001:db8::2", 600)),
+        dns.RRHeader(b"c.example", dns.A, dns.IN, 600, dns.Record_A("10.0.0.3", 600)),
+    ]
+    async with name_server(zone) as resolver:
+        assert await resolver.services("_http._tcp.gateway") == (
+            ServiceRecord(10, 60, 5000, "a.example"),
+            ServiceRecord(20, 0, 5003, "B.example", ("10.0.0.2",)),
+        )
+        assert zone.queries == ["_http._tcp.gateway SRV"]
+
+
+async def test_ipv6_addresses_of_a_target_come_along_when_it_has_no_others() -> None:
+    zone = Zone()
+    zone.srv("x", 0, 0, 80, "a")
+    zone.additional = [dns.RRHeader(b"a", dns.AAAA, dns.IN, 600, dns.Record_AAAA("2001:db8::2", 600))]
+    async with name_server(zone) as resolver:
+        (record,) = await resolver.services("x")
+        assert record.addresses == ("2001:db8::2",)
+
+
+async def test_a_target_that_is_the_root_means_that_the_service_is_not_offered() -> None:
+    zone = Zone()
+    zone.srv("x", 0, 0, 80, ".")
+    zone.srv("x", 0, 0, 80, "")
+    zone.srv("x", 0, 0, 0, "a")
+    async with name_server(zone) as resolver:
+        assert await resolver.services("x") == ()
+
+
+async def test_a_service_that_does_not_exist_has_no_records() -> None:
+    zone = Zone()
+    zone.code = dns.ENAME
+    async with name_server(zone) as resolver:
+        assert await resolver.services("nobody") == ()
+
+
+async def test_a_service_that_cannot_be_asked_for_is_no_answer() -> None:
+    zone = Zone()
+    zone.code = dns.ESERVER
+    async with name_server(zone) as resolver:
+        with pytest.raises(DependencyDown, match="failed"):
+            await resolver.services("x")
+
+
+async def test_hundreds_of_records_come_whole() -> None:
+    zone = Zone()
+    for place in range(300):
+        zone.srv("x", 0, 1, 1 + place, f"host-{place}.example")
+    async with name_server(zone) as resolver:
+        assert len(await resolver.services("x")) == 300
 
 
 async def test_an_answer_too_long_for_a_datagram_comes_whole() -> None:

@@ -1,6 +1,7 @@
 """Servers come, go, are judged and chosen."""
 
 import errno
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 from twisted.internet.error import ConnectBindError
 from twisted.internet.error import ConnectError as TwistedConnectError
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, Logger, formatEvent
 
 from scalability.config import Address
 from scalability.errors import (
@@ -19,16 +21,26 @@ from scalability.errors import (
     ConnectTimeout,
     NoAnswer,
     NoServer,
+    Overloaded,
     ScalelabError,
+    ServersBusy,
 )
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
+from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.health import State
+from scalability.upstream.outlier import OutlierPolicy
+from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.selection.least_connections import LeastConnections
+from scalability.upstream.selection.maglev import Maglev
+from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def __init__(self, address: Address) -> None:
         self.address = address
         self.closed = 0
@@ -104,6 +116,7 @@ def test_a_server_that_is_down_is_not_chosen_and_is_again_when_it_is_up() -> Non
 
 def test_a_server_on_its_way_up_takes_traffic_while_there_is_no_other() -> None:
     upstream = upstream_of(A, B)
+    upstream.configure(UpstreamRules(panic_percent=0))
     a, b = upstream
     for server in (a, b):
         upstream.judge(server, True, "200")
@@ -296,6 +309,33 @@ def test_watchers_hear_of_every_server_once() -> None:
     assert watching.events == [f"+{A}", f"+{B}", f"-{A}", f"+{C}"]
 
 
+def test_a_selection_that_wants_to_know_hears_of_each_request_that_begins_or_ends() -> None:
+    upstream = Upstream(LeastConnections, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+    a, b = upstream
+    for server in (a, a, a, b, b, b):
+        server.started()
+    a.succeeded()
+    assert upstream.choose() is a
+    a.started()
+    b.failed(NoAnswer())
+    assert upstream.choose() is b
+
+
+def test_a_key_leads_to_the_same_server_and_its_table_is_built_step_by_step() -> None:
+    upstream = Upstream(lambda: Maglev(lambda: 0.0, size=8209), lambda spec: cast(ConnectionPool, FakePool(spec.address)))
+    assert upstream.builds
+    assert not upstream_of(A).builds
+    upstream.name_servers("configuration", specs(A, B, C), trusted=True)
+    assert upstream.step()
+    while upstream.step():
+        pass
+    keys = [b"%d" % number for number in range(30)]
+    found = [upstream.choose(key=key) for key in keys]
+    assert len(set(found)) == 3
+    assert found == [upstream.choose(key=key) for key in keys]
+
+
 def test_stopping_closes_every_pool() -> None:
     upstream = upstream_of(A, B)
     a, b = upstream
@@ -313,16 +353,13 @@ def test_stopping_closes_every_pool() -> None:
         ("127.0.0.1:http", "not a number"),
         ("127.0.0.1:70000", "above 65535"),
         ("127.0.0.1:0", "port 0"),
-        ("127.0.0.1:80,weight=", "1 to 256"),
-        ("127.0.0.1:80,weight=0", "1 to 256"),
-        ("127.0.0.1:80,weight=-1", "1 to 256"),
-        ("127.0.0.1:80,weight=257", "1 to 256"),
-        ("127.0.0.1:80,weight=1.5", "1 to 256"),
-        ("127.0.0.1:80,weight=\u0663", "1 to 256"),
-        ("127.0.0.1:80,backup", "weight=N"),
-        ("127.0.0.1:80,tls=", "no host name"),
+        ("127.0.0.1:80,weight=", "from 0 to 256"),
+        ("127.0.0.1:80,weight=257", "from 0 to 256"),
+        ("127.0.0.1:80,level=128", "from 0 to 127"),
+        ("127.0.0.1:80,maxconn=1000001", "from 0 to 1000000"),
+        ("127.0.0.1:80,backup,level=2", "backup is level 1"),
+        ("127.0.0.1:80,spare", "weight=N"),
         ("127.0.0.1:80,tls=a b", "no host name"),
-        ("127.0.0.1:80,tls=-a", "no host name"),
     ],
 )
 def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
@@ -330,11 +367,567 @@ def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
         ServerSpec.parse(text)
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80,weight=7", "gateway:5000,weight=256", "a:1,tls", "a:1,weight=2,tls=b"])
+def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before() -> None:
+    upstream = upstream_of(A, B)
+    server = server_of(upstream, A)
+    upstream.judge(server, True, "200")
+    server.latency.observe(3.0, 0.0)
+    for passed in (False, True, False, False, False, True):
+        upstream.judge(server, passed, "checked")
+        assert server.latency.value_s == 3.0
+    assert server.health.state is State.RISING
+    upstream.judge(server, True, "200")
+    assert server.latency.value_s == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1:80",
+        "[::1]:80,weight=7",
+        "gateway:5000,weight=256",
+        "gateway:5000,weight=0",
+        "a:1,tls",
+        "a:1,weight=2,tls=b",
+        "a:1,backup",
+        "a:1,level=2",
+        "a:1,weight=3,backup,maxconn=40,tls=b",
+    ],
+)
 def test_a_server_is_written_as_it_is_read(text: str) -> None:
     assert str(ServerSpec.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [("a:1,weight=1,level=0,maxconn=0,tls=a", "a:1,tls"), ("a:1,tls,level=1", "a:1,backup,tls"), (":1", "127.0.0.1:1")]
+)
+def test_what_is_usual_anyway_is_not_written(text: str, written: str) -> None:
+    assert str(ServerSpec.parse(text)) == written
+    assert ServerSpec.parse(written) == ServerSpec.parse(text)
+
+
+def test_options_say_what_a_server_may_be_sent() -> None:
+    spec = ServerSpec.parse("10.0.0.1:80,weight=0,level=2,maxconn=100")
+    assert spec == ServerSpec(Address("10.0.0.1", 80), weight=0, level=2, max_active=100)
 
 
 def test_repr_names_server_and_state() -> None:
     server: Any = server_of(upstream_of(A), A)
     assert repr(server) == f"<Server {A} unchecked>"
+
+
+# what operators want
+
+
+class Stopwatch:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ruled(*texts: str, seconds: Callable[[], float] = Stopwatch(), kind: Any = RoundRobin, **rules: Any) -> Upstream:  # noqa: B008 - it stands still
+    """Servers that are up, under these rules."""
+    rules = {"rise": 1, "fall": 1} | rules
+    upstream = Upstream(kind, lambda spec: cast(ConnectionPool, FakePool(spec.address)), rules=UpstreamRules(**rules), seconds=seconds)
+    upstream.name_servers("configuration", specs(*texts), trusted=True)
+    for server in upstream:
+        upstream.judge(server, True, "200")
+    return upstream
+
+
+def failing(server: Server, count: int, error: ScalelabError | None = None) -> None:
+    for _ in range(count):
+        epoch = server.started()
+        server.failed(error or NoAnswer(), epoch)
+
+
+def test_draining_servers_get_nothing_new_and_maintained_ones_nothing_at_all() -> None:
+    upstream = ruled(A, B, C)
+    a, b, c = upstream
+    upstream.set_mode(a, Mode.DRAIN)
+    upstream.set_mode(b, Mode.MAINT)
+    assert chosen(upstream, 3) == [C] * 3
+    assert [upstream.bound(server) for server in (a, b, c)] == [True, False, True]
+    upstream.set_mode(a, Mode.READY)
+    upstream.set_mode(b, Mode.READY)
+    assert set(chosen(upstream, 3)) == {A, B, C}
+
+
+def test_a_server_that_an_operator_has_taken_out_makes_nothing_ready() -> None:
+    upstream = ruled(A)
+    assert upstream.not_ready() is None
+    upstream.set_mode(server_of(upstream, A), Mode.MAINT)
+    assert upstream.not_ready() == "no server is healthy"
+
+
+def test_a_weight_that_an_operator_sets_stays_until_the_configured_one_changes_or_is_asked_for() -> None:
+    upstream = ruled(A, B)
+    a = server_of(upstream, A)
+    upstream.set_weight(a, 3)
+    assert chosen(upstream, 8).count(A) == 6
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+    assert (a.weight, a.spec.weight) == (3, 1)
+    upstream.name_servers("configuration", specs(f"{A},weight=2", B), trusted=True)
+    assert a.weight == 2
+    upstream.set_weight(a, 0)
+    assert chosen(upstream, 2) == [B, B]
+    assert upstream.bound(a)
+    upstream.set_weight(a, None)
+    assert a.weight == 2
+
+
+def test_a_server_is_found_by_its_name() -> None:
+    upstream = ruled(A, B)
+    assert upstream.server_named(B) is list(upstream)[1]
+    assert upstream.server_named(C) is None
+
+
+def test_rules_may_change_while_requests_run_and_count_for_servers_that_finish_too() -> None:
+    upstream = ruled(A, B)
+    a, b = upstream
+    a.started()
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    upstream.configure(UpstreamRules(fall=2, max_waiting=7, queue_timeout_s=9, breaker=BreakerPolicy(min_requests=3)))
+    assert (upstream.line.limit, upstream.line.timeout_s) == (7, 9)
+    assert a.breaker.policy.min_requests == b.breaker.policy.min_requests == 3
+    upstream.judge(b, False, "500")
+    assert b.health.state is State.FALLING
+
+
+# levels
+
+
+def test_a_backup_serves_while_no_primary_can() -> None:
+    upstream = ruled(A, f"{B},backup", panic_percent=0)
+    a = server_of(upstream, A)
+    assert chosen(upstream, 2) == [A, A]
+    upstream.judge(a, False, "500")
+    assert chosen(upstream, 2) == [B, B]
+    upstream.judge(a, True, "200")
+    assert chosen(upstream, 2) == [A, A]
+    assert upstream.choose((a,)).name == B
+
+
+def test_a_busy_primary_does_not_overflow_to_a_backup() -> None:
+    upstream = ruled(f"{A},maxconn=1", f"{B},maxconn=1", f"{C},backup")
+    a, b, c = upstream
+    a.started()
+    assert chosen(upstream, 2) == [B, B]
+    b.started()
+    with pytest.raises(ServersBusy):
+        upstream.choose()
+    assert upstream.choose((a, b)) is c
+    with pytest.raises(ServersBusy):
+        upstream.choose((a,))
+
+
+def test_servers_on_their_way_up_are_passed_over_while_they_are_full() -> None:
+    upstream = ruled(f"{A},maxconn=1", f"{B},maxconn=1", rise=2, panic_percent=0)
+    a, b = upstream
+    for server in (a, b):
+        upstream.judge(server, False, "500")
+        upstream.judge(server, True, "200")
+        assert server.health.state is State.RISING
+    a.started()
+    assert chosen(upstream, 2) == [B, B]
+    b.started()
+    with pytest.raises(ServersBusy):
+        upstream.choose()
+
+
+# panic
+
+
+def logged(upstream: Upstream) -> list[str]:
+    """What ``upstream`` logs from now on, as words."""
+    words: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        words.append(formatEvent(event))
+
+    observer: Any = observe
+    upstream.log = Logger(observer=observer)
+    return words
+
+
+def test_when_too_few_are_healthy_all_that_can_be_connected_to_are_used_and_that_is_said() -> None:
+    upstream = ruled(A, B, C)
+    a, b, _ = upstream
+    words = logged(upstream)
+    upstream.judge(a, False, "500")
+    assert not upstream.panicking
+    upstream.judge(b, False, "500")
+    assert upstream.panicking
+    assert set(chosen(upstream, 3)) == {A, B, C}
+    assert [word for word in words if "panic" in word] == [
+        "panic: only 1 of 3 servers are healthy, so that others that can be connected to are used as well"
+    ]
+    upstream.judge(b, True, "200")
+    assert not upstream.panicking
+    assert set(chosen(upstream, 4)) == {B, C}
+    assert words[-1] == "the panic is over: 2 of 3 servers are healthy"
+
+
+def test_a_panic_uses_no_server_that_refuses_connections_or_that_was_never_seen_up() -> None:
+    upstream = ruled(A, B)
+    a, b = upstream
+    upstream.name_servers("dns", specs(C), trusted=False)
+    upstream.judge(a, False, "refused", unreachable=True)
+    upstream.judge(b, False, "500")
+    assert upstream.panicking
+    assert chosen(upstream, 2) == [B, B]
+    upstream.judge(b, False, "refused", unreachable=True)
+    assert not upstream.panicking
+    with pytest.raises(NoServer):
+        upstream.choose()
+    upstream.judge(a, False, "500")
+    assert chosen(upstream, 2) == [A, A]
+
+
+def test_a_threshold_of_0_means_that_only_healthy_servers_are_ever_used() -> None:
+    upstream = ruled(A, panic_percent=0)
+    upstream.judge(server_of(upstream, A), False, "500")
+    with pytest.raises(NoServer):
+        upstream.choose()
+
+
+def test_no_server_that_fails_its_checks_takes_the_place_of_a_healthy_backup() -> None:
+    upstream = ruled(A, B, f"{C},backup")
+    a, b, c = upstream
+    upstream.judge(a, False, "500")
+    upstream.judge(b, False, "500")
+    assert not upstream.panicking
+    assert chosen(upstream, 3) == [C] * 3
+    upstream.judge(c, False, "500")
+    assert upstream.panicking
+    assert set(chosen(upstream, 4)) == {A, B}
+
+
+# ejections
+
+
+def test_five_failures_in_a_row_eject_and_never_the_last() -> None:
+    upstream = ruled(A, B)
+    a, b = upstream
+    words = logged(upstream)
+    failing(a, 4)
+    assert not a.ejected
+    failing(a, 1)
+    assert a.ejected
+    assert words == [f"server {A} is ejected: 5 requests in a row failed"]
+    assert chosen(upstream, 2) == [B, B]
+    assert not upstream.bound(a)
+    failing(b, 5)
+    assert not b.ejected
+    assert upstream.ejections.overflows == 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_answers_of_gateways_that_fail_are_failures(status: int) -> None:
+    upstream = ruled(A, B)
+    a, _ = upstream
+    for _ in range(5):
+        epoch = a.started()
+        a.answered(status, 0.1, 1000.0, epoch)
+        a.succeeded()
+    assert a.ejected
+    assert a.active == 0
+
+
+def test_an_ejection_ends_with_its_time_or_a_passed_check() -> None:
+    clock = Stopwatch()
+    upstream = ruled(A, B, seconds=clock)
+    a, _ = upstream
+    failing(a, 5)
+    clock.now += 29
+    upstream.sweep()
+    assert a.ejected
+    clock.now += 1
+    upstream.sweep()
+    assert not a.ejected
+    assert set(chosen(upstream, 2)) == {A, B}
+    clock.now += 100
+    for _ in range(10):
+        upstream.sweep()
+        clock.now += 10
+    failing(a, 5)
+    assert a.ejected
+    upstream.judge(a, True, "200")
+    assert not a.ejected
+
+
+def test_what_left_while_it_was_ejected_or_refused_comes_back_with_a_clean_record() -> None:
+    upstream = ruled(A, B)
+    a, _ = upstream
+    a.started()
+    failing(a, 5)
+    assert a.ejected
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+    assert server_of(upstream, A) is a
+    assert not a.ejected
+    assert set(chosen(upstream, 2)) == {A, B}
+    failing(a, 4)
+    assert not a.ejected
+
+
+# breakers
+
+
+def test_a_breaker_that_was_open_when_its_server_left_and_came_back_still_cools() -> None:
+    clock = Stopwatch()
+    upstream = ruled(A, B, seconds=clock, outlier=OutlierPolicy(failures_in_a_row=0))
+    a, _ = upstream
+    a.started()
+    failing(a, 20)
+    assert a.breaker.state.value == "open"
+    assert chosen(upstream, 2) == [B, B]
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    clock.now += 5
+    upstream.cool()
+    upstream.name_servers("configuration", specs(A, B), trusted=True)
+    assert chosen(upstream, 2) == [B, B]
+    clock.now += 5
+    upstream.cool()
+    assert a.breaker.state.value == "half-open"
+    assert set(chosen(upstream, 2)) == {A, B}
+
+
+def test_a_half_open_breaker_lets_three_through() -> None:
+    clock = Stopwatch()
+    upstream = ruled(A, B, seconds=clock, outlier=OutlierPolicy(failures_in_a_row=0))
+    a, b = upstream
+    failing(a, 20)
+    clock.now += 10
+    upstream.cool()
+    epochs = [a.started() for _ in range(3)]
+    assert chosen(upstream, 2) == [B, B]
+    assert not upstream.bound(a)
+    assert upstream.keeps_clients(a)
+    with pytest.raises(ServersBusy):
+        upstream.choose((b,))
+    for epoch in epochs:
+        a.answered(200, 0.1, clock.now, epoch)
+        a.succeeded()
+    assert a.breaker.state.value == "closed"
+    assert not a.restricted
+    assert set(chosen(upstream, 2)) == {A, B}
+
+
+# the line
+
+
+class Standing:
+    """A request in the line."""
+
+    def __init__(self, tried: tuple[Server, ...] = (), key: bytes | None = None) -> None:
+        self.tried = tried
+        self.key = key
+        self.got: list[Server | None] = []
+        self.in_vain = 0
+
+    def place_free(self, server: Server | None) -> None:
+        self.got.append(server)
+        if server is not None:
+            server.started()
+
+    def waited_in_vain(self) -> None:
+        self.in_vain += 1
+
+
+def standing(upstream: Upstream, *requests: Standing) -> tuple[Standing, ...]:
+    for request in requests:
+        upstream.wait(request)
+    return requests
+
+
+def test_places_go_to_those_who_have_waited_longest() -> None:
+    upstream = ruled(f"{A},maxconn=2")
+    a = server_of(upstream, A)
+    a.started()
+    a.started()
+    requests = standing(upstream, Standing(), Standing(), Standing())
+    a.succeeded()
+    a.failed(NoAnswer())
+    assert [request.got for request in requests] == [[a], [a], []]
+    assert a.active == 2
+    assert upstream.queueing
+    a.succeeded()
+    assert not upstream.queueing
+
+
+def test_who_waits_gets_a_server_that_it_has_not_tried_if_one_is_free_else_any() -> None:
+    upstream = ruled(f"{A},maxconn=1", f"{B},maxconn=1")
+    a, b = upstream
+    a.started()
+    b.started()
+    (choosy,) = standing(upstream, Standing(tried=(a,)))
+    a.succeeded()
+    assert choosy.got == [a], "it must not keep the place from those behind it"
+    (choosy,) = standing(upstream, Standing(tried=(a,)))
+    b.succeeded()
+    assert choosy.got == [b]
+    assert (a.active, b.active) == (1, 1)
+
+
+def test_the_line_ends_at_once_when_there_is_no_server_any_more() -> None:
+    upstream = ruled(f"{A},maxconn=1", panic_percent=0)
+    a = server_of(upstream, A)
+    a.started()
+    requests = standing(upstream, Standing(), Standing(tried=(a,)))
+    upstream.judge(a, False, "500")
+    assert [request.got for request in requests] == [[None], [None]]
+    assert not upstream.queueing
+
+
+def test_who_waits_too_long_hears_of_it_and_who_leaves_does_not() -> None:
+    clock = Stopwatch()
+    upstream = ruled(f"{A},maxconn=1", seconds=clock)
+    server_of(upstream, A).started()
+    first, leaving = standing(upstream, Standing(), Standing())
+    clock.now += 1
+    (second,) = standing(upstream, Standing())
+    upstream.leave_line(leaving)
+    clock.now += 4
+    upstream.expire_line()
+    assert (first.in_vain, leaving.in_vain, second.in_vain) == (1, 0, 0)
+    assert upstream.queueing
+    clock.now += 1
+    upstream.expire_line()
+    assert second.in_vain == 1
+    assert not upstream.queueing
+
+
+def test_a_line_that_is_full_or_has_no_room_at_all_lets_nobody_in() -> None:
+    for room in (0, 2):
+        upstream = ruled(f"{A},maxconn=1", max_waiting=room)
+        standing(upstream, *(Standing() for _ in range(room)))
+        with pytest.raises(Overloaded):
+            upstream.wait(Standing())
+        assert upstream.queueing is (room > 0)
+
+
+# slow start
+
+
+def test_a_server_that_comes_back_takes_more_and_more_of_its_share() -> None:
+    clock = Stopwatch()
+    upstream = ruled(A, B, seconds=clock, slow_start_s=10.0, panic_percent=0)
+    a, _ = upstream
+    assert a.share == 1.0, "those that are there at the start have their whole share"
+    upstream.judge(a, False, "500")
+    upstream.judge(a, True, "200")
+    shares = []
+    for _ in range(6):
+        upstream.warm_up()
+        shares.append((round(a.share, 2), chosen(upstream, 110).count(A)))
+        clock.now += 2
+    assert [share for share, _ in shares] == [0.1, 0.2, 0.4, 0.6, 0.8, 1.0]
+    counts = [count for _, count in shares]
+    assert counts == sorted(counts)
+    assert counts[0] in range(9, 12)
+    assert counts[-1] == 55
+
+
+def test_a_server_that_is_ready_again_or_no_longer_ejected_starts_slowly_too() -> None:
+    clock = Stopwatch()
+    upstream = ruled(A, B, seconds=clock, slow_start_s=10.0)
+    a, b = upstream
+    upstream.set_mode(a, Mode.DRAIN)
+    upstream.set_mode(a, Mode.READY)
+    assert a.share < 1.0
+    failing(b, 5)
+    clock.now += 30
+    upstream.sweep()
+    assert b.share < 1.0
+    upstream.configure(UpstreamRules())
+    upstream.warm_up()
+    assert a.share == b.share == 1.0
+
+
+# what becomes known
+
+
+def test_whoever_waits_on_a_server_that_goes_down_is_told_then_and_at_each_further_failed_check() -> None:
+    upstream = ruled(A, B)
+    a = server_of(upstream, A)
+    told: list[str] = []
+
+    class Moving:
+        def server_down(self) -> None:
+            told.append("down")
+
+    cast(Any, a.pool).receivers_without_answer = lambda: [Moving(), object()]
+    upstream.judge(a, True, "200")
+    assert told == []
+    upstream.judge(a, False, "500")
+    assert told == ["down"]
+    upstream.judge(a, False, "a request could not connect", unreachable=True)
+    assert told == ["down"]
+    upstream.judge(a, False, "500")
+    assert told == ["down", "down"], "a panic may have sent it requests since"
+
+
+def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_those_too() -> None:
+    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)), seconds=Stopwatch(), learns=True)
+    upstream.name_servers("configuration", specs(A), trusted=True)
+    a = server_of(upstream, A)
+    epoch = a.started()
+    a.answered(200, 0.25, 1000.0, epoch)
+    a.succeeded()
+    before = a.latency.cost(1000.0, 0)
+    a.started()
+    a.failed(NoAnswer(), 0, 0.001)
+    assert a.latency.cost(1000.0, 0) > before, "what fails fast is not fast"
+
+
+def test_another_name_in_the_certificate_is_another_server_that_serves_at_once_if_the_old_one_did() -> None:
+    upstream = upstream_of(A, B)
+    plain, down = upstream
+    plain.started()
+    for _ in range(3):
+        upstream.judge(down, False, "refused")
+    upstream.set_mode(plain, Mode.DRAIN)
+    upstream.name_servers("configuration", specs(f"{A},tls=a.example", f"{B},tls"), trusted=False)
+    secured, waiting = upstream
+    assert (secured.name, secured.tls, secured.health.state, secured.mode) == (A, "a.example", State.UNCHECKED, Mode.DRAIN)
+    assert waiting.health.state is State.WAITING
+    assert list(upstream.leaving) == [plain]
+    assert (closed(plain), closed(down)) == (0, 1)
+    # and back again, while the first still has a request: that one returns, and the second goes
+    upstream.name_servers("configuration", specs(A, B), trusted=False)
+    assert next(iter(upstream)) is plain
+    assert closed(secured) == 1
+    plain.succeeded()
+    assert closed(plain) == 0
+
+
+def test_two_servers_may_leave_the_same_address() -> None:
+    upstream = upstream_of(A)
+    for tls in ("a.example", "b.example"):
+        next(iter(upstream)).started()
+        upstream.name_servers("configuration", specs(f"{A},tls={tls}"), trusted=False)
+    first, second = upstream.leaving
+    first.succeeded()
+    assert list(upstream.leaving) == [second]
+    second.succeeded()
+    assert [closed(first), closed(second)] == [1, 1]
+
+
+def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
+    upstream = upstream_of(A)
+    upstream.name_servers("file", specs(f"{A},weight=5", B), trusted=True)
+    a = server_of(upstream, A)
+    assert (upstream.sources_of(a), a.weight) == (["configuration", "file"], 1)
+    upstream.withdraw("configuration")
+    assert (upstream.sources_of(a), a.weight) == (["file"], 5)
+    assert chosen(upstream, 6).count(A) == 5
+    upstream.withdraw("nobody")
+    upstream.withdraw("file")
+    assert list(upstream) == []
+    with pytest.raises(NoServer):
+        upstream.choose()

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from scalability.balancer.use import ProcessUse, ServerUse
 from scalability.config.certificate import PEM
 from scalability.telemetry.merge import ToldMetric
 from scalability.upstream.mirror import ServerState
@@ -24,6 +25,13 @@ class Setup(msgspec.Struct, tag="setup"):
     """What the TLS listener serves. A worker that begins while a file is broken serves what the others do."""
 
 
+class Changed(msgspec.Struct, tag="changed"):
+    """To a worker: what holds from now on. It differs only in what a worker can take in."""
+
+    options: dict[str, Any]
+    """The effective configuration of the whole balancer."""
+
+
 class Servers(msgspec.Struct, tag="servers"):
     """To a worker: which servers there are now, and which take traffic."""
 
@@ -42,6 +50,13 @@ class Collect(msgspec.Struct, tag="collect"):
     round: int
 
 
+class Why(msgspec.Struct, tag="why"):
+    """To a worker: what it remembers of the decisions about a request. It answers with this number."""
+
+    number: int
+    request_id: str
+
+
 class Health(msgspec.Struct, tag="health"):
     """To a worker that asked: the answer of ``/health``, as JSON."""
 
@@ -58,13 +73,16 @@ class Refused(msgspec.Struct, tag="refused"):
     counts: dict[str, int]
 
 
-class ServerUse(msgspec.Struct, array_like=True):
-    """What a worker sent to one server."""
+class Suspected(msgspec.Struct, tag="suspected"):
+    """From a worker: as many requests in a row have failed at this server as may eject it."""
 
-    name: str
-    active: int
-    requests: int
-    leaving: bool
+    server: str
+
+
+class Outcomes(msgspec.Struct, tag="outcomes"):
+    """From a worker: how many requests to each server succeeded, and failed, since it said so last."""
+
+    counts: dict[str, tuple[int, int]]
 
 
 class Report(msgspec.Struct, tag="report"):
@@ -76,6 +94,14 @@ class Report(msgspec.Struct, tag="report"):
     open_connections: int
     cpu_s: float
     resident_bytes: int
+    process: ProcessUse = msgspec.field(default_factory=ProcessUse)
+
+
+class WhyAnswer(msgspec.Struct, tag="why_answer"):
+    """From a worker: the decisions that it remembers, as JSON shows them; none when it knows nothing of the request."""
+
+    number: int
+    decisions: list[dict[str, Any]]
 
 
 class AskHealth(msgspec.Struct, tag="ask_health"):
@@ -89,8 +115,8 @@ class Line(msgspec.Struct, tag="line"):
     text: str
 
 
-ToWorker = Setup | Servers | Certificates | Collect | Health
-FromWorker = Serving | Refused | Report | AskHealth | Line
+ToWorker = Setup | Changed | Servers | Certificates | Collect | Why | Health
+FromWorker = Serving | Refused | Suspected | Outcomes | Report | WhyAnswer | AskHealth | Line
 
 TO_WORKER: "msgspec.json.Decoder[ToWorker]" = msgspec.json.Decoder(ToWorker)
 FROM_WORKER: "msgspec.json.Decoder[FromWorker]" = msgspec.json.Decoder(FromWorker)

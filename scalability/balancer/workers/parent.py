@@ -25,26 +25,33 @@ from twisted.python.failure import Failure
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import describe
+from scalability.balancer.use import ServerUse, Use
+from scalability.balancer.workers.asking import Questions
 from scalability.balancer.workers.collecting import Rounds
 from scalability.balancer.workers.messages import (
     AskHealth,
     Certificates,
+    Changed,
     Collect,
     FromWorker,
     Health,
     Line,
+    Outcomes,
     Refused,
     Report,
     Servers,
-    ServerUse,
     Serving,
     Setup,
+    Suspected,
+    Why,
+    WhyAnswer,
 )
 from scalability.balancer.workers.spawning import Running, Start, how_it_ended
 from scalability.config.certificate import PEM
 from scalability.config.load import dump
 from scalability.net.listen import SharedSocket
 from scalability.telemetry.merge import MergedMetrics
+from scalability.telemetry.metrics import OTHER
 from scalability.upstream.mirror import states_of
 from scalability.upstream.servers import Upstream
 
@@ -89,11 +96,15 @@ class Worker:
         """What its process said last."""
         self.outdated = False
         """It was not told the newest states of the servers, because its link was full."""
+        self.behind = False
+        """Nor, likewise, the newest configuration."""
 
     def received(self, message: FromWorker) -> None:
         self._workers.received(self, message)
 
     def ready(self) -> None:
+        if self.behind:
+            self._workers.tell_options(self)
         if self.outdated:
             self._workers.tell_servers(self)
 
@@ -128,6 +139,7 @@ class Workers(Service):
         self._upstream = upstream
         self._via = via
         self._start = start
+        self._changed = Changed(dump(options))
         self._telling: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._limit: IDelayedCall | None = None
@@ -137,6 +149,7 @@ class Workers(Service):
         self.metrics = MergedMetrics()
         """What all workers have counted."""
         self.rounds = Rounds(clock, self._ask_all)
+        self._questions = Questions(clock, self._ask_why)
         self._certificates = certificates
         upstream.when_changed(self._servers_changed)
         if certificates is not None:
@@ -183,6 +196,14 @@ class Workers(Service):
         self._stopped.append(stopped)
         return stopped
 
+    def configure(self, options: BalancerOptions, *, tell: bool) -> None:
+        """Go by ``options`` from now on; ``tell`` those workers of it that run."""
+        self._options = options
+        self._changed = Changed(dump(options))
+        if tell:
+            for worker in self.workers:
+                self.tell_options(worker)
+
     def reopen_logs(self) -> None:
         """Have every worker open the access log anew. One that has only just been started opens it anyway."""
         for worker in self.workers:
@@ -227,9 +248,21 @@ class Workers(Service):
     async def collect(self) -> None:
         """Have every worker report, so that ``metrics`` and ``health`` say what is true now."""
         await self.rounds.fresh()
-        names = {use.name for use in self._uses()} | {server.name for server in self._upstream}
+        names = {use.name for use in self._uses()} | {server.name for server in self._upstream} | {OTHER}
         self.metrics.forget("server", names)
         self._past_requests = {name: count for name, count in self._past_requests.items() if name in names}
+
+    async def uses(self) -> list[Use]:
+        """What each worker does, asked for afresh; and, as worker 0, the requests of those that have ended."""
+        await self.collect()
+        past = [ServerUse(name, 0, count, False) for name, count in self._past_requests.items()]
+        return [Use(0, past)] + [
+            Use(worker.number, worker.report.servers, worker.report.process) for worker in self.workers if worker.report is not None
+        ]
+
+    async def why(self, request_id: str) -> list[dict[str, Any]]:
+        """What the worker that served it remembers of the decisions about a request; nothing after 1 s. Raises Overloaded."""
+        return await self._questions.ask(request_id)
 
     # what workers say
 
@@ -244,7 +277,17 @@ class Workers(Service):
             case Refused():
                 for server in list(self._upstream):
                     for _ in range(min(message.counts.get(server.name, 0), MAX_REFUSED)):
-                        self._upstream.judge(server, False, "a request could not connect")
+                        self._upstream.judge(server, False, "a request could not connect", unreachable=True)
+            case Suspected():
+                if (suspect := self._upstream.server_named(message.server)) is not None:
+                    self._upstream.suspected(suspect)
+            case Outcomes():
+                for name, (successes, failures) in message.counts.items():
+                    if (seen := self._upstream.server_named(name)) is not None:
+                        self._upstream.ejections.merge(seen, successes, failures)
+            case WhyAnswer():
+                decisions = [{"worker": worker.number, **decision} for decision in message.decisions]
+                self._questions.answered(worker.index, message.number, decisions)
             case AskHealth():
                 self._answer_health(worker)
             case Line():
@@ -268,6 +311,7 @@ class Workers(Service):
             self._past_requests[use.name] = self._past_requests.get(use.name, 0) + use.requests
         worker.report = None
         self.rounds.gone(worker.index)
+        self._questions.gone(worker.index)
         if self.stopping:
             if self._all_ended():
                 self._finish()
@@ -284,6 +328,13 @@ class Workers(Service):
         worker.restart = self._clock.callLater(delay_s, self._again, worker)
 
     # telling workers
+
+    def tell_options(self, worker: Worker) -> None:
+        """Tell ``worker`` what holds now, or as soon as it has read what it was told before."""
+        running = worker.running
+        worker.behind = running is not None and running.full
+        if running is not None and not running.full:
+            running.send(self._changed)
 
     def tell_servers(self, worker: Worker) -> None:
         """Tell ``worker`` which servers there are now, or as soon as it has read what it was told before."""
@@ -315,6 +366,12 @@ class Workers(Service):
             worker.send(Collect(number))
         return [worker.index for worker in asked]
 
+    def _ask_why(self, number: int, request_id: str) -> list[int]:
+        asked = [worker for worker in self.workers if worker.state in (State.SERVING, State.ENDING)]
+        for worker in asked:
+            worker.send(Why(number, request_id))
+        return [worker.index for worker in asked]
+
     def _answer_health(self, worker: Worker) -> None:
         def answer(_: None) -> None:
             worker.send(Health(msgspec.json.encode(self.health()).decode()))
@@ -340,7 +397,7 @@ class Workers(Service):
             self.ended(worker, Failure())
             return
         flags = [shared.flag for shared in self._sockets]
-        worker.send(Setup(worker.index, dump(self._options), self._via, flags, self._pems()))
+        worker.send(Setup(worker.index, self._changed.options, self._via, flags, self._pems()))
         worker.send(Servers(states_of(self._upstream)))
 
     def _uses(self) -> list[ServerUse]:
@@ -358,6 +415,7 @@ class Workers(Service):
 
     def _finish(self) -> None:
         self.rounds.stop()
+        self._questions.stop()
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None

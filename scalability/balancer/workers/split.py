@@ -22,4 +22,5 @@ def options_of(options: BalancerOptions, index: int) -> BalancerOptions:
         workers=1,
         max_connections=share(options.max_connections, workers, index),
         max_connections_per_client=share(per_client, workers, index),
+        max_queue=share(options.max_queue, workers, index),
     )

@@ -13,21 +13,26 @@ from twisted.logger import Logger
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
 from scalability.balancer.metrics import every_server
-from scalability.balancer.traffic import WHO, Traffic, connections_to
+from scalability.balancer.traffic import WHO, Connections, Traffic, selections
+from scalability.balancer.use import ThisProcess
 from scalability.balancer.workers.messages import (
     AskHealth,
     Certificates,
+    Changed,
     Collect,
     Health,
+    Outcomes,
     Refused,
     Report,
     Servers,
-    ServerUse,
     Setup,
+    Suspected,
     ToWorker,
+    Why,
+    WhyAnswer,
 )
 from scalability.balancer.workers.spawning import FIRST_SOCKET
-from scalability.balancer.workers.split import options_of
+from scalability.balancer.workers.split import options_of, share
 from scalability.config.load import restore
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
@@ -36,8 +41,8 @@ from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told
 from scalability.upstream.mirror import MirroredUpstream
-from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 REPORT_S = 2.0
 """Seconds between two reports that nobody asked for: what a killed worker counted since its last one is lost."""
@@ -101,25 +106,33 @@ class WorkerFront(Front):
         self.told(msgspec.json.encode(self.health()))
 
 
-class Refusals:
-    """Connections that could not be made, told to the parent once in a turn of the loop."""
+class Reporter:
+    """What is seen of servers, told to the parent: connections that could not be made once in a turn of the loop, all else at once."""
 
     def __init__(self, clock: IReactorTime, send: Send) -> None:
         self._clock = clock
         self._send = send
-        self._counts: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
         self._telling: IDelayedCall | None = None
 
     def refused(self, name: str) -> None:
         """One more to the server ``name``."""
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._refused[name] = self._refused.get(name, 0) + 1
         if self._telling is None:
             self._telling = self._clock.callLater(0, self._tell)
 
+    def suspected(self, name: str) -> None:
+        """See Reports."""
+        self._send(Suspected(name))
+
+    def outcomes(self, counts: dict[str, tuple[int, int]]) -> None:
+        """See Reports."""
+        self._send(Outcomes(counts))
+
     def _tell(self) -> None:
         self._telling = None
-        counts, self._counts = self._counts, {}
-        self._send(Refused(counts))
+        refused, self._refused = self._refused, {}
+        self._send(Refused(refused))
 
 
 class WorkerService(OrderedService):
@@ -129,15 +142,24 @@ class WorkerService(OrderedService):
 
     def __init__(self, reactor: Any, setup: Setup, servers: Servers, send: Send, *, full: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
+        self._index = setup.index
         options = options_of(restore(BalancerOptions, setup.options), setup.index)
         wheel = DeadlineWheel(reactor)
         self._send = send
         self._full = full
-        refusals = Refusals(reactor, send)
-        self._upstream = MirroredUpstream(ALGORITHMS[options.algorithm.name], connections_to(reactor, options, wheel), refusals.refused)
+        self._connections = Connections(reactor, options, wheel)
+        self._upstream = MirroredUpstream(
+            selections(reactor, options),
+            self._connections,
+            Reporter(reactor, send),
+            rules=options.rules(),
+            seconds=reactor.seconds,
+            learns=options.algorithm.name == "peak_ewma",
+            part=partial(share, workers=setup.options["workers"], index=setup.index),
+        )
         self._upstream.show(servers.servers)
         self._certificates = _certificates(setup) if setup.certificates else None
-        traffic = Traffic(
+        traffic = self._traffic = Traffic(
             reactor,
             options,
             wheel,
@@ -146,6 +168,7 @@ class WorkerService(OrderedService):
             front=partial(WorkerFront, wheel=wheel, send=send),
             certificates=self._certificates,
         )
+        self._use = ThisProcess(self._upstream, traffic.proxy, traffic.shedding)
         self._front: Any = traffic.factory.application
         self._factory: HTTPServerFactory = traffic.factory
         own = MetricSet()
@@ -160,7 +183,7 @@ class WorkerService(OrderedService):
             Listener(reactor, options.listen, served[flag], who=WHO, flag=flag, grace_s=options.grace_s, descriptor=FIRST_SOCKET + place)
             for place, flag in enumerate(setup.sockets)
         ]
-        for part in (wheel, self._upstream, *traffic.parts, lag, reports, *listeners):
+        for part in (wheel, self._upstream, Upkeep(reactor, self._upstream), *traffic.parts, lag, reports, *listeners):
             part.setServiceParent(self)
 
     def received(self, message: ToWorker) -> None:
@@ -168,22 +191,32 @@ class WorkerService(OrderedService):
         match message:
             case Servers():
                 self._upstream.show(message.servers)
+            case Changed():
+                self._configure(options_of(restore(BalancerOptions, message.options), self._index))
             case Certificates():
                 if self._certificates is not None:
                     self._certificates.show(message.certificates)
             case Collect():
                 self.report(message.round)
+            case Why():
+                self._send(WhyAnswer(message.number, self._use.explained(message.request_id)))
             case Health():
                 self._front.told(message.body.encode())
             case Setup():
                 self.log.warn("a worker is told who it is only once")
 
+    def _configure(self, options: BalancerOptions) -> None:
+        self._connections.configure(options, every_server(self._upstream))
+        self._upstream.configure(options.rules())
+        self._traffic.configure(options)
+
     def report(self, number: int = 0) -> None:
         """Tell the parent all that was counted here."""
         counts = self._factory.counts
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        uses = [ServerUse(server.name, server.active, server.requests, server.removed) for server in every_server(self._upstream)]
-        self._send(Report(number, told(self._metrics), uses, counts.open, usage.ru_utime + usage.ru_stime, resident_bytes()))
+        cpu_s = usage.ru_utime + usage.ru_stime
+        use = self._use
+        self._send(Report(number, told(self._metrics), use.servers(), counts.open, cpu_s, resident_bytes(), use.process()))
 
     def _report_if_read(self) -> None:
         if not self._full():

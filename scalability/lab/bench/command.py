@@ -3,7 +3,9 @@
 ``balancer``: CPU per small keep-alive request beside HAProxy's, one thread each, two upstreams, wrk with 64 connections.
 ``proxy``: the balancer beside HAProxy and nginx at 1, 64 and 1,000 connections, small and large answers, uploads; memory of an idle
 connection; the cost of choosing a server.
+``choice``: nanoseconds that choosing a server takes, by algorithm, among 2, 1,000 and 10,000 servers.
 ``slowloris``: the p99 of honest clients while 5,000 connections send a byte a second each, beside the p99 without them.
+``tail``: the p99 of clients with one server of four ten times slower than the rest, by algorithm, beside round robin's.
 ``klein``: CPU of a Klein route on this suite's HTTP server beside twisted.web's.
 ``lab``: ``/data`` from the cache through balancer and gateways, requests/s beside a threaded Flask lab's.
 """
@@ -18,12 +20,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from scalability.lab.bench.choice import choice
 from scalability.lab.bench.cpu import family_cpu_seconds
 from scalability.lab.bench.klein_app import KINDS
 from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, klein_app, plugin, upstream
 from scalability.lab.bench.proxy import proxy
 from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
 from scalability.lab.bench.slowloris import slowloris
+from scalability.lab.bench.tail import tail
 from scalability.lab.bench.wrk import missing, wrk
 
 
@@ -150,8 +154,10 @@ def _plain(taken: dict[str, list[Sample]]) -> dict[str, list[dict[str, float]]]:
 BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[str, object]], tuple[str, ...]]] = {
     "balancer": (balancer, ("haproxy", "wrk")),
     "proxy": (proxy, ("wrk",)),
+    "choice": (choice, ()),
     "klein": (klein, ("wrk",)),
     "slowloris": (slowloris, ()),
+    "tail": (tail, ()),
     "lab": (lab, ("wrk",)),
 }
 

@@ -1,20 +1,19 @@
 """``tools/bench.py proxy``: scalelab-lb, HAProxy and nginx side by side, one process each, in front of the same two backends."""
 
 import math
-import timeit
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from scalability.lab.bench.choice import choice_ns
 from scalability.lab.bench.cpu import family_cpu_seconds
 from scalability.lab.bench.idle import bytes_per_idle_connection
 from scalability.lab.bench.programs import Program, free_port, haproxy, nginx, plugin, upstream
 from scalability.lab.bench.rounds import Ratio, Sample, in_turns, middle, ratio
 from scalability.lab.bench.wrk import missing, wrk
 from scalability.lifecycle.open_files import raise_open_files
-from scalability.upstream.selection import RoundRobin
 
 OURS = "scalelab-lb"
 PEERS = ("haproxy", "nginx")
@@ -68,7 +67,7 @@ def proxy(rounds: int, seconds: float, report: Report) -> dict[str, object]:
             report(f"-- {load.name}")
             taken[load.name] = in_turns(arms, rounds, report)
     idle = {name: idle_bytes(name) for name in programs}
-    return conclude(taken, idle, choice_ns(2), choice_ns(1000), report)
+    return conclude(taken, idle, choice_ns("round_robin", 2), choice_ns("round_robin", 1000), report)
 
 
 def balancer(upstreams: list[int]) -> Program:
@@ -101,18 +100,6 @@ def idle_bytes(name: str) -> float:
         else:
             program = start((haproxy if name == "haproxy" else nginx)(free_port(), upstreams, directory))
         return bytes_per_idle_connection(program)
-
-
-def choice_ns(servers: int) -> float:
-    """Nanoseconds that choosing among ``servers`` equal servers takes: the best of several runs."""
-
-    class Equal:
-        weight = 1
-
-    selection: RoundRobin[Equal] = RoundRobin()
-    selection.replace([Equal() for _ in range(servers)])
-    timer = timeit.Timer(selection.choose)
-    return min(timer.repeat(7, 50_000)) / 50_000 * 1e9
 
 
 def conclude(

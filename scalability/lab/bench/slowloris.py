@@ -2,8 +2,7 @@
 
 The whole run takes ``rounds`` times ``seconds``: a quarter of it quiet, a half under attack, a quarter quiet again. The attackers
 are a process of their own. Each opens a connection, sends one byte of a head every second, and opens the next when it is answered
-(408) or closed. They come within ``RAMP_S``, before the attack is measured. The honest client sends ``RATE_PER_S`` requests a second,
-whatever the answers do.
+(408) or closed. They come within ``RAMP_S``, before the attack is measured. The honest client is a ``SteadyClient``.
 """
 
 import selectors
@@ -17,83 +16,12 @@ from contextlib import ExitStack, suppress
 
 from scalability.lab.bench.programs import ROOT, Program, free_port, plugin, upstream
 from scalability.lab.bench.rounds import NoFigure
+from scalability.lab.bench.steady import SteadyClient, percentile
 from scalability.lifecycle.open_files import raise_open_files
 
 ATTACKERS = 5000
-RATE_PER_S = 400
-CONNECTIONS = 64
 RAMP_S = 5.0
 DRIBBLE = b"GET /data HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: " + b"a" * 60
-REQUEST = b"GET /data HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: honest\r\nAccept: */*\r\n\r\n"
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that ``share`` of all are at most."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-class Honest:
-    """Requests at a steady rate over connections that are kept; ``latencies`` in seconds.
-
-    A request is timed from the moment it is sent, or from when it was due if all connections were waiting for answers then: an answer
-    that hangs delays no request that is measured without it.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._free: deque[socket.socket] = deque()
-        self._sent: dict[socket.socket, float] = {}
-        self._all: list[socket.socket] = []
-        self.latencies: list[float] = []
-        self.failures = 0
-        for _ in range(CONNECTIONS):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._all.append(connection)
-            self._free.append(connection)
-            self._selector.register(connection, selectors.EVENT_READ)
-
-    def run(self, seconds: float) -> list[float]:
-        """Send for ``seconds``, wait for what is still to come; the latencies of that time."""
-        self.latencies = []
-        began = time.perf_counter()
-        number, last = 0, int(seconds * RATE_PER_S)
-        while number < last or self._sent:
-            now = time.perf_counter()
-            due = began + number / RATE_PER_S
-            if now > began + seconds + 10:
-                self.failures += len(self._sent) + last - number
-                break
-            while number < last and due <= now and self._free:
-                connection = self._free.popleft()
-                # the clock of select is coarse: being a little late is ours, waiting for a connection is the server's
-                self._sent[connection] = now if now - due < 0.005 else due
-                connection.sendall(REQUEST)
-                number += 1
-                due = began + number / RATE_PER_S
-            self._read(max(0.0, min(due - now, 0.05)) if number < last else 0.05)
-        return self.latencies
-
-    def _read(self, wait_s: float) -> None:
-        for key, _ in self._selector.select(wait_s):
-            connection: socket.socket = key.fileobj  # type: ignore[assignment]  # it is what was registered
-            try:
-                answer = connection.recv(65536)
-            except OSError:
-                answer = b""
-            sent = self._sent.pop(connection, None)
-            if sent is None or not answer.startswith(b"HTTP/1.1 200 "):
-                self.failures += 1
-                self._selector.unregister(connection)
-                continue
-            self.latencies.append(time.perf_counter() - sent)
-            self._free.append(connection)
-
-    def close(self) -> None:
-        self._selector.close()
-        for connection in self._all:
-            connection.close()
 
 
 class Attack:
@@ -190,7 +118,7 @@ def slowloris(rounds: int, seconds: float, report: Callable[[str], None]) -> dic
         port = free_port()
         running.enter_context(upstream(port))
         ours: Program = running.enter_context(plugin("scalelab-lb", "--backend", f"127.0.0.1:{port}", port=free_port()))
-        honest = Honest(ours.port)
+        honest = SteadyClient(ours.port)
         running.callback(honest.close)
         honest.run(0.5)
         quiet = list(honest.run(total_s / 4))

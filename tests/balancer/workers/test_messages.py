@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from scalability.balancer.config import BalancerOptions
+from scalability.balancer.use import ProcessUse, ServerUse
 from scalability.balancer.workers.frames import Frames, frame
 from scalability.balancer.workers.messages import (
     FROM_WORKER,
@@ -16,9 +17,10 @@ from scalability.balancer.workers.messages import (
     Refused,
     Report,
     Servers,
-    ServerUse,
     Serving,
     Setup,
+    Why,
+    WhyAnswer,
 )
 from scalability.config.certificate import PEM
 from scalability.config.load import dump, restore
@@ -38,6 +40,7 @@ from scalability.upstream.mirror import ServerState
         Servers([ServerState("[::1]:80,weight=3", State.RISING)]),
         Collect(7),
         Health('{"status":"ok"}'),
+        Why(3, "a-request"),
     ],
 )
 def test_what_the_parent_says(message: msgspec.Struct) -> None:
@@ -57,6 +60,9 @@ def counted() -> MetricSet:
         Serving(),
         Refused({"127.0.0.1:80": 2}),
         Report(3, told(counted()), [ServerUse("127.0.0.1:80", 1, 2, False)], 4, 0.5, 1 << 20),
+        Report(0, [], [ServerUse("a:1", 1, 2, False, {"no_answer": 1}, ewma_s=0.5)], 0, 0.0, 0, ProcessUse(True, 3)),
+        WhyAnswer(3, [{"server": "127.0.0.1:80", "candidates": [{"weight": 1}]}]),
+        WhyAnswer(4, []),
         AskHealth(),
         Line("warn", "beware"),
     ],

@@ -3,7 +3,7 @@
 from typing import Any
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
 from scalability.lifecycle import DeadlineWheel
@@ -17,7 +17,7 @@ from scalability.upstream.servers import Upstream
 def test_each_worker_is_a_time_series() -> None:
     network = MemoryNetwork()
     options = BalancerOptions(workers=2)
-    upstream = Upstream(RoundRobin, connections_to(network, options, DeadlineWheel(network)))
+    upstream = Upstream(RoundRobin, Connections(network, options, DeadlineWheel(network)))
     processes = PlayedWorkers()
     workers = Workers(network, options, [], upstream, via="lb", start=processes.start)
     metrics = MetricSet()

@@ -8,9 +8,21 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.collecting import DEADLINE_S
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Line, Refused, Servers, Setup
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Certificates,
+    Changed,
+    Collect,
+    Health,
+    Line,
+    Refused,
+    Servers,
+    Setup,
+    Why,
+    WhyAnswer,
+)
 from scalability.balancer.workers.parent import KILL_AFTER_S, LONGEST_DELAY_S, QUICK_S, State, Workers
 from scalability.config import CertificatePath
 from scalability.lifecycle import DeadlineWheel
@@ -32,7 +44,7 @@ class House:
         self.processes = PlayedWorkers()
         self.started = self.processes.started
         options = BalancerOptions(workers=count, grace_s=30)
-        self.upstream = Upstream(RoundRobin, connections_to(self.network, options, DeadlineWheel(self.network)))
+        self.upstream = Upstream(RoundRobin, Connections(self.network, options, DeadlineWheel(self.network)))
         self.upstream.name_servers("x", [ServerSpec.parse(SERVER)], trusted=True)
         start = self.processes.start
         self.workers = Workers(self.network, options, [], self.upstream, via="lb", start=start, certificates=certificates)
@@ -132,7 +144,7 @@ def test_refused_connections_count_as_failed_checks() -> None:
     house.started[1].owner.received(Refused({SERVER: 10**9}))
     assert server.health.state.value == "down"
     house.network.advance(0)
-    assert house.started[0].taken()[-1] == Servers([ServerState(SERVER, ServerIs.DOWN)])
+    assert house.started[0].taken()[-1] == Servers([ServerState(SERVER, ServerIs.DOWN, unreachable=True)])
 
 
 def test_a_killed_worker_is_started_again_at_once_if_it_had_lived_and_then_later_and_later() -> None:
@@ -308,3 +320,62 @@ def test_what_a_worker_logs_is_logged_under_its_number(level: str, monkeypatch: 
     monkeypatch.setattr(Workers, "log", Log())
     house.started[1].owner.received(Line(level, "something happened"))
     assert logged == [("info" if level == "nonsense" else level, "something happened", "worker 2")]
+
+
+def heard(coroutine: Any) -> list[Any]:
+    fired: list[Any] = []
+    Deferred.fromCoroutine(coroutine).addCallback(fired.append)
+    return fired
+
+
+def test_what_each_worker_does_is_asked_for_afresh_and_what_dead_ones_did_stands_apart() -> None:
+    house = House().serving()
+    house.network.advance(QUICK_S)
+    house.started[0].report(requests=5)
+    house.started[0].end()
+    fired = heard(house.workers.uses())
+    house.started[1].report(1, requests=2, active=1)
+    (uses,) = fired
+    told = [(use.worker, [(server.name, server.requests, server.active) for server in use.servers]) for use in uses]
+    assert told == [(0, [(SERVER, 5, 0)]), (2, [(SERVER, 2, 1)])]
+
+
+def test_every_worker_is_asked_about_a_request_and_the_one_that_knows_is_heard() -> None:
+    house = House().serving()
+    fired = heard(house.workers.why("abc"))
+    assert [worker.taken() for worker in house.started] == [[Why(1, "abc")]] * 2
+    house.started[0].owner.received(WhyAnswer(1, []))
+    house.started[1].owner.received(WhyAnswer(1, [{"server": SERVER}]))
+    assert fired == [[{"worker": 2, "server": SERVER}]]
+
+
+def test_workers_that_are_silent_or_gone_know_nothing_of_a_request() -> None:
+    house = House().serving()
+    fired = heard(house.workers.why("abc"))
+    house.started[0].end()
+    assert fired == []
+    house.network.advance(1.0)
+    assert fired == [[]]
+
+
+def test_other_options_are_told_once_to_workers_that_run_and_to_later_ones_at_their_start() -> None:
+    house = House().serving()
+    slow, quick = house.started
+    slow.full = True
+    for grace_s in (5.0, 6.0):
+        house.workers.configure(BalancerOptions(workers=2, grace_s=grace_s), tell=True)
+    told = [message.options["grace"] for message in quick.taken() if isinstance(message, Changed)]
+    assert told == [5.0, 6.0]
+    assert slow.taken() == []
+    slow.full = False
+    slow.owner.ready()
+    (changed,) = slow.taken()
+    assert changed.options["grace"] == 6.0
+    slow.owner.ready()
+    assert slow.taken() == []
+    house.workers.configure(BalancerOptions(workers=2, grace_s=7.0), tell=False)
+    assert quick.taken() == []
+    house.network.advance(QUICK_S)
+    quick.end()
+    house.network.advance(0)
+    assert house.started[-1].taken()[0].options["grace"] == 7.0

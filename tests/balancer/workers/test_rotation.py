@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.traffic import connections_to
+from scalability.balancer.traffic import Connections
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
 from scalability.lifecycle import DeadlineWheel
@@ -23,7 +23,7 @@ class Network(MemoryNetwork):
 def test_workers_that_serve_are_told_and_one_that_begins_is_not() -> None:
     network = Network()
     options = BalancerOptions(workers=2)
-    upstream = Upstream(RoundRobin, connections_to(network, options, DeadlineWheel(network)))
+    upstream = Upstream(RoundRobin, Connections(network, options, DeadlineWheel(network)))
     processes = PlayedWorkers()
     workers = Workers(network, options, [], upstream, via="lb", start=processes.start)
     workers.startService()

@@ -7,6 +7,7 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
+from scalability.balancer.sources import Sources
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.service import balancer_of_workers
@@ -17,15 +18,26 @@ from scalability.telemetry import LoopLag
 from scalability.testing.certificates import Authority
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_workers import PlayedWorkers
-from scalability.upstream.discovery import Backend, DNSDiscovery
+from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.upkeep import Upkeep
 
 
 def test_the_workers_stand_above_what_decides_about_the_servers_and_above_the_admin_listener() -> None:
     options = BalancerOptions(workers=2, backend=(Backend.parse("dns:gateway:5000"),), admin=Address("127.0.0.1", 0))
-    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, DNSDiscovery, Rotation, LoopLag, Listener, Workers]
+    service: Any = balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
+    assert [type(part) for part in service] == [
+        DeadlineWheel,
+        Upstream,
+        Upkeep,
+        HealthChecks,
+        Sources,
+        Rotation,
+        LoopLag,
+        Listener,
+        Workers,
+    ]
 
 
 def test_more_than_one_worker_makes_a_parent_and_one_makes_none() -> None:
@@ -37,7 +49,7 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
     network = MemoryNetwork()
     processes = PlayedWorkers()
     options = BalancerOptions(workers=2, listen=Address("127.0.0.1", 0), admin=Address("127.0.0.1", 0))
-    service: Any = balancer_of_workers(network, options, processes.start)
+    service: Any = balancer_of_workers(network, options, start=processes.start)
     *_, admin, workers = service
     workers.startService()
     try:
@@ -62,8 +74,8 @@ def test_metrics_are_collected_from_the_workers_before_they_are_shown() -> None:
 @pytest.mark.parametrize("log", [Path("access.log"), None])
 def test_with_an_access_log_or_without_the_parent_passes_its_signal_on(log: Path | None) -> None:
     options = BalancerOptions(workers=2, access_log=log)
-    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
-    assert [type(part) for part in service] == [DeadlineWheel, Upstream, HealthChecks, Rotation, Workers]
+    service: Any = balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
+    assert [type(part) for part in service] == [DeadlineWheel, Upstream, Upkeep, HealthChecks, Sources, Rotation, Workers]
 
 
 def test_more_certificates_than_workers_can_be_told_end_the_start_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,11 +83,11 @@ def test_more_certificates_than_workers_can_be_told_end_the_start_with_one_line(
     file = Authority().write(tmp_path / "a.pem", "a.example")
     options = BalancerOptions(workers=2, tls_listen=Address("127.0.0.1", 0), tls_cert=(CertificatePath(file),))
     with pytest.raises(SystemExit, match=r"^scalelab-lb: --tls-cert: more than 100 bytes"):
-        balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
+        balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
 
 
 def test_the_parent_watches_the_certificates_and_tells_of_them(tmp_path: Path) -> None:
     file = Authority().write(tmp_path / "a.pem", "a.example")
     options = BalancerOptions(workers=2, tls_listen=Address("127.0.0.1", 0), tls_cert=(CertificatePath(file),))
-    service: Any = balancer_of_workers(MemoryNetwork(), options, PlayedWorkers().start)
+    service: Any = balancer_of_workers(MemoryNetwork(), options, start=PlayedWorkers().start)
     assert [type(part).__name__ for part in service if "Certificate" in type(part).__name__] == ["CertificateWatch"]

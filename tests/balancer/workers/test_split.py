@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers.split import options_of, share
+from scalability.upstream.discovery import Backend
 
 
 @given(st.integers(min_value=0, max_value=10**7), st.integers(min_value=1, max_value=256))
@@ -23,10 +24,11 @@ def test_there_is_no_share_for_a_worker_that_does_not_exist() -> None:
 
 
 def test_the_caps_of_the_configuration_are_divided_and_all_else_is_kept() -> None:
-    options = BalancerOptions(workers=3, max_connections=10, max_connections_per_client=5, health_interval_s=7)
+    options = BalancerOptions(workers=3, max_connections=10, max_connections_per_client=5, max_queue=4, health_interval_s=7)
     parts = [options_of(options, index) for index in range(3)]
     assert [part.max_connections for part in parts] == [4, 3, 3]
     assert [part.max_connections_per_client for part in parts] == [2, 2, 1]
+    assert [part.max_queue for part in parts] == [2, 1, 1]
     assert {part.workers for part in parts} == {1}
     assert {part.health_interval_s for part in parts} == {7}
 
@@ -36,6 +38,8 @@ def test_no_worker_is_left_without_a_connection() -> None:
         BalancerOptions(workers=4, max_connections=3)
     with pytest.raises(ValueError, match="max_connections_per_client: 4 workers cannot share 3"):
         BalancerOptions(workers=4, max_connections_per_client=3)
+    with pytest.raises(ValueError, match=r"backend: 4 workers cannot share the maxconn=3 of 192\.0\.2\.1:80"):
+        BalancerOptions(workers=4, backend=(Backend.parse("192.0.2.1:80,maxconn=3"),))
     options = BalancerOptions(workers=4, max_connections=4)
     assert [options_of(options, index).max_connections_per_client for index in range(4)] == [0, 0, 0, 0]
     assert [options_of(options, index).max_connections for index in range(4)] == [1, 1, 1, 1]

@@ -9,7 +9,19 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.workers import worker as module
-from scalability.balancer.workers.messages import AskHealth, Certificates, Collect, Health, Refused, Report, Servers, Setup
+from scalability.balancer.workers.messages import (
+    AskHealth,
+    Certificates,
+    Changed,
+    Collect,
+    Health,
+    Refused,
+    Report,
+    Servers,
+    Setup,
+    Why,
+    WhyAnswer,
+)
 from scalability.balancer.workers.worker import HEALTH_S, REPORT_S, WorkerService, resident_bytes
 from scalability.config import Address, CertificatePath
 from scalability.config.certificate import PEM
@@ -58,7 +70,7 @@ def test_it_forwards_to_the_servers_that_it_was_told_of() -> None:
     assert b"Via: 1.1 scalelab-lb-test" in server.taken()
     server.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert client.taken().startswith(b"HTTP/1.1 200")
-    house.service.received(Servers([ServerState("192.0.2.8:81", State.DOWN)]))
+    house.service.received(Servers([ServerState("192.0.2.8:81", State.DOWN, unreachable=True)]))
     client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     assert client.taken().startswith(b"HTTP/1.1 503")
 
@@ -188,3 +200,35 @@ def test_resident_memory_is_read_where_the_machine_tells_it(tmp_path: Path) -> N
     statm = tmp_path / "statm"
     statm.write_text("1 2 3")
     assert resident_bytes(statm) == 2 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_it_explains_the_requests_that_it_served() -> None:
+    house = House()
+    client = house.client()
+    client.deliver(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    house.network.accept().deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    (name,) = [line.split(b": ")[1].decode() for line in client.taken().split(b"\r\n") if line.startswith(b"X-Request-Id")]
+    house.service.received(Why(7, name))
+    house.service.received(Why(8, "another"))
+    known, unknown = (message for message in house.taken() if isinstance(message, WhyAnswer))
+    assert (known.number, [decision["server"] for decision in known.decisions]) == (7, ["192.0.2.8:81"])
+    assert unknown == WhyAnswer(8, [])
+
+
+def test_its_reports_tell_its_queue_and_its_breakers() -> None:
+    house = House()
+    house.service.received(Collect(1))
+    (report,) = house.taken()
+    assert (report.servers[0].breaker, report.servers[0].ewma_s) == ("closed", None)
+    assert (report.process.waiting, report.process.percent) == (0, 20)
+
+
+def test_other_options_hold_from_then_on_with_its_share_of_the_caps() -> None:
+    house = House()
+    house.service.received(Changed(dump(BalancerOptions(workers=2, max_body_bytes=5, max_connections_per_client=6, connect_timeout_s=1.0))))
+    client = house.client()
+    client.deliver(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhello!")
+    assert client.taken().startswith(b"HTTP/1.1 413")
+    assert house.listener._factory._max_per_client == 3
+    (server,) = house.service._upstream
+    assert server.pool.connect_timeout_s == 1.0

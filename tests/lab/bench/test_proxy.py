@@ -4,7 +4,7 @@ import pytest
 
 from scalability.lab.bench import proxy as module
 from scalability.lab.bench.programs import free_port, upstream
-from scalability.lab.bench.proxy import CROWD, LARGE, SMALL, _arm, choice_ns, conclude, idle_bytes
+from scalability.lab.bench.proxy import CROWD, LARGE, SMALL, _arm, conclude, idle_bytes
 from scalability.lab.bench.rounds import Sample
 
 
@@ -43,10 +43,6 @@ def test_an_arm_charges_the_programs_cpu_to_its_requests(monkeypatch: pytest.Mon
         taken = _arm(program, SMALL, 1.0)()
     assert taken.cpu_us == pytest.approx(25.0)
     assert (taken.p50_s, taken.p99_s) == (0.5, 0.7)
-
-
-def test_a_choice_takes_time() -> None:
-    assert 0 < choice_ns(2) < 1e6
 
 
 def test_idle_memory_is_that_of_a_fresh_balancer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,51 +6,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from scalability.lab.bench.slowloris import DRIBBLE, Attack, Dribblers, Honest, percentile
+from scalability.lab.bench.slowloris import DRIBBLE, Attack, Dribblers
+from scalability.testing.threaded_server import ThreadedServer
 
 
-class Answering:
-    """A server that answers each request head 200 and counts the bytes that are none; with ``refuses`` it closes at the first byte."""
+class Answering(ThreadedServer):
+    """Answers each request head 200; with ``refuses`` it closes at the first byte."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self._refuses = refuses
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port: int = self._listener.getsockname()[1]
-        self.connections = 0
-        self._open: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        super().__init__(self._answer)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket) -> None:
         got = b""
-        try:
-            while data := connection.recv(65536):
-                got += data
-                if self._refuses:
-                    connection.close()
-                    return
-                while b"\r\n\r\n" in got:
-                    got = got.partition(b"\r\n\r\n")[2]
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._open:
-            connection.close()
-        self._thread.join(5)
+        while data := connection.recv(65536):
+            got += data
+            if self._refuses:
+                return
+            while b"\r\n\r\n" in got:
+                got = got.partition(b"\r\n\r\n")[2]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
 
 @pytest.fixture
@@ -58,20 +33,6 @@ def server() -> Iterator[Answering]:
     made = Answering()
     yield made
     made.close()
-
-
-def test_percentiles_are_values_that_were_measured() -> None:
-    values = [float(value) for value in range(100, 0, -1)]
-    assert (percentile(values, 0.5), percentile(values, 0.99), percentile(values, 1.0)) == (51.0, 100.0, 100.0)
-
-
-def test_honest_requests_keep_their_rate_and_are_all_timed(server: Answering) -> None:
-    honest = Honest(server.port)
-    latencies = honest.run(0.25)
-    honest.close()
-    assert len(latencies) == 100
-    assert honest.failures == 0
-    assert all(0 < latency < 5 for latency in latencies)
 
 
 def test_dribblers_send_a_byte_at_a_time_and_stay(server: Answering) -> None:

@@ -30,6 +30,9 @@ class FakeConnection:
 class FakePool:
     """Gives each user a connection at once, unless the test holds them back."""
 
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def __init__(self) -> None:
         self.hold = False
         self.waiting: list[User] = []

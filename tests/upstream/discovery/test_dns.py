@@ -2,19 +2,23 @@
 
 from typing import cast
 
-import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.errors import DependencyDown
 from scalability.net.http_client import ConnectionPool
-from scalability.upstream.discovery import Backend, DNSDiscovery, name_static
+from scalability.upstream.discovery import dns
+from scalability.upstream.discovery.backend import DNSName
+from scalability.upstream.discovery.dns import DNSDiscovery, addresses_of
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 
 
 class FakePool:
+    def receivers_without_answer(self) -> list[object]:
+        return []
+
     def close(self) -> None: ...
 
 
@@ -32,7 +36,8 @@ class DNSDiscoveryTests(SynchronousTestCase):
         self.result: Result = ()
         self.asked: list[str] = []
         self.hanging: Deferred[None] | None = None
-        self.discovery = DNSDiscovery(self.clock, Backend.parse("dns:gateway:5000,weight=2"), self.resolve, self.upstream)
+        find = addresses_of(DNSName.parse("gateway:5000,weight=2,tls"), self.resolve)
+        self.discovery = DNSDiscovery(self.clock, "dns:gateway:5000", find, self.upstream)
 
     async def resolve(self, name: str) -> tuple[str, ...]:
         self.asked.append(name)
@@ -59,7 +64,7 @@ class DNSDiscoveryTests(SynchronousTestCase):
         self.answers(("10.0.0.1", "10.0.0.2"))
         assert self.asked == ["gateway"]
         assert self.names() == {"10.0.0.1:5000", "10.0.0.2:5000"}
-        assert {server.weight for server in self.upstream} == {2}
+        assert {(server.weight, server.tls) for server in self.upstream} == {(2, "gateway")}
 
     def test_it_asks_again_every_two_seconds(self) -> None:
         self.answers(("10.0.0.1",))
@@ -113,6 +118,13 @@ class DNSDiscoveryTests(SynchronousTestCase):
         self.answers(("10.0.0.1",))
         assert self.names() == {"10.0.0.1:5000"}
 
+    def test_no_more_servers_are_taken_than_there_is_room_for(self) -> None:
+        self.patch(dns, "MAX_SERVERS", 2)
+        self.answers(("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+        assert self.names() == {"10.0.0.1:5000", "10.0.0.2:5000"}
+        self.answers(("10.0.0.3",))
+        assert self.names() == {"10.0.0.3:5000"}
+
     def test_stopping_while_it_asks_gives_up_soon(self) -> None:
         self.answers(None)
         stopping = self.discovery.stopService()
@@ -120,27 +132,24 @@ class DNSDiscoveryTests(SynchronousTestCase):
         self.successResultOf(stopping)
         assert self.clock.getDelayedCalls() == []
 
+    def test_one_that_goes_on_where_another_left_off_believes_what_that_one_did(self) -> None:
+        self.answers(("10.0.0.1",))
+        self.successResultOf(self.discovery.stopService())
+        find = addresses_of(DNSName.parse("gateway:5000,weight=7,tls"), self.resolve)
+        self.discovery = DNSDiscovery(self.clock, "dns:gateway:5000", find, self.upstream, before=self.discovery)
+        self.answers((), ())
+        assert self.names() == {"10.0.0.1:5000"}
+        self.answers(("10.0.0.1",))
+        assert [server.weight for server in self.upstream] == [7]
+        self.answers((), (), ())
+        assert self.names() == set()
 
-def test_static_servers_are_named_without_the_dns_ones() -> None:
-    upstream = new_upstream()
-    name_static(upstream, [Backend.parse("127.0.0.1:5000"), Backend.parse("dns:gateway:5000"), Backend.parse("host:5003,weight=3")])
-    assert {server.name for server in upstream} == {"127.0.0.1:5000", "host:5003"}
-    assert all(server.health.state.usable for server in upstream)
-
-
-@pytest.mark.parametrize("text", ["127.0.0.1:5000", "dns:gateway:5000", "dns:gateway.example:5000,weight=9", "[::1]:80"])
-def test_a_backend_is_written_as_it_is_read(text: str) -> None:
-    assert str(Backend.parse(text)) == text
-
-
-def test_a_host_named_dns_is_a_host() -> None:
-    assert Backend.parse("dns:5000").dns is False
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "gateway", "dns:gateway:port", "dns:gateway:0", "dns:gateway:5000,weight=x", f"dns:{'x' * 64}:5000", "dns:a..b:5000", "a b:1"],
-)
-def test_a_bad_backend_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        Backend.parse(text)
+    def test_an_answer_or_a_failure_that_comes_after_the_stop_changes_nothing(self) -> None:
+        for late in (("10.0.0.1",), DependencyDown("timeout")):
+            self.answers(None)
+            stopping = self.discovery.stopService()
+            self.result = late
+            assert self.hanging is not None
+            self.hanging.callback(None)
+            self.successResultOf(stopping)
+            assert self.names() == set()

@@ -1,18 +1,12 @@
 """Round robin: fair shares, no starvation, nothing lost when the set changes."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalability.upstream.selection import ALGORITHMS, RoundRobin
-
-
-@dataclass(eq=False)
-class Fake:
-    name: str
-    weight: int = 1
+from scalability.testing.candidates import FakeServer as Fake
+from scalability.upstream.selection import RoundRobin
 
 
 def picks(selection: RoundRobin[Fake], count: int) -> str:
@@ -88,10 +82,6 @@ def test_a_changed_weight_counts_from_the_next_choice() -> None:
     assert Counter(picks(selection, 100)) == {"a": 10, "b": 90}
 
 
-def test_names_of_algorithms_lead_to_their_classes() -> None:
-    assert ALGORITHMS["round_robin"] is RoundRobin
-
-
 @given(st.lists(st.integers(0, 256), min_size=1, max_size=12), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
 def test_each_server_gets_its_weight_in_turns(weights: list[int], rounds: int) -> None:
@@ -119,3 +109,44 @@ def test_only_servers_of_the_present_set_are_chosen_and_each_within_one_round(se
         selection.replace([servers[i] for i in sorted(present)])
         total = sum(servers[i].weight for i in present)
         assert set(picks(selection, 3 * total)) == {str(i) for i in present}
+
+
+def test_a_share_of_a_weight_counts_as_that_much_weight() -> None:
+    a, b = Fake("a", 10, share=0.1), Fake("b", 3)
+    assert Counter(picks(of(a, b), 400)) == {"a": 100, "b": 300}
+
+
+def test_a_server_that_is_full_for_long_saves_up_no_turns() -> None:
+    a, b = Fake("a", 3), Fake("b", 1)
+    selection = of(a, b)
+    for _ in range(1000):
+        assert selection.choose((a,)) is b
+    assert 29 <= picks(selection, 40).count("a") <= 31
+
+
+def test_who_waits_keeps_its_place_when_weights_become_unequal_and_equal_again() -> None:
+    a, b, c = Fake("a"), Fake("b"), Fake("c")
+    selection = of(a, b, c)
+    assert picks(selection, 1) == "a"
+    c.weight = 2
+    selection.replace([a, b, c])
+    assert picks(selection, 1) == "b"
+    c.weight = 1
+    selection.replace([a, b, c])
+    assert picks(selection, 3) == "cab"
+
+
+@given(st.lists(st.integers(1, 3), min_size=6, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_a_slow_start_that_replaces_the_set_all_the_time_starves_nobody(waits: list[int]) -> None:
+    a, b, c = Fake("a", 4), Fake("b", 4), Fake("c", 4, share=0.1)
+    selection = of(a, b, c)
+    taken: Counter[str] = Counter()
+    wanted = 0.0
+    for step, wait in enumerate(waits):
+        c.share = min(1.0, 0.1 + step / 40)
+        selection.replace([c, a, b])
+        taken.update(picks(selection, wait))
+        wanted += wait * c.share / (2 + c.share)
+    assert abs(taken["c"] - wanted) <= 2
+    assert abs(taken["a"] - taken["b"]) <= 2

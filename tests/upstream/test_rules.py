@@ -1,0 +1,28 @@
+"""Rules that make no sense are refused."""
+
+import pytest
+
+from scalability.upstream.rules import UpstreamRules
+
+
+def test_the_usual_rules_make_sense() -> None:
+    rules = UpstreamRules()
+    assert (rules.rise, rules.fall, rules.panic_percent, rules.max_waiting) == (2, 3, 50, 1024)
+    assert rules.outlier.failures_in_a_row == 5
+    assert rules.breaker.failure_percent == 50
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ({"panic_percent": -1}, "0 to 100 percent"),
+        ({"panic_percent": 101}, "0 to 100 percent"),
+        ({"slow_start_s": -1.0}, "slow start"),
+        ({"slow_start_aggression": 0.0}, "slow start"),
+        ({"max_waiting": -1}, "queue"),
+        ({"queue_timeout_s": 0.0}, "queue"),
+    ],
+)
+def test_rules_without_sense_are_refused_with_the_reason(rules: dict[str, float], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        UpstreamRules(**rules)  # type: ignore[arg-type]
