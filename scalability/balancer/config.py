@@ -287,7 +287,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         float,
         Meta(ge=0, le=60),
         Flag("Seconds that the event loop may be late all the time, before a part of the requests is answered 503; 0: none ever is.", "S"),
-    ] = 0.1
+    ] = 0.5
     admin_token_file: Annotated[
         Path | None,
         Flag(
@@ -513,6 +513,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if self.max_connections < self.workers:
             raise ValueError(f"max_connections: {self.workers} workers cannot share {self.max_connections}; each needs 1 at least")
+        if 0 < self.max_queue < self.workers:
+            raise ValueError(f"max_queue: {self.workers} workers cannot share {self.max_queue}; each needs 1 at least")
         if 0 < self.max_connections_per_client < self.workers:
             raise ValueError(
                 f"max_connections_per_client: {self.workers} workers cannot share {self.max_connections_per_client}; each needs 1 at least"
@@ -555,7 +557,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             seen.add(backend.place)
             if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
                 raise ValueError(f"backend: {backend.source.address} is this balancer itself")
-            limit = getattr(backend.source, "max_active", 0)
+            limit = getattr(getattr(backend.source, "spec", backend.source), "max_active", 0)
             if 0 < limit < self.workers:
                 raise ValueError(
                     f"backend: {self.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"

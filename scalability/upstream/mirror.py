@@ -28,6 +28,8 @@ class ServerState(NamedTuple):
     ejected: bool = False
     share: float = 1.0
     unreachable: bool = False
+    misses: int = 0
+    """Those of a server that is used in a panic, since what waits for it need not wait on: told while there is one."""
 
 
 def states_of(upstream: Upstream) -> list[ServerState]:
@@ -40,6 +42,7 @@ def states_of(upstream: Upstream) -> list[ServerState]:
             server.ejected,
             round(server.share, 3),
             server.unreachable,
+            server.misses if upstream.panicking else 0,
         )
         for server in upstream
     ]
@@ -88,12 +91,13 @@ class MirroredUpstream(Upstream):
         gone_down = []
         for server in self:
             told_state = by_address[server.address]
-            _, state, mode, ejected, share, unreachable = told_state
-            before = (server.health.state, server.mode, server.ejected, server.share, server.unreachable)
-            if before == (state, mode, ejected, share, unreachable):
+            _, state, mode, ejected, share, unreachable, misses = told_state
+            before = (server.health.state, server.mode, server.ejected, server.share, server.unreachable, server.misses)
+            if before == (state, mode, ejected, share, unreachable, misses):
                 continue
-            if server.health.state.usable and not state.usable:
+            if not state.usable and (server.health.state.usable or misses > server.misses):
                 gone_down.append(server)
+            server.misses = misses
             if server.ejected and not ejected:
                 server.forget_outcomes()
             if state is State.UP and not server.health.state.usable:

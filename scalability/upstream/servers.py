@@ -153,6 +153,7 @@ class Server:
         "latency",
         "level",
         "max_active",
+        "misses",
         "mode",
         "name",
         "outcomes",
@@ -203,6 +204,8 @@ class Server:
         """Requests in flight."""
         self.requests = 0
         """Attempts, ever: a retried request counts on each server that it was sent to."""
+        self.misses = 0
+        """How often what waits for it was told not to: it went down, and each check since that found it so."""
         self.removed = False
         """True once no source names it: it finishes what it has."""
         self.unreachable = False
@@ -606,7 +609,12 @@ class Upstream(Service):
             self._refresh()
         # a request that could not connect has told; what it finds there of others is not to tell in turn
         if not after.usable and (before.usable or not (passed or unreachable)):
+            server.misses += 1
             self.went_down(server)
+            if self.panicking and not changed:
+                # other processes may have sent it requests since: they are told of each miss
+                for told in self._changed:
+                    told()
 
     def went_down(self, server: Server) -> None:
         """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer.

@@ -325,6 +325,9 @@ def test_what_is_retried_is_as_the_flags_say(flags: dict[str, str | list[str]], 
         ({"sticky": "ip"}, "off or cookie"),
         ({"hash_key": "host"}, "client, path, header:NAME, cookie:NAME"),
         ({"backend": ["127.0.0.1:5000,maxconn=1"], "workers": "2"}, "cannot share the maxconn=1"),
+        ({"backend": ["dns:web:80,maxconn=1"], "workers": "2"}, "cannot share the maxconn=1"),
+        ({"backend": ["dns+srv:web,maxconn=1"], "workers": "2"}, "cannot share the maxconn=1"),
+        ({"max_queue": "1", "workers": "2"}, "cannot share 1"),
     ],
 )
 def test_what_makes_no_sense_about_failures_is_refused_with_the_reason(flags: dict[str, str | list[str]], why: str) -> None:

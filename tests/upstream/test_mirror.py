@@ -239,3 +239,26 @@ def test_whoever_waits_on_a_server_that_is_shown_to_be_down_is_told(monkeypatch:
     mirror.show([ServerState("192.0.2.1:80", State.DOWN), ServerState("192.0.2.2:80", State.FALLING)])
     mirror.show([ServerState("192.0.2.1:80", State.DOWN), ServerState("192.0.2.2:80", State.UP)])
     assert down == ["192.0.2.1:80"]
+
+
+def test_in_a_panic_each_miss_of_a_server_is_told_and_takes_away_what_waits_for_it() -> None:
+    other = Upstream(RoundRobin, pool)
+    other.name_servers("x", [ServerSpec.parse(f"192.0.2.{n}:80") for n in (1, 2, 3)], trusted=True)
+    up, *hung = other
+    other.judge(up, True, "200")
+    for server in hung:
+        for _ in range(3):
+            other.judge(server, True, "200") if server.health.state is State.UNCHECKED else other.judge(server, False, "no answer")
+        other.judge(server, False, "no answer")
+    assert other.panicking
+    mirror, _ = mirrored()
+    mirror.show(states_of(other))
+    taken: list[str] = []
+    mirror.went_down = lambda server: taken.append(server.name)  # type: ignore[method-assign]
+    told: list[bool] = []
+    other.when_changed(lambda: told.append(True))
+    for _ in range(2):
+        other.judge(hung[0], False, "no answer")
+        mirror.show(states_of(other))
+    assert len(told) == 2
+    assert taken == ["192.0.2.2:80"] * 2
