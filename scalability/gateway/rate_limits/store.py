@@ -1,0 +1,56 @@
+"""Where cells are kept. In the process; a store that gateways share fits the same interface."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+
+from scalability.gateway.rate_limits.cells import Cells
+from scalability.gateway.rate_limits.gcra import Rate, Standing
+
+
+class Verdict(NamedTuple):
+    """Whether a request was admitted, and what is left of each rate afterwards, in their order."""
+
+    admitted: bool
+    standings: tuple[Standing, ...]
+
+
+class LimitStore(Protocol):
+    """Keeps cells for a fixed sequence of rates."""
+
+    def take(self, keys: Sequence[bytes], now_ns: int) -> Verdict | Deferred[Verdict]:
+        """One request, which ``keys`` (one for each rate) count for: all of them are charged, or, where one of them has nothing left, none.
+
+        Nothing comes between looking and charging. A store that is far away answers with a Deferred, which fails with a ScalelabError.
+        """
+
+
+class MemoryLimits:
+    """This process's own cells, at most ``max_cells`` for each of ``rates``."""
+
+    def __init__(self, rates: Sequence[Rate], max_cells: int) -> None:
+        self.cells = tuple(Cells(rate, max_cells) for rate in rates)
+
+    def take(self, keys: Sequence[bytes], now_ns: int) -> Verdict:
+        """See ``LimitStore``."""
+        cells = self.cells
+        standings = tuple([own.standing(key, now_ns) for own, key in zip(cells, keys, strict=True)])
+        for left in standings:
+            if not left.available:
+                return Verdict(False, standings)
+        for own, key in zip(cells, keys, strict=True):
+            own.charge(key, now_ns)
+        return Verdict(True, tuple([own.standing(key, now_ns) for own, key in zip(cells, keys, strict=True)]))
+
+    def sweep(self, now_ns: int, at_most: int) -> int:
+        """Drop cells that have passed, ``at_most`` so many of each rate; how many were dropped."""
+        return sum(own.sweep(now_ns, at_most) for own in self.cells)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.cells))
+
+    @property
+    def evicted(self) -> int:
+        """Cells that had to make room."""
+        return sum(own.evicted for own in self.cells)
