@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from scalability.config import Address, Flag, ServerOptions, ServiceURL
 from scalability.errors import ConfigError
+from scalability.gateway.access.keys import Key, secret_key
 
 
 class CacheURL(NamedTuple):
@@ -91,12 +92,11 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("jwt-require: there are no tokens without --jwt-secret-file")
 
 
-def read_secret(file: str) -> bytes:
-    """The secret in ``file``, without a line end at its end. Raises ConfigError when there is none."""
+def read_secret(file: str) -> Key:
+    """The HS256 key in ``file``, without a line end at its end. Raises ConfigError when there is none."""
     try:
-        secret = Path(file).read_bytes().rstrip(b"\r\n")
+        return secret_key(Path(file).read_bytes().rstrip(b"\r\n"))
     except OSError as error:
         raise ConfigError("--jwt-secret-file", f"cannot read {file}: {error.strerror}") from error
-    if not secret:
-        raise ConfigError("--jwt-secret-file", f"{file} is empty")
-    return secret
+    except ValueError as error:
+        raise ConfigError("--jwt-secret-file", f"{file} {error}") from error

@@ -16,11 +16,12 @@ from twisted.web.iweb import IRequest
 from scalability.api.admin import metrics_answer
 from scalability.api.json import json_answer, read_json
 from scalability.errors import BadAnswer, DependencyDown, Forbidden, NotFound, ScalelabError, Unauthorized, UpstreamError
+from scalability.gateway.access.bearer import challenge, token_of
+from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.cache_clients import JSON_FIELDS
 from scalability.gateway.dependencies import Dependencies, Dependency
 from scalability.gateway.look_aside import Found, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
-from scalability.gateway.tokens import Tokens, challenge
 from scalability.net.service_client import Answer
 from scalability.telemetry.exposition import asks_for_prometheus
 
@@ -177,12 +178,10 @@ def _permission(parts: Parts) -> Callable[[Any], None]:
         return lambda request: None
 
     def permit(request: Any) -> None:
-        # As bytes, then Latin-1, which fits any: what is not ASCII is no token, and no error of ours either.
-        authorization = [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(b"authorization", ())]
         try:
-            tokens.check(authorization, parts.clock.seconds())
+            tokens.check(token_of(request.requestHeaders.getRawHeaders(b"authorization", ())), parts.clock.seconds())
         except (Unauthorized, Forbidden) as error:
-            request.setHeader(b"www-authenticate", challenge(error, given=bool(authorization)))
+            request.setHeader(b"www-authenticate", challenge(error))
             raise
 
     return permit

@@ -9,13 +9,15 @@ from twisted.logger import Logger
 from scalability.api.component import component_service
 from scalability.api.mount import mount
 from scalability.config import ServiceURL
+from scalability.gateway.access.claims import Rules
+from scalability.gateway.access.keys import MIN_SECRET_BYTES, Keys
+from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryCache
 from scalability.gateway.config import GatewayOptions, read_secret
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside
 from scalability.gateway.metrics import GatewayMetrics
-from scalability.gateway.tokens import MIN_SECRET_BYTES, Tokens
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
 from scalability.telemetry import process_collectors
@@ -79,7 +81,8 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
 def _tokens(options: GatewayOptions) -> Tokens | None:
     if options.jwt_secret_file is None:
         return None
-    secret = read_secret(options.jwt_secret_file)
-    if len(secret) < MIN_SECRET_BYTES:
-        log.warn("the secret has {length} bytes; HS256 asks for {wanted} at least", length=len(secret), wanted=MIN_SECRET_BYTES)
-    return Tokens(secret, options.jwt_require)
+    key = read_secret(options.jwt_secret_file)
+    length = len(key.material)
+    if length < MIN_SECRET_BYTES:
+        log.warn("the secret has {length} bytes; HS256 asks for {wanted} at least", length=length, wanted=MIN_SECRET_BYTES)
+    return Tokens(Keys([key]), Rules(required=options.jwt_require))

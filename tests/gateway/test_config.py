@@ -64,7 +64,7 @@ def test_required_claims_are_read_and_need_a_secret() -> None:
 def test_a_secret_is_the_files_content_without_its_last_line_end(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b" s\xffcret \r\n")
-    assert read_secret(str(file)) == b" s\xffcret "
+    assert read_secret(str(file)).material == b" s\xffcret "
     for content in (b"", b"\n"):
         file.write_bytes(content)
         with pytest.raises(ConfigError, match="empty"):
