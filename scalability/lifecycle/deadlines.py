@@ -11,8 +11,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from scalability.lifecycle.ticker import Ticker
 
-BATCH = 8
-"""As many callbacks are made before the event loop has its turn: thousands that are due at once, an attack's, must not hold up the rest."""
+BATCH = 4
+"""As many callbacks are made before the event loop has its turn: thousands that are due at once, an attack's, must not hold up the rest.
+More than that are spread over half a tick: 250 that end at once, four times a second, took honest clients' p99 from 0.5 to 4 ms."""
 
 
 class Deadline:
@@ -39,7 +40,7 @@ class Deadline:
 
 
 class DeadlineWheel(Ticker):
-    """Calls back late by less than two ticks, never early. ``tick_s`` is the wheel's resolution, in seconds.
+    """Calls back late by less than two ticks, two and a half when many are due at once; never early. ``tick_s``: its resolution in seconds.
 
     Slots exist only for ticks that something is due at, so that a far deadline costs what a near one does.
     """
@@ -50,6 +51,7 @@ class DeadlineWheel(Ticker):
         self._due: dict[int, dict[Deadline, None]] = {}
         self._overdue: dict[Deadline, None] = {}
         self._next_batch: IDelayedCall | None = None
+        self._pause_s = 0.0
         self.turned_to = self._tick_of(clock.seconds())
         """The number of the current tick: a clock that costs nothing to read."""
 
@@ -93,11 +95,13 @@ class DeadlineWheel(Ticker):
             slot = self._due.pop(tick, None)
             if slot:
                 self._overdue = slot
+                # only the last tick's may take their time
+                self._pause_s = self._tick_s / 2 * BATCH / len(slot) if tick == now else 0.0
                 room = self._expire(room)
         if room:
             self.turned_to = max(self.turned_to, now)
         elif self._next_batch is None and self.running:
-            self._next_batch = self._clock.callLater(0, self._go_on)
+            self._next_batch = self._clock.callLater(self._pause_s, self._go_on)
 
     def stopService(self) -> Deferred[None]:
         batch, self._next_batch = self._next_batch, None

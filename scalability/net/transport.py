@@ -38,6 +38,9 @@ _SEND_SOON_BYTES = 8192
 RETRY_ACCEPT_S = 0.1
 """How long a port that ran out of means waits before it tries again, in seconds: whatever ends meanwhile gives some back."""
 
+_MOST_ACCEPTS = 16
+"""Connections that one turn of the loop accepts: about a millisecond, however many come at once."""
+
 _OUT_OF_MEANS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _THEIR_FAULT = frozenset((errno.ECONNABORTED, errno.EPERM, errno.EPROTO))
 """One connection was over, or forbidden by a packet filter, before it was accepted; the next may be all right."""
@@ -74,6 +77,10 @@ class LeanConnection(tcp.Connection):
         if not data:
             # after a failed send, which took the socket's error with it, this is a reset and not a FIN
             return main.CONNECTION_LOST if self._broken else main.CONNECTION_DONE
+        if len(data) == _READ_BYTES:
+            read_again = getattr(self.reactor, "read_again", None)
+            if read_again is not None:
+                read_again(self)
         self.protocol.dataReceived(data)
         return None
 
@@ -247,7 +254,7 @@ class LeanPort(tcp.Port):
             limit = min(limit, places)
         accepted = self._accept(limit)
         # as Twisted's: as many at once as came the last time, so that processes that share a socket share the work too
-        self.numberAccepts = limit + 20 if accepted == limit else max(1, accepted)
+        self.numberAccepts = min(limit + 4, _MOST_ACCEPTS) if accepted == limit else max(1, accepted)
 
     def startListening(self) -> None:  # noqa: N802 - Twisted's name
         """As Twisted's, without its line in the log: ``net.listen`` says more in its own."""
@@ -257,7 +264,7 @@ class LeanPort(tcp.Port):
         self.connected = True
         self.socket = listening
         self.fileno = listening.fileno  # type: ignore[method-assign]  # as Twisted does it
-        self.numberAccepts = 100
+        self.numberAccepts = _MOST_ACCEPTS
         self.startReading()
 
     def _open(self) -> socket.socket:

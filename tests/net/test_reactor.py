@@ -5,17 +5,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.python.failure import Failure
 
-from scalability.net.reactor import LeanReactor
-from scalability.net.transport import adopt_tcp, listen_tcp
+from scalability.net.reactor import CLIENTS_IN_TURN, LeanReactor
+from scalability.net.transport import LeanServer, adopt_tcp, connect_tcp, listen_tcp
 from scalability.testing.processes import environment
 
 PROGRAM = """
@@ -202,6 +202,148 @@ def test_a_connection_that_another_event_of_the_same_turn_has_ended_is_passed_ov
         assert sum(echo.lost is None for echo in echoes) == 1
 
 
+class Recorder(Protocol):
+    """Keeps what it hears, and tells ``heard``."""
+
+    transport: Any
+
+    def __init__(self, heard: list[bytes]) -> None:
+        self.heard = heard
+        self.lost: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard.append(data)
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self.lost = reason
+
+
+def recording(heard: list[bytes]) -> tuple[Factory, list[Recorder]]:
+    made: list[Recorder] = []
+    factory = Factory()
+
+    def build(addr: Any) -> Recorder:
+        made.append(Recorder(heard))
+        return made[-1]
+
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    return factory, made
+
+
+def test_of_many_clients_that_speak_at_once_some_are_heard_in_each_turn_in_their_order(reactor: Any) -> None:
+    heard: list[bytes] = []
+    factory, _ = recording(heard)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(reactor, factory)) for _ in range(2 * CLIENTS_IN_TURN + 5)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+        turns = []
+        for _ in range(4):
+            reactor.iterate(0)
+            turns.append(len(heard))
+        assert turns == [CLIENTS_IN_TURN, 2 * CLIENTS_IN_TURN, len(clients), len(clients)]
+        assert heard == [b"%d" % number for number in range(len(clients))]
+
+
+def test_a_client_whose_turn_has_not_come_may_leave(reactor: Any) -> None:
+    heard: list[bytes] = []
+    factory, made = recording(heard)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(reactor, factory)) for _ in range(CLIENTS_IN_TURN + 3)]
+        for client in clients:
+            client.sendall(b"a")
+        reactor.iterate(0)
+        made[-1].transport.abortConnection()
+        made[-2].transport.pauseProducing()
+        for _ in range(3):
+            reactor.iterate(0)
+        assert len(heard) == len(clients) - 2
+        made[-2].transport.resumeProducing()
+        reactor.iterate(0)
+        assert len(heard) == len(clients) - 1
+
+
+def test_an_answer_is_heard_before_all_clients_are(reactor: Any) -> None:
+    heard: list[bytes] = []
+    factory, _ = recording(heard)
+    answers: list[bytes] = []
+    asking = ClientFactory()
+    asking.noisy = False
+    asking.buildProtocol = lambda addr: Recorder(answers)  # type: ignore[method-assign]
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        connect_tcp(reactor, "127.0.0.1", server.getsockname()[1], asking)
+        reactor.iterate(0.01)
+        answering = stack.enter_context(server.accept()[0])
+        reactor.iterate(0.1)
+        clients = [stack.enter_context(connect(reactor, factory)) for _ in range(3 * CLIENTS_IN_TURN)]
+        for client in clients:
+            client.sendall(b"a")
+        reactor.iterate(0)
+        answering.sendall(b"answer")
+        reactor.iterate(0)
+        assert answers == [b"answer"]
+        assert len(heard) == 2 * CLIENTS_IN_TURN
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_all_that_came_at_once_is_read_although_the_kernel_tells_it_only_once(reactor: Any, ends: bool) -> None:
+    heard: list[bytes] = []
+    factory, made = recording(heard)
+    with connect(reactor, factory) as client:
+        client.setblocking(False)
+        sent = client.send(b"x" * 1_000_000)
+        assert sent > 2 * 65536
+        if ends:
+            client.shutdown(socket.SHUT_WR)
+        for _ in range(sent // 65536 + 3):
+            reactor.iterate(0.01)
+        assert sum(map(len, heard)) == sent
+        assert (made[0].lost is not None) is ends
+
+
+def test_a_paused_connection_is_not_read_and_loses_nothing(reactor: Any) -> None:
+    heard: list[bytes] = []
+    factory, made = recording(heard)
+    with connect(reactor, factory) as client:
+        client.setblocking(False)
+        sent = client.send(b"x" * 1_000_000)
+        reactor.iterate(0.01)
+        made[0].transport.pauseProducing()
+        before = len(heard)
+        for _ in range(5):
+            reactor.iterate(0.01)
+        assert len(heard) == before
+        made[0].transport.resumeProducing()
+        for _ in range(sent // 65536 + 3):
+            reactor.iterate(0.01)
+        assert sum(map(len, heard)) == sent
+
+
+def test_it_hears_a_client_that_it_is_writing_to_and_after_that_too(reactor: Any) -> None:
+    heard: list[bytes] = []
+    factory, made = recording(heard)
+    with connect(reactor, factory) as client:
+        much = b"y" * 8_000_000
+        made[0].transport.write(much)
+        assert made[0].transport in reactor.getWriters()
+        client.sendall(b"meanwhile")
+        reactor.iterate(0.01)
+        assert heard == [b"meanwhile"]
+        got = 0
+        client.settimeout(0.01)
+        while got < len(much):
+            with suppress(TimeoutError):
+                got += len(client.recv(1 << 20))
+            reactor.iterate(0)
+        reactor.iterate(0.01)
+        assert made[0].transport not in reactor.getWriters()
+        client.sendall(b"afterwards")
+        reactor.iterate(0.1)
+        assert heard == [b"meanwhile", b"afterwards"]
+        assert isinstance(made[0].transport, LeanServer)
+
+
 def test_an_interrupted_wait_is_no_error(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
         def poll(self, timeout: float, events: int) -> None:
@@ -216,11 +358,13 @@ def test_an_interrupted_wait_is_no_error(reactor: Any, monkeypatch: pytest.Monke
 def test_the_parts_of_twisted_that_it_rests_on_are_there() -> None:
     """A change in Twisted's internals must fail here, not at a user's."""
     assert LeanReactor.doIteration is LeanReactor.doPoll
-    for name in ("_doReadOrWrite", "_disconnectSelectable", "doPoll"):
+    for name in ("_doReadOrWrite", "_disconnectSelectable", "doPoll", "_add", "_remove"):
         assert callable(getattr(EPollReactor, name))
     reactor: Any = EPollReactor()
     try:
         assert isinstance(reactor._selectables, dict)
+        assert isinstance(reactor._reads, set)
+        assert isinstance(reactor._writes, set)
         assert callable(reactor._poller.poll)
     finally:
         reactor._poller.close()
