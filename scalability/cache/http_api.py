@@ -1,7 +1,8 @@
 """The cache over HTTP: ``/cache/<key>``, ``/stats``, ``/health``.
 
 A key is the path behind ``/cache/``, percent-decoded once: any text, slashes included, of at most ``MAX_KEY_BYTES`` bytes
-of UTF-8. A value is any JSON; it is kept and given back as the text it came as, so that no number loses a digit.
+of UTF-8. A value is any JSON; it is kept and given back as the text it came as, so that no number loses a digit. With a value
+comes a field ``Cache-TTL``: the seconds that it will still be kept for. That tells a null that was written from a missing key.
 """
 
 from typing import Annotated
@@ -45,8 +46,14 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
     @app.route("/cache/<key:key>", methods=["GET"])
     def read(request: IRequest, key: str) -> bytes:
         request.setHeader(b"content-type", b"application/json")
-        value = cache.get(_key(key), now())
-        return b'{"value":null}' if value is None else b'{"value":%b}' % value
+        name, read_at = _key(key), now()
+        value = cache.get(name, read_at)
+        if value is None:
+            return b'{"value":null}'
+        expires_at = cache.expires_at(name, read_at)
+        if expires_at is not None:
+            request.setHeader(b"cache-ttl", b"%.3f" % max(0.0, expires_at - read_at - 0.0005))  # rounded down
+        return b'{"value":%b}' % value
 
     @app.route("/cache/<key:key>", methods=["POST"])
     def write(request: IRequest, key: str) -> bytes:

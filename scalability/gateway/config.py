@@ -69,6 +69,35 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(ge=0, le=315_360_000),
         Flag("Seconds that the last good /data value may be served while the database does not answer; 0 means not at all.", "S"),
     ] = 300.0
+    ttl_jitter: Annotated[
+        float,
+        Meta(ge=0, lt=1),
+        Flag("Share of --ttl by which lives are shortened at random, so that what was loaded together does not end together.", "SHARE"),
+    ] = 0.05
+    negative_ttl_s: Annotated[
+        float,
+        Meta(ge=0, le=315_360_000),
+        Flag("Seconds that an answer of the database which says that there is nothing (null) is remembered; 0: not at all.", "S"),
+    ] = 1.0
+    near_ttl_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag("Seconds that a cached value is kept in this process too, never longer than in the cache itself; 0: not at all.", "S"),
+    ] = 1.0
+    near_max_entries: Annotated[int, Meta(ge=1), Flag("Values kept in this process at most.", "N")] = 10_000
+    near_max_bytes: Annotated[
+        int, Meta(ge=1024), Flag("Bytes of memory for the values kept in this process, and as many for the last good ones.", "N")
+    ] = 16 << 20
+    lease_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        Flag("Seconds that one gateway may read the database for all while the others wait; 0: each reads for itself.", "S"),
+    ] = 2.0
+    early_refresh: Annotated[
+        float,
+        Meta(ge=0, le=1000),
+        Flag("How eagerly a value is read anew before it ends (beta of XFetch); 1 is the optimum, 0 means not before.", "BETA"),
+    ] = 1.0
     cache_timeout_s: Annotated[
         float, Meta(gt=0, le=3600), Flag("Seconds after which a cache that does not answer is passed over.", "S")
     ] = 0.5

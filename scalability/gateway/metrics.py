@@ -22,27 +22,50 @@ class GatewayMetrics:
 
     def as_json(self) -> dict[str, Any]:
         """The lab's three members, and what explains them. ``avg_latency`` is in seconds, 0 before the first request."""
-        counts = self._look_aside.counts
+        look_aside = self._look_aside
+        counts, leases = look_aside.counts, look_aside.leases.counts
         return {
             "cache_hits": self.hits,
             "cache_misses": self.misses,
             "avg_latency": self.latency.mean_s,
             "stale": self.stale,
-            "collapsed": self._look_aside.looks.joined,
-            "cache_failures": counts.cache_failures,
+            "near_hits": counts.near_hits,
+            "negative_hits": counts.negative_hits,
+            "collapsed": look_aside.collapsed,
+            "lease_waits": leases.waits,
+            "lease_timeouts": leases.timeouts,
+            "early_refreshes": counts.early_refreshes,
+            "cache_failures": look_aside.cache_failures,
             "database_reads": counts.loads,
             "database_failures": counts.load_failures,
         }
 
     def metric_set(self) -> MetricSet:
         """The same for Prometheus, and the dependencies one by one."""
-        counts, looks = self._look_aside.counts, self._look_aside.looks
+        look_aside = self._look_aside
+        counts, leases = look_aside.counts, look_aside.leases.counts
         metrics = MetricSet()
         metrics.counter_from("scalelab_cache_hits_total", "Requests for /data answered from the cache.", lambda: self.hits)
         metrics.counter_from("scalelab_cache_misses_total", "Requests for /data that the cache had no answer for.", lambda: self.misses)
         metrics.counter_from("scalelab_cache_stale_total", "Requests answered with the last good value.", lambda: self.stale)
-        metrics.counter_from("scalelab_cache_collapsed_total", "Requests that shared the look of another.", lambda: looks.joined)
-        metrics.counter_from("scalelab_cache_failures_total", "Reads and writes of the cache that failed.", lambda: counts.cache_failures)
+        metrics.counter_from("scalelab_cache_collapsed_total", "Requests that shared the look of another.", lambda: look_aside.collapsed)
+        metrics.counter_from("scalelab_cache_near_hits_total", "Hits in the process's own memory.", lambda: counts.near_hits)
+        metrics.counter_from("scalelab_cache_negative_hits_total", "Hits that knew that there is nothing.", lambda: counts.negative_hits)
+        metrics.counter_from("scalelab_cache_lease_waits_total", "Looks that waited while another gateway loaded.", lambda: leases.waits)
+        metrics.counter_from(
+            "scalelab_cache_lease_timeouts_total", "Those that waited in vain and loaded themselves.", lambda: leases.timeouts
+        )
+        metrics.counter_from(
+            "scalelab_cache_early_refreshes_total", "Loads begun before the old value had ended.", lambda: counts.early_refreshes
+        )
+        metrics.counter_from("scalelab_cache_failures_total", "Requests to the cache that failed.", lambda: look_aside.cache_failures)
+        metrics.gauge_from("scalelab_cache_near_entries", "Values in the process's own memory now.", lambda: len(look_aside.near.entries))
+        metrics.gauge_from("scalelab_cache_near_bytes", "Their bytes, bookkeeping included.", lambda: look_aside.near.entries.bytes)
+        metrics.counter_from(
+            "scalelab_cache_near_evicted_total",
+            "Values that left the process's own memory to make room.",
+            lambda: look_aside.near.entries.stats.evicted_bytes + look_aside.near.entries.stats.evicted_entries,
+        )
         metrics.counter_from("scalelab_cache_loads_total", "Reads of the database after a miss.", lambda: counts.loads)
         metrics.counter_from("scalelab_cache_load_failures_total", "Those that failed.", lambda: counts.load_failures)
         metrics.readings_from(

@@ -1,5 +1,6 @@
 """The gateway, put together: connections to its dependencies, the cache, tokens, listeners."""
 
+import random
 from typing import Any
 
 from prometheus_client.registry import Collector
@@ -16,7 +17,7 @@ from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryC
 from scalability.gateway.config import GatewayOptions, read_secret
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
 from scalability.gateway.http_api import Parts, gateway_app
-from scalability.gateway.look_aside import LookAside
+from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
@@ -55,7 +56,9 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         everyone.insert(0, server)
         cache = HTTPCache(server)
     dependencies = Dependencies(*everyone)
-    look_aside = LookAside(cache, reactor, ttl_s=options.ttl_s, stale_ttl_s=options.stale_ttl_s)
+    look_aside = LookAside(
+        cache, reactor, _policy(options), draw=random.random, max_entries=options.near_max_entries, max_bytes=options.near_max_bytes
+    )
     parts += [dependencies, look_aside, DependencyWatch(reactor, options.health_interval_s, everyone)]
     metrics = GatewayMetrics(look_aside, dependencies)
     counts = metrics.metric_set()
@@ -76,6 +79,18 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     factory = mount(app, reactor=reactor)
     exposed.append(factory.metrics)
     return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
+
+
+def _policy(options: GatewayOptions) -> Policy:
+    return Policy(
+        ttl_s=options.ttl_s,
+        ttl_jitter=options.ttl_jitter,
+        near_ttl_s=options.near_ttl_s,
+        negative_ttl_s=options.negative_ttl_s,
+        stale_ttl_s=options.stale_ttl_s,
+        lease_s=options.lease_s,
+        beta=options.early_refresh,
+    )
 
 
 def _tokens(options: GatewayOptions) -> Tokens | None:

@@ -34,6 +34,10 @@ class SingleFlight(Generic[K, T]):
         """How many pieces of work are under way."""
         return len(self._flights)
 
+    def __contains__(self, key: K) -> bool:
+        """Whether work for ``key`` is under way."""
+        return key in self._flights
+
     def do(self, key: K, work: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
         """The result of ``work`` for ``key``; it is called only when none is under way."""
         flight = self._flights.get(key)

@@ -47,6 +47,16 @@ def test_a_value_is_kept_for_thirty_seconds_unless_told_otherwise(server: Server
     assert server.value("/cache/a") is None
 
 
+def test_how_long_a_value_will_still_be_kept_is_told_beside_it(server: Server) -> None:
+    server.http.post("/cache/a", json={"value": None, "ttl": 2.5})
+    assert float(server.http.get("/cache/a").headers["cache-ttl"]) == pytest.approx(2.5, abs=0.002)
+    server.clock.advance(2)
+    told = server.http.get("/cache/a")
+    assert (0.49 < float(told.headers["cache-ttl"]) <= 0.5, told.json()) == (True, {"value": None})
+    server.clock.advance(1)
+    assert "cache-ttl" not in server.http.get("/cache/a").headers, "nothing, and not a null that somebody wrote"
+
+
 def test_a_writer_chooses_the_time_to_live(server: Server) -> None:
     assert server.http.post("/cache/a", json={"value": 1, "ttl": 0.5}).json()["expires_at"] == START + 0.5
     assert server.http.post("/cache/b", json={"value": 1, "ttl": 100}).json()["expires_at"] == START + 100

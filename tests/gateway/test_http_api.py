@@ -15,7 +15,7 @@ from scalability.gateway.cache_clients import MemoryCache
 from scalability.gateway.config import RequiredClaim
 from scalability.gateway.dependencies import Dependencies, Dependency
 from scalability.gateway.http_api import Parts, gateway_app
-from scalability.gateway.look_aside import LookAside
+from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.testing.asking import Asking
 from scalability.testing.services import FakeService, answer
@@ -34,7 +34,7 @@ class Gateway:
         named = {"database": self.database, "microservice": self.microservice, "worker": self.worker}
         each = {name: Dependency(name, service, self.clock) for name, service in named.items()}
         dependencies = Dependencies(*each.values())
-        look_aside = LookAside(MemoryCache(TTLCache(max_bytes=1 << 20), self.clock), self.clock, ttl_s=30.0, stale_ttl_s=300.0)
+        look_aside = LookAside(MemoryCache(TTLCache(max_bytes=1 << 20), self.clock), self.clock, Policy(ttl_jitter=0.0), draw=lambda: 0.5)
         metrics = GatewayMetrics(look_aside, dependencies)
         parts = Parts(
             clock=self.clock,

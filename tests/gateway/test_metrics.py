@@ -4,7 +4,7 @@ from twisted.internet.task import Clock
 
 from scalability.gateway.cache_clients import MemoryCache
 from scalability.gateway.dependencies import Dependencies, Dependency
-from scalability.gateway.look_aside import LookAside
+from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.telemetry.exposition import exposition
 from scalability.testing.services import FakeService
@@ -13,7 +13,7 @@ from scalability.ttlcache import TTLCache
 
 def made() -> tuple[GatewayMetrics, LookAside, Dependency]:
     clock = Clock()
-    look_aside = LookAside(MemoryCache(TTLCache(max_bytes=1 << 20), clock), clock, ttl_s=30, stale_ttl_s=300)
+    look_aside = LookAside(MemoryCache(TTLCache(max_bytes=1 << 20), clock), clock, Policy(), draw=lambda: 0.5)
     database = Dependency("database", FakeService(), clock)
     return GatewayMetrics(look_aside, Dependencies(database)), look_aside, database
 
@@ -25,7 +25,12 @@ def test_the_labs_members_are_there_before_the_first_request() -> None:
         "cache_misses": 0,
         "avg_latency": 0.0,
         "stale": 0,
+        "near_hits": 0,
+        "negative_hits": 0,
         "collapsed": 0,
+        "lease_waits": 0,
+        "lease_timeouts": 0,
+        "early_refreshes": 0,
         "cache_failures": 0,
         "database_reads": 0,
         "database_failures": 0,
@@ -47,6 +52,9 @@ def test_prometheus_is_told_the_same_and_the_state_of_each_dependency() -> None:
     assert "scalelab_cache_hits_total 3.0" in text
     assert "scalelab_cache_misses_total 2.0" in text
     assert "scalelab_cache_loads_total 1.0" in text
+    for name in ("near_hits", "negative_hits", "collapsed", "lease_waits", "lease_timeouts", "early_refreshes", "near_evicted"):
+        assert f"scalelab_cache_{name}_total 0.0" in text
+    assert "scalelab_cache_near_entries 0.0" in text
     assert "scalelab_data_duration_seconds_count 0.0" in text
     assert 'scalelab_dependency_requests_total{dependency="database"} 0.0' in text
     assert "scalelab_dependency_up{" not in text

@@ -104,3 +104,11 @@ class SingleFlightTests(SynchronousTestCase):
         for waiter in waiters:
             self.failureResultOf(waiter, CancelledError)
         assert len(self.flights) == 0
+
+    def test_what_is_under_way_can_be_asked(self) -> None:
+        waiting = self.do()
+        assert "a" in self.flights
+        assert "b" not in self.flights
+        self.running[0].callback(1)
+        assert self.successResultOf(waiting) == 1
+        assert "a" not in self.flights

@@ -103,7 +103,7 @@ def test_many_concurrent_misses_cost_one_read_of_the_database_a_gateway(behind: 
 def test_without_its_cache_a_gateway_asks_the_database_and_counts(behind: Behind, http: HTTPClient) -> None:
     behind.run("cache")
     behind.run("database")
-    process, port = behind.gateway()
+    process, port = behind.gateway("--near-ttl", "0")
     http.get(port, "/data")
     assert http.get(port, "/data").json()["cached"] is True
     behind.end("cache")
@@ -121,7 +121,7 @@ def test_without_its_cache_a_gateway_asks_the_database_and_counts(behind: Behind
 def test_a_cache_that_hangs_is_passed_over(behind: Behind, http: HTTPClient) -> None:
     cache = behind.run("cache")
     behind.run("database")
-    _, port = behind.gateway("--cache-timeout", "0.3")
+    _, port = behind.gateway("--cache-timeout", "0.3", "--near-ttl", "0")
     http.get(port, "/data")
     cache.kill(signal.SIGSTOP)
     try:
@@ -160,7 +160,7 @@ def test_without_its_database_a_gateway_serves_the_last_good_value_for_a_while(b
 
 def test_a_database_that_hangs_costs_a_deadline_and_no_more(behind: Behind, http: HTTPClient) -> None:
     database = behind.run("database")
-    _, port = behind.gateway("--cache", "memory:", "--ttl", "0.2", "--timeout", "0.5")
+    _, port = behind.gateway("--cache", "memory:", "--ttl", "0.2", "--timeout", "0.5", "--early-refresh", "0")
     http.get(port, "/data")
     time.sleep(0.3)
     database.kill(signal.SIGSTOP)
