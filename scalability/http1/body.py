@@ -142,6 +142,16 @@ class ChunkedBody:
         self.complete = False
         self.trailers: tuple[Field, ...] = ()
 
+    def limit(self, max_body_bytes: int) -> None:
+        """Take no more than this, once whoever wants the body has said so. Raises BadMessage 413 when more has been announced already."""
+        if self._max_body_bytes is None or max_body_bytes < self._max_body_bytes:
+            self._max_body_bytes = max_body_bytes
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._max_body_bytes is not None and self._total_bytes > self._max_body_bytes:
+            raise BadMessage(f"The body is larger than {self._max_body_bytes} bytes.", status=413, code="body_too_large")
+
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         if self.complete:
             return b"", data
@@ -191,8 +201,7 @@ class ChunkedBody:
         if self._overhead_bytes > _MAX_OVERHEAD_BYTES:
             raise BadMessage("There are far more chunk extensions than chunk data.")
         self._total_bytes += length
-        if self._max_body_bytes is not None and self._total_bytes > self._max_body_bytes:
-            raise BadMessage(f"The body is larger than {self._max_body_bytes} bytes.", status=413, code="body_too_large")
+        self._check_size()
         if length:
             self._left = length
             self._crlf = True

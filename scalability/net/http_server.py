@@ -31,9 +31,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from scalability.errors import BadMessage, ClientGone, RequestTimeout, ScalelabError
+from scalability.errors import BadMessage, BodyTooLarge, ClientGone, RequestTimeout, ScalelabError
 from scalability.http1.answer import simple_answer
-from scalability.http1.body import BodyReader, CloseBody, request_body
+from scalability.http1.body import BodyReader, ChunkedBody, CloseBody, request_body
 from scalability.http1.head import Field, RequestHead, RequestHeadMemo, find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.proxy_protocol import ProxyHeader
@@ -243,6 +243,16 @@ class Exchange:
     def abort(self) -> None:
         """Reset the connection: the client sees that the answer is broken. ``receiver`` hears nothing more."""
         self.connection.abort_exchange(self)
+
+    def limit_body(self, max_bytes: int) -> None:
+        """Take a body of no more than this; to be called before any of it is used. Raises BodyTooLarge when it is known to be larger.
+
+        One that turns out to be larger later ends the exchange as a broken one does, with 413 unless the answer has begun.
+        """
+        if max(self.head.content_length or 0, len(self.body)) > max_bytes:
+            raise BodyTooLarge(f"the body is larger than {max_bytes} bytes")
+        if not self.body_complete and self.head.chunked:
+            self.connection.limit_body(self, max_bytes)
 
     def pause_body(self) -> None:
         """Deliver no more of the request's body for now."""
@@ -513,6 +523,15 @@ class ServerConnection(TwistedProtocol):
             exchange.receiver = None
             self.factory.count_aborted(exchange)
             self._close(reset=True)
+
+    def limit_body(self, exchange: Exchange, max_bytes: int) -> None:
+        reader = self._reader
+        if exchange is not self._exchange or not isinstance(reader, ChunkedBody):
+            return
+        try:
+            reader.limit(max_bytes)
+        except BadMessage as error:
+            raise BodyTooLarge(f"the body is larger than {max_bytes} bytes") from error
 
     def pause_body(self, exchange: Exchange) -> None:
         if exchange is self._exchange and not self._body_paused and self._reader is not None:

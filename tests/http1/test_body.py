@@ -295,3 +295,17 @@ def test_feeding_nothing_changes_nothing() -> None:
     reader = chunked()
     assert read(reader, b"", b"5\r\n", b"", b"he", b"", b"llo", b"", b"\r\n0\r\n", b"", b"\r\n", b"") == (b"hello", b"")
     assert reader.complete
+
+
+def test_whoever_wants_the_body_may_take_less_of_it_than_the_reader_would() -> None:
+    reader = chunked()
+    assert isinstance(reader, ChunkedBody)
+    assert read(reader, b"5\r\nhello\r\n") == (b"hello", b"")
+    reader.limit(8)
+    reader.limit(1000)
+    reader.feed(b"3\r\n")
+    with pytest.raises(BadMessage, match="larger than 8 bytes") as caught:
+        reader.feed(b"abc\r\n1\r\n")
+    assert caught.value.status == 413
+    with pytest.raises(BadMessage, match="larger than 7 bytes"):
+        reader.limit(7)

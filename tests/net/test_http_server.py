@@ -758,3 +758,53 @@ def test_a_longer_idle_time_does_not_put_off_the_end_of_a_server_that_drains() -
     server.factory.configure(limits=server.factory.limits, timeouts=Timeouts(idle_s=1000.0), max_connections_per_client=0)
     server.pass_time(2)
     assert not server.client.open
+
+
+def limited(exchange: Exchange) -> None:
+    try:
+        exchange.limit_body(10)
+    except ScalelabError as error:
+        exchange.fail(error)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+SIZED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        SIZED + b"11\r\n\r\n",
+        SIZED + b"11\r\n\r\n12345678901",
+        CHUNKED + b"b\r\n",
+        CHUNKED + b"6\r\n123456\r\n5\r\n",
+        CHUNKED + b"6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n",
+    ],
+)
+def test_a_body_that_is_larger_than_its_route_takes_is_refused_before_anything_is_done_with_it(sent: bytes) -> None:
+    server = Server(limited)
+    server.client.deliver(sent)
+    assert error_of(server.client.taken()) == (413, "body_too_large")
+    assert server.application.events == []
+
+
+def test_a_body_that_turns_out_to_be_larger_later_ends_its_exchange() -> None:
+    server = Server(limited)
+    server.client.deliver(CHUNKED + b"6\r\n123456\r\n")
+    assert server.client.taken() == b""
+    server.client.deliver(b"5\r\n")
+    assert error_of(server.client.taken()) == (413, "body_too_large")
+    assert server.application.events == [("lost", "body_too_large")]
+
+
+@pytest.mark.parametrize("sent", [SIZED + b"10\r\n\r\n1234567890", CHUNKED + b"6\r\n123456\r\n4\r\n1234\r\n0\r\n\r\n", GET])
+def test_a_body_of_just_the_size_that_is_taken_passes(sent: bytes) -> None:
+    for pieces in ([sent], [sent[n : n + 1] for n in range(len(sent))]):
+        server = Server(limited)
+        for piece in pieces:
+            server.client.deliver(piece)
+        (exchange,) = server.application.exchanges
+        assert exchange.body_complete
+        exchange.answer(200, b"")
+        assert statuses(server.client.taken()) == [200]
+        assert server.client.open
