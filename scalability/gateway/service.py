@@ -13,22 +13,15 @@ from scalability.config import ServiceURL
 from scalability.gateway.access.claims import Rules
 from scalability.gateway.access.keys import MIN_SECRET_BYTES, Keys
 from scalability.gateway.access.tokens import Tokens
-from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryCache
 from scalability.gateway.config import GatewayOptions, read_secret
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
+from scalability.gateway.look_aside.building import build_cache
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
 from scalability.telemetry import process_collectors
-from scalability.ttlcache import Sweeper, TTLCache
-
-MEMORY_BYTES = 64 << 20
-"""The bound of a ``memory:`` cache."""
-
-CACHE_RECESS_S = 1.0
-"""How often a cache that took long to fail, and is passed over therefore, is looked at."""
 
 log = Logger()
 
@@ -37,27 +30,22 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     """One gateway with connections of its own to every dependency."""
     wheel = DeadlineWheel(reactor)
 
-    def dependency(name: str, url: ServiceURL, *, timeout_s: float, recess_s: float = 0.0) -> Dependency:
+    def dependency(name: str, url: ServiceURL, *, timeout_s: float) -> Dependency:
         client = ServiceClient(reactor, url.address, wheel, timeout_s=timeout_s)
-        return Dependency(name, client, reactor, recess_s=recess_s)
+        return Dependency(name, client, reactor)
 
     database = dependency("database", options.database, timeout_s=options.timeout_s)
     microservice = dependency("microservice", options.microservice, timeout_s=options.timeout_s)
     worker = dependency("worker", options.worker, timeout_s=options.timeout_s)
     everyone = [database, microservice, worker]
     parts: list[IService] = [wheel]
-    cache: LookAsideCache
-    if options.cache.service is None:
-        entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
-        parts.append(Sweeper(reactor, 1.0, entries))
-        cache = MemoryCache(entries, reactor)
-    else:
-        server = dependency("cache", options.cache.service, timeout_s=options.cache_timeout_s, recess_s=CACHE_RECESS_S)
-        everyone.insert(0, server)
-        cache = HTTPCache(server)
+    built = build_cache(reactor, options.cache, wheel, timeout_s=options.cache_timeout_s)
+    parts += built.parts
+    if built.server is not None:
+        everyone.insert(0, built.server)
     dependencies = Dependencies(*everyone)
     look_aside = LookAside(
-        cache, reactor, _policy(options), draw=random.random, max_entries=options.near_max_entries, max_bytes=options.near_max_bytes
+        built.cache, reactor, _policy(options), draw=random.random, max_entries=options.near_max_entries, max_bytes=options.near_max_bytes
     )
     parts += [dependencies, look_aside, DependencyWatch(reactor, options.health_interval_s, everyone)]
     metrics = GatewayMetrics(look_aside, dependencies)

@@ -2,5 +2,6 @@
 
 from scalability.gateway.look_aside.look import Found, Load, LookAside, Origin
 from scalability.gateway.look_aside.policy import Policy
+from scalability.gateway.look_aside.route_cache import RouteCache
 
-__all__ = ["Found", "Load", "LookAside", "Origin", "Policy"]
+__all__ = ["Found", "Load", "LookAside", "Origin", "Policy", "RouteCache"]

@@ -72,6 +72,9 @@ class Policy:
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempt, 16)) * (0.5 + 0.5 * draw)
 
 
+DEFAULTS = Policy()
+
+
 def lease_key(key: str) -> str:
     """Under which a lease for ``key`` stands in the shared cache: ``check_key`` keeps values from being there."""
     return LEASE_PREFIX + key

@@ -1,0 +1,36 @@
+"""The shared cache behind a URL, with what it needs to run."""
+
+from typing import Any, NamedTuple
+
+from twisted.application.service import IService
+
+from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryCache
+from scalability.gateway.config import CacheURL
+from scalability.gateway.dependencies import Dependency
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.service_client import ServiceClient
+from scalability.ttlcache import Sweeper, TTLCache
+
+MEMORY_BYTES = 64 << 20
+"""The bound of a ``memory:`` cache."""
+
+CACHE_RECESS_S = 1.0
+"""How often a cache that took long to fail, and is passed over therefore, is looked at."""
+
+
+class Built(NamedTuple):
+    """A cache; ``server`` is what it is asked through, whose connections are its owner's to close, and ``parts`` must run."""
+
+    cache: LookAsideCache
+    server: Dependency | None
+    parts: tuple[IService, ...]
+
+
+def build_cache(reactor: Any, url: CacheURL, wheel: DeadlineWheel, *, timeout_s: float) -> Built:
+    """The cache at ``url``. ``wheel``, which must be running, bounds each request to it by ``timeout_s``."""
+    if url.service is None:
+        entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
+        return Built(MemoryCache(entries, reactor), None, (Sweeper(reactor, 1.0, entries),))
+    client = ServiceClient(reactor, url.service.address, wheel, timeout_s=timeout_s)
+    server = Dependency("cache", client, reactor, recess_s=CACHE_RECESS_S)
+    return Built(HTTPCache(server), server, ())
