@@ -1,0 +1,44 @@
+"""PURE. The Cache-Control of a whole is the strictest of its parts' (RFC 9111 section 5.2.2): it is fresh as long as all of them are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What one part allows. ``fresh_s``: seconds that it stays fresh from now on, None when it did not say."""
+
+    fresh_s: float | None = None
+    no_store: bool = False
+    no_cache: bool = False
+    private: bool = False
+
+
+def strictest(parts: Sequence[Freshness], *, complete: bool = True) -> bytes:
+    """Cache-Control of the whole.
+
+    A part that says nothing of its lifetime makes the whole ``no-cache``: nobody can know how long it would stay true. An incomplete
+    whole is never stored, so that it lasts no longer than the failure.
+    """
+    if not complete or not parts or any(part.no_store for part in parts):
+        return b"no-store"
+    directives = [b"private"] if any(part.private for part in parts) else []
+    lifetimes = [part.fresh_s for part in parts if part.fresh_s is not None]
+    if len(lifetimes) < len(parts) or any(part.no_cache for part in parts):
+        directives.append(b"no-cache")
+    else:
+        directives.append(b"max-age=%d" % max(0, int(min(lifetimes))))
+    return b", ".join(directives)
+
+
+def all_varies(values: Iterable[bytes]) -> bytes:
+    """The Vary of a whole: every field that one of its parts varies by, once, in lower case; ``*`` when one of them varies by anything."""
+    names: dict[bytes, None] = {}
+    for value in values:
+        for name in value.split(b","):
+            lower = name.strip(b" \t").lower()
+            if lower == b"*":
+                return b"*"
+            if lower:
+                names[lower] = None
+    return b", ".join(names)
