@@ -1,0 +1,1 @@
+"""OpenAPI both ways: requests are checked by a document of the operator's, and the gateway's own API is described by one."""
