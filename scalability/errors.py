@@ -167,6 +167,14 @@ class QueueFull(ClientError):
     retry_after_s = 1
 
 
+class TooManyRequests(ClientError):
+    """More requests than this client may send; try again later."""
+
+    status = 429
+    code = "too_many_requests"
+    retry_after_s = 1
+
+
 class ClientGone(ClientError):
     """The client closed its connection before the answer was complete."""
 

@@ -12,6 +12,10 @@ LATEST_S: Final = 1 << 53
 """A date beyond this is none: it is not even a whole number of seconds in every reader of JSON."""
 
 
+MAX_SUBJECT: Final = 256
+"""Characters of who a token speaks for: OpenID Connect allows 255."""
+
+
 class Verified(NamedTuple):
     """A good token."""
 
@@ -47,8 +51,8 @@ class Rules:
             raise BadToken("the token is of another issuer")
         self._check_audience(claims.get("aud"))
         subject = claims.get("sub", "")
-        if not isinstance(subject, str):
-            raise BadToken("the token's subject is not text")
+        if not isinstance(subject, str) or len(subject) > MAX_SUBJECT:
+            raise BadToken(f"the token's subject is not text of {MAX_SUBJECT} characters at most")
         for claim, value in self.required:
             if not _carries(claims, claim, value):
                 raise Forbidden(f"the token does not carry the claim {claim} that is needed here")

@@ -27,10 +27,10 @@ class LimitStore(Protocol):
 
 
 class MemoryLimits:
-    """This process's own cells, at most ``max_cells`` for each of ``rates``."""
+    """This process's own cells: new ones for ``rates``, at most ``max_cells`` each, behind those that are ``shared`` with other stores."""
 
-    def __init__(self, rates: Sequence[Rate], max_cells: int) -> None:
-        self.cells = tuple(Cells(rate, max_cells) for rate in rates)
+    def __init__(self, rates: Sequence[Rate], max_cells: int, shared: Sequence[Cells] = ()) -> None:
+        self.cells = (*shared, *(Cells(rate, max_cells) for rate in rates))
 
     def take(self, keys: Sequence[bytes], now_ns: int) -> Verdict:
         """See ``LimitStore``."""

@@ -65,7 +65,7 @@ def test_without_an_audience_of_ours_a_token_for_somebody_is_refused() -> None:
         Rules().check({"aud": "other"}, NOW)
 
 
-@pytest.mark.parametrize("subject", [None, 1, ["a"]])
+@pytest.mark.parametrize("subject", [None, 1, ["a"], "a" * 257])
 def test_a_subject_is_text(subject: object) -> None:
     with pytest.raises(BadToken, match="subject"):
         Rules().check({"sub": subject}, NOW)

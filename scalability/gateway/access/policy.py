@@ -1,0 +1,99 @@
+"""What a request must pass before anything is looked up or sent: origin, size, key, token, limits, in this order.
+
+Whoever has no good key or token is counted as the client that he is, so that trying keys out runs into the limits too; who has is counted
+after that. A preflight has no credentials and is answered here.
+"""
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from scalability.errors import Forbidden, Unauthorized
+from scalability.gateway.access.cors import Cors
+from scalability.gateway.access.key_check import KeyCheck
+from scalability.gateway.access.token_check import TokenCheck
+from scalability.gateway.rate_limits.policy import RateLimits
+from scalability.http1.head import Field, RequestHead
+
+
+class Admitted(Protocol):
+    """A request, as far as it is looked at here: the gateway's exchange."""
+
+    added: list[Field]
+    authenticated: bool
+    begun: bool
+    client_host: bytes
+    consumer: bytes
+    head: RequestHead
+
+    @property
+    def peer_host(self) -> bytes: ...
+
+    def limit_body(self, max_bytes: int) -> None: ...
+
+    def answer(self, status: int, body: bytes) -> None: ...
+
+
+class AccessPolicy:
+    """Everything that one route asks for; what it does not ask for is None."""
+
+    __slots__ = ("cors", "keys", "limits", "max_body_bytes", "tokens")
+
+    def __init__(
+        self,
+        *,
+        cors: Cors | None = None,
+        max_body_bytes: int | None = None,
+        keys: KeyCheck | None = None,
+        tokens: TokenCheck | None = None,
+        limits: RateLimits | None = None,
+    ) -> None:
+        self.cors = cors
+        self.max_body_bytes = max_body_bytes
+        self.keys = keys
+        self.tokens = tokens
+        self.limits = limits
+
+    def __bool__(self) -> bool:
+        return any(part is not None for part in (self.cors, self.max_body_bytes, self.keys, self.tokens, self.limits))
+
+    def admit(self, exchange: Admitted) -> Deferred[None] | None:
+        """Return when ``exchange`` may go on, or was answered already (``begun``). Raises, or fails with, a ScalelabError to refuse it."""
+        cors = self.cors
+        if cors is not None:
+            if cors.is_preflight(exchange.head):
+                exchange.added += cors.preflight(exchange.head)
+                exchange.answer(204, b"")
+                return None
+            exchange.added += cors.simple(exchange.head)
+        if self.max_body_bytes is not None:
+            exchange.limit_body(self.max_body_bytes)
+        try:
+            if self.keys is not None:
+                self.keys.admit(exchange)
+            waiting = None if self.tokens is None else self.tokens.admit(exchange)
+        except (Unauthorized, Forbidden) as error:
+            return self._refused(exchange, error)
+        if waiting is not None:
+            return waiting.addCallbacks(lambda _: self._count(exchange), lambda failure: self._failed(exchange, failure.value))
+        return self._count(exchange)
+
+    def _count(self, exchange: Admitted) -> Deferred[None] | None:
+        return None if self.limits is None else self.limits.admit(exchange)
+
+    def _failed(self, exchange: Admitted, error: Exception) -> Deferred[None] | None:
+        if isinstance(error, Unauthorized | Forbidden):
+            return self._refused(exchange, error)
+        raise error
+
+    def _refused(self, exchange: Admitted, error: Unauthorized | Forbidden) -> Deferred[None] | None:
+        """Count a stranger's attempt; too many of them are told that instead."""
+        exchange.consumer = b""
+        waiting = self._count(exchange)
+        if waiting is not None:
+            return waiting.addCallback(lambda _: self._raise(error))
+        raise error
+
+    @staticmethod
+    def _raise(error: Exception) -> None:
+        raise error
