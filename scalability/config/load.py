@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
@@ -258,6 +259,12 @@ def _shown(raw: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return [_plain(part) for part in value]
+    if isinstance(value, msgspec.Struct):
+        # a table within the component's own, by the names that it has there
+        members = {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+        return {name: _plain(member) for name, member in members.items() if member is not None}
+    if isinstance(value, Enum):
+        return value.value
     if value is None or isinstance(value, bool | int | float | str | dict):
         return value
     return str(value)
@@ -268,4 +275,6 @@ def to_toml(value: Any) -> str:
     # JSON strings, numbers, booleans and lists of them are TOML too
     if isinstance(value, dict):
         return "{" + ", ".join(f"{to_toml(str(k))} = {to_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        return "[" + ", ".join(map(to_toml, value)) + "]"
     return msgspec.json.encode(value).decode()

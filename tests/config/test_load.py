@@ -1,6 +1,7 @@
 """One value from four places, and errors that name the key as its writer did."""
 
 import tomllib
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec import Meta
 
 from scalability.config.address import Address
-from scalability.config.load import Flag, Options, check_tables, dump, fields_of, key_of, load, render, to_toml
+from scalability.config.load import Flag, Options, check_tables, dump, fields_of, key_of, load, render, restore, to_toml
 from scalability.errors import ConfigError
 
 
@@ -301,3 +302,36 @@ def test_what_is_rendered_can_be_read_again(toml: Path) -> None:
 def test_values_are_written_as_toml() -> None:
     table = {"a": "text", "b": [1, 2.5, True], "c": {"d e": "f"}}
     assert tomllib.loads("x = " + to_toml(table)) == {"x": table}
+
+
+class Place(Enum):
+    HERE = "here"
+    THERE = "there"
+
+
+class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"wait_s": "wait"}):
+    """A table within a table."""
+
+    wait_s: float = 1.0
+    place: Place = Place.HERE
+    names: tuple[str, ...] = ()
+    file: str | None = None
+
+
+class Outer(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    component: ClassVar[str] = "gateway"
+
+    inner: Annotated[Inner | None, Flag("One.", flag=False)] = None
+    several: Annotated[tuple[Inner, ...], Flag("Several.", flag=False)] = ()
+
+
+def test_tables_within_a_table_are_read_shown_and_read_again(toml: Path) -> None:
+    toml.write_text('[gateway.inner]\nwait = 2\nplace = "there"\n[[gateway.several]]\nnames = ["a"]\nfile = "b"\n')
+    outer = load(Outer, flags={}, environ={}, file=toml)
+    assert outer == Outer(inner=Inner(2.0, Place.THERE), several=(Inner(names=("a",), file="b"),))
+    toml.write_text(render(outer))
+    assert load(Outer, flags={}, environ={}, file=toml) == outer
+    assert restore(Outer, dump(outer)) == outer
+    toml.write_text("[gateway.inner]\nwaits = 2\n")
+    with pytest.raises(ConfigError, match=r"\[gateway\] inner: .*waits"):
+        load(Outer, flags={}, environ={}, file=toml)

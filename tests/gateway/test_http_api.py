@@ -293,7 +293,7 @@ def test_with_a_secret_data_and_long_tasks_ask_for_a_token(method: str, path: st
 
     none, bad, poor = ask(None), ask("Bearer a.b.c"), ask("Bearer " + signed(role="user"))
     assert (none.status, none.json()["error"], none.headers["www-authenticate"]) == (401, "unauthorized", 'Bearer realm="scalelab"')
-    assert (bad.status, bad.headers["www-authenticate"][:45]) == (401, 'Bearer realm="scalelab", error="invalid_token"')
+    assert (bad.status, bad.headers["www-authenticate"][:46]) == (401, 'Bearer realm="scalelab", error="invalid_token"')
     assert (poor.status, poor.json()["error"]) == (403, "forbidden")
     assert ask("Bearer " + signed(role="admin", exp=int(START) - 1)).status == 401
     assert gateway.database.asked == gateway.worker.asked == []

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from scalability.errors import ConfigError
 from scalability.gateway.access.cors import ANY, NULL, ORIGIN, Cors
-from scalability.gateway.access.jwks_client import KeySetURL
+from scalability.gateway.access.key_set_url import KeySetURL
 from scalability.gateway.access.keys import Key, public_key, secret_key
 
 MAX_KEY_FILE_BYTES = 64 << 10

@@ -1,7 +1,7 @@
 """Fetches a key set by treq: one GET, no redirects (a key's origin is what the operator wrote), a bounded body."""
 
 import re
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
@@ -13,6 +13,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, Response
 from twisted.web.http import PotentialDataLoss
 
 from scalability.gateway.access.jwks import Fetched, FetchFailed
+from scalability.gateway.access.key_set_url import KeySetURL
 
 MAX_DOCUMENT_BYTES = 256 << 10
 """A hundred keys of 4096 bits, certificates included, have half of that."""
@@ -21,32 +22,6 @@ ACCEPT = {"accept": "application/jwk-set+json, application/json"}
 
 _MAX_AGE = re.compile(r'(?:^|[,\s])(?:max-age)\s*=\s*"?([0-9]{1,9})"?(?=$|[,\s])', re.IGNORECASE)
 _UNSTORABLE = re.compile(r"(?:^|[,\s])(?:no-store|no-cache)(?=$|[,\s=])", re.IGNORECASE)
-_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?", re.IGNORECASE)
-
-
-class KeySetURL(NamedTuple):
-    """Where an issuer publishes its keys."""
-
-    text: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``https://HOST[:PORT]/PATH``, or ``http://``. Raises ValueError, saying what is wrong."""
-        match = _URL.fullmatch(text)
-        if match is None or "#" in text or not 0 < int(match["port"] or 1) < 65536:
-            raise ValueError(f"{text!r} is not https://HOST[:PORT]/PATH")
-        return cls(text)
-
-    @property
-    def plain(self) -> bool:
-        """Whether somebody on the way could put keys of his own in the place of the issuer's: http, and not to this machine."""
-        match = _URL.fullmatch(self.text)
-        assert match is not None
-        local = match["host"] in ("localhost", "[::1]") or match["host"].startswith("127.")
-        return self.text[:5].lower() == "http:" and not local
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class KeySetClient:

@@ -4,16 +4,21 @@ Whoever has no good key or token is counted as the client that he is, so that tr
 after that. A preflight has no credentials and is answered here.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
-from scalability.errors import Forbidden, Unauthorized
+from scalability.errors import Forbidden, ScalelabError, Unauthorized
 from scalability.gateway.access.cors import Cors
 from scalability.gateway.access.key_check import KeyCheck
 from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.rate_limits.policy import RateLimits
 from scalability.http1.head import Field, RequestHead
+from scalability.http1.trust import NOBODY, Networks, client_of
+
+MAX_PEERS: Final = 1000
+"""Addresses that are remembered as trusted or not."""
 
 
 class Admitted(Protocol):
@@ -37,7 +42,7 @@ class Admitted(Protocol):
 class AccessPolicy:
     """Everything that one route asks for; what it does not ask for is None."""
 
-    __slots__ = ("cors", "keys", "limits", "max_body_bytes", "tokens")
+    __slots__ = ("_trusted", "_trusts", "cors", "keys", "limits", "max_body_bytes", "refused", "tokens")
 
     def __init__(
         self,
@@ -47,7 +52,13 @@ class AccessPolicy:
         keys: KeyCheck | None = None,
         tokens: TokenCheck | None = None,
         limits: RateLimits | None = None,
+        trusted: Networks = NOBODY,
     ) -> None:
+        """``trusted``: proxies whose word about the client counts."""
+        self.refused: dict[str, int] = {}
+        """Requests, by the code of their error."""
+        self._trusted = trusted
+        self._trusts: dict[bytes, bool] = {}
         self.cors = cors
         self.max_body_bytes = max_body_bytes
         self.keys = keys
@@ -59,6 +70,24 @@ class AccessPolicy:
 
     def admit(self, exchange: Admitted) -> Deferred[None] | None:
         """Return when ``exchange`` may go on, or was answered already (``begun``). Raises, or fails with, a ScalelabError to refuse it."""
+        try:
+            waiting = self._admit(exchange)
+        except ScalelabError as error:
+            self._refusing(error)
+            raise
+        return None if waiting is None else waiting.addErrback(self._refusing_late)
+
+    def _refusing(self, error: ScalelabError) -> None:
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+
+    def _refusing_late(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, ScalelabError):
+            self._refusing(failure.value)
+        return failure
+
+    def _admit(self, exchange: Admitted) -> Deferred[None] | None:
+        if self._trusted and self._trusts_peer(exchange.peer_host):
+            exchange.client_host = client_of(exchange.peer_host, exchange.head, self._trusted)
         cors = self.cors
         if cors is not None:
             if cors.is_preflight(exchange.head):
@@ -93,6 +122,14 @@ class AccessPolicy:
         if waiting is not None:
             return waiting.addCallback(lambda _: self._raise(error))
         raise error
+
+    def _trusts_peer(self, host: bytes) -> bool:
+        known = self._trusts.get(host)
+        if known is None:
+            if len(self._trusts) >= MAX_PEERS:
+                self._trusts.clear()
+            known = self._trusts[host] = host in self._trusted
+        return known
 
     @staticmethod
     def _raise(error: Exception) -> None:

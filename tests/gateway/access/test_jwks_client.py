@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from treq.testing import StubTreq
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError
@@ -13,7 +12,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from scalability.gateway.access.jwks import Fetched, FetchFailed
-from scalability.gateway.access.jwks_client import KeySetClient, KeySetURL, key_set_client
+from scalability.gateway.access.jwks_client import KeySetClient, key_set_client
+from scalability.gateway.access.key_set_url import KeySetURL
 
 URL = KeySetURL.parse("http://issuer.test/keys")
 
@@ -120,27 +120,6 @@ class KeySetClientTests(SynchronousTestCase):
         ):
             fetching = KeySetClient(Broken(error), URL).fetch()
             assert str(self.failureResultOf(fetching, FetchFailed).value) == said
-
-
-@pytest.mark.parametrize(
-    "text", ["https://issuer.example/keys", "http://127.0.0.1:8080/", "https://[::1]:1/k?a=b", "HTTPS://issuer.example"]
-)
-def test_a_url_is_taken_as_it_is(text: str) -> None:
-    assert str(KeySetURL.parse(text)) == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "issuer.example", "ftp://a/", "https://", "https:///x", "https://u:p@a/", "https://a:0/", "https://a:65536/", "https://a/#b"],
-)
-def test_what_is_no_url_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not https://"):
-        KeySetURL.parse(text)
-
-
-def test_plain_http_to_another_machine_is_known_as_such() -> None:
-    plain = {"http://issuer.example/": True, "https://issuer.example/": False, "http://127.0.0.1/": False, "http://localhost:1/": False}
-    assert {text: KeySetURL.parse(text).plain for text in plain} == plain
 
 
 def test_one_on_the_network_can_be_made() -> None:
