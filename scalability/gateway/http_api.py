@@ -15,18 +15,16 @@ from twisted.web.iweb import IRequest
 
 from scalability.api.admin import metrics_answer
 from scalability.api.json import json_answer, read_json
-from scalability.errors import BadAnswer, DependencyDown, Forbidden, NotFound, ScalelabError, Unauthorized, UpstreamError
+from scalability.errors import BadAnswer, Forbidden, NotFound, ScalelabError, Unauthorized
 from scalability.gateway.access.bearer import challenge, token_of
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.cache_clients import JSON_FIELDS
+from scalability.gateway.data import DATA_KEY, DataSource, data_body
 from scalability.gateway.dependencies import Dependencies, Dependency
 from scalability.gateway.look_aside import Found, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
 from scalability.net.service_client import Answer
 from scalability.telemetry.exposition import asks_for_prometheus
-
-DATA_KEY = "data"
-"""The key of ``/data`` in the look-aside cache."""
 
 MAX_TASK_ID = 128
 """Characters; the worker's own are shorter."""
@@ -43,10 +41,6 @@ class LongTask(msgspec.Struct):
 
 class _Queued(msgspec.Struct):
     task_id: str
-
-
-class _Row(msgspec.Struct):
-    message: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -78,33 +72,17 @@ def _data_route(app: Klein, parts: Parts) -> None:
     # Plain callbacks: this is the route that is called ten times as often as all others together.
     now, look_aside, metrics = parts.clock.seconds, parts.look_aside, parts.metrics
     permit = _permission(parts)
-    decode = msgspec.json.Decoder(_Row).decode
-
-    async def load() -> bytes:
-        try:
-            answer = await parts.database.request(b"GET", b"/db")
-        except UpstreamError as error:
-            raise DependencyDown("the database does not answer; try again later") from error
-        if answer.status != 200:
-            raise DependencyDown("the database cannot answer now; try again later", retry_after_s=_retry_after_s(answer))
-        try:
-            return bytes(decode(answer.body).message)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadAnswer("the database's answer cannot be read") from error
+    load = DataSource(parts.database).load
 
     def found(found: Found, request: Any, started: float) -> bytes:
         metrics.latency.record(now() - started)
-        value, origin = found
+        origin = found.origin
         if origin is Origin.HIT:
             metrics.hits += 1
-            body = b'{"cached":true,"data":%b}' % value
-        elif origin is Origin.LOADED:
-            metrics.misses += 1
-            body = b'{"cached":false,"data":%b}' % value
         else:
             metrics.misses += 1
-            metrics.stale += 1
-            body = b'{"cached":true,"data":%b,"stale":true}' % value
+            metrics.stale += origin is Origin.STALE
+        body = data_body(found)
         request.setHeader(b"content-type", b"application/json")
         request.setHeader(b"content-length", b"%d" % len(body))
         return body
@@ -196,8 +174,3 @@ def _relay(request: Any, answer: Answer) -> bytes:
             request.setHeader(name, value)
     request.setHeader(b"content-length", b"%d" % len(answer.body))
     return answer.body
-
-
-def _retry_after_s(answer: Answer) -> int | None:
-    value = answer.get(b"retry-after") or b""
-    return min(int(value), 3600) if value.isdigit() and len(value) < 9 else None

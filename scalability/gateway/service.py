@@ -14,6 +14,8 @@ from scalability.gateway.access.claims import Rules
 from scalability.gateway.access.keys import MIN_SECRET_BYTES, Keys
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.config import GatewayOptions, read_secret
+from scalability.gateway.data import DataSource
+from scalability.gateway.data_hits import DataHits
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
@@ -51,6 +53,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     metrics = GatewayMetrics(look_aside, dependencies)
     counts = metrics.metric_set()
     exposed: list[Collector] = [counts, *process_collectors()]
+    tokens = _tokens(options)
     app = gateway_app(
         Parts(
             clock=reactor,
@@ -61,10 +64,11 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             worker=worker,
             metrics=metrics,
             exposed=exposed,
-            tokens=_tokens(options),
+            tokens=tokens,
         )
     )
     factory = mount(app, reactor=reactor)
+    factory.application = DataHits(factory, factory.http, look_aside, DataSource(database).load, metrics, tokens)
     exposed.append(factory.metrics)
     return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
 
