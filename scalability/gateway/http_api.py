@@ -23,8 +23,15 @@ from scalability.gateway.data import DATA_KEY, DataSource, data_body
 from scalability.gateway.dependencies import Dependencies, Dependency
 from scalability.gateway.look_aside import Found, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.openapi import answers
+from scalability.gateway.openapi.described import Answered, described
+from scalability.gateway.openapi.http_api import describe
+from scalability.gateway.openapi.own import Error, Forwarded, api_document
 from scalability.net.service_client import Answer
 from scalability.telemetry.exposition import asks_for_prometheus
+
+API_VERSION = "1.0.0"
+"""Of the routes in code: what a client may rely on."""
 
 MAX_TASK_ID = 128
 """Characters; the worker's own are shorter."""
@@ -57,6 +64,8 @@ class Parts:
     exposed: Sequence[Collector]
     """What ``/metrics`` tells a Prometheus server."""
     tokens: Tokens | None = None
+    forwarded: Sequence[Forwarded] = ()
+    """What the configuration adds, for the description."""
 
 
 def gateway_app(parts: Parts) -> Klein:
@@ -65,6 +74,8 @@ def gateway_app(parts: Parts) -> Klein:
     _data_route(app, parts)
     _task_routes(app, parts)
     _plain_routes(app, parts)
+    secured = parts.tokens is not None
+    describe(app, lambda: api_document(app, parts.forwarded, title="scalelab-gateway", version=API_VERSION, secured=secured))
     return app
 
 
@@ -94,6 +105,14 @@ def _data_route(app: Klein, parts: Parts) -> None:
         return failure
 
     @app.route("/data", methods=["GET"])
+    @described(
+        "The value from the database, cached for --ttl seconds.",
+        answers={
+            200: Answered("The value.", answers.Data),
+            503: Answered("Neither the cache nor the database has it; Retry-After says when to ask again.", Error),
+        },
+        secured=True,
+    )
     def data(request: IRequest) -> Deferred[bytes]:
         permit(request)
         looking = look_aside.get(DATA_KEY, load)
@@ -106,6 +125,17 @@ def _task_routes(app: Klein, parts: Parts) -> None:
     decode = msgspec.json.Decoder(_Queued).decode
 
     @app.route("/longtask", methods=["POST"])
+    @described(
+        "Queue a task on the worker.",
+        text="Members besides task are the task's arguments.",
+        body=LongTask,
+        answers={
+            202: Answered("It is queued; Location says where its state is.", answers.Queued),
+            400: Answered("The body is not the JSON that is wanted; the message says where.", Error),
+            503: Answered("The worker does not answer; Retry-After says when to ask again.", Error),
+        },
+        secured=True,
+    )
     async def longtask(request: IRequest) -> bytes:
         permit(request)
         read_json(request, LongTask)
@@ -121,6 +151,12 @@ def _task_routes(app: Klein, parts: Parts) -> None:
         return json_answer(request, {"status": "Task queued", "task_id": task_id}, status=202, fields=[(b"location", location)])
 
     @app.route("/tasks/<string:task_id>", methods=["GET"])
+    @described(
+        "The state of a task.",
+        answers={200: Answered("Where it is.", answers.Task), 404: Answered("There is no such task.", Error)},
+        parameters={"task_id": "What /longtask answered."},
+        examples={"task_id": "none"},
+    )
     async def task(request: IRequest, task_id: str) -> bytes:
         if len(task_id) > MAX_TASK_ID:
             raise NotFound("there is no such task")
@@ -129,15 +165,22 @@ def _task_routes(app: Klein, parts: Parts) -> None:
 
 def _plain_routes(app: Klein, parts: Parts) -> None:
     @app.route("/process", methods=["GET"])
+    @described("Business logic, done by the microservice.", answers={200: Answered("It is done.", answers.Processed)})
     async def process(request: IRequest) -> bytes:
         return _relay(request, await parts.microservice.ask(b"GET", b"/process"))
 
     @app.route("/health", methods=["GET"])
+    @described("Whether the gateway can answer.", answers={200: Answered("It can.", answers.Health)})
     def health(request: IRequest) -> bytes:
         states = {one.name: {"status": _STATES[one.up], "failures": one.failures} for one in parts.dependencies}
         return json_answer(request, {"status": "ok", "dependencies": states})
 
     @app.route("/metrics", methods=["GET"])
+    @described(
+        "What was counted.",
+        text="JSON, or Prometheus's text for who asks for that with Accept.",
+        answers={200: Answered("The counts.", answers.Metrics, ("text/plain",))},
+    )
     def metrics(request: IRequest) -> bytes:
         request.setHeader(b"vary", b"Accept")
         accept = request.getHeader("accept") or ""

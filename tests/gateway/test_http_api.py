@@ -47,7 +47,8 @@ class Gateway:
             microservice=each["microservice"],
             worker=each["worker"],
         )
-        self.http = Asking(gateway_app(parts), self.clock)
+        self.app = gateway_app(parts)
+        self.http = Asking(self.app, self.clock)
 
     def metrics(self) -> Any:
         return self.http.get("/metrics").json()
