@@ -97,7 +97,7 @@ class LeanReactor(EPollReactor):
             selectable = selectables.get(fd)
             if selectable is None:
                 continue  # removed by one of the events before this one
-            if event in _READ_EVENTS and isinstance(selectable, LeanConnection):
+            if (event == EPOLLIN or event in _READ_EVENTS) and isinstance(selectable, LeanConnection):  # the first is cheaper
                 why: BaseException | None
                 try:
                     why = selectable.doRead()
