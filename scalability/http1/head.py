@@ -17,7 +17,8 @@ Field = tuple[bytes, bytes]
 _TOKEN: Final = rb"!#$%&'*+\-.^`|~0-9A-Za-z"
 # Possessive repeats (*+, ++) and one way to match each line: a hostile line costs its length, never its square.
 _REQUEST_LINE: Final = re.compile(rb"([" + _TOKEN + rb"_]++) ([!-\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")
-_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*+))?\r\n")
+# Statuses from 600 on belong to no class (RFC 9110 section 15), but servers send them, and clients may know what they mean.
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*+))?\r\n")
 # A value with blanks at its end does not match and goes the slow way: testing here is cheaper than stripping each.
 _FIELD: Final = re.compile(rb"^([" + _TOKEN + rb"]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)
 _FIELD_WITH_UNDERSCORE: Final = re.compile(rb"^([" + _TOKEN + rb"_]++):[ \t]*+(.*)(?<![ \t])\r\n", re.MULTILINE)

@@ -545,6 +545,8 @@ def test_a_method_longer_than_any_known_is_501() -> None:
         (b"HTTP/1.1 200 OK", 200, b"OK"),
         (b"HTTP/1.1 404 Not Found Here", 404, b"Not Found Here"),
         (b"HTTP/1.1 599 ", 599, b""),
+        (b"HTTP/1.1 600 Beyond", 600, b"Beyond"),
+        (b"HTTP/1.1 999 ", 999, b""),
         (b"HTTP/1.0 301", 301, b""),
         (b"HTTP/1.1 103 Early\tHints\xe9", 103, b"Early\tHints\xe9"),
     ],
@@ -557,7 +559,7 @@ def test_status_lines_are_read(line: bytes, status: int, reason: bytes) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"HTTP/1.1 20 OK", b"HTTP/1.1 2000 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 600 OK", b"HTTP/1.1 OK", b"HTTP/1.1", b"", b"200 OK",
+        b"HTTP/1.1 20 OK", b"HTTP/1.1 2000 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 1000 OK", b"HTTP/1.1 OK", b"HTTP/1.1", b"", b"200 OK",
         b"HTTP/1.1  200 OK", b"HTTP/1.1 +20 OK", b"http/1.1 200 OK", b"HTTP/1.1 200 O\x00K", b"HTTP/1.1 200 O\rK", b"ICY 200 OK",
         b"HTTP/1.1 200OK", b"HTTP/1.1 2\xb20 OK", b"GET / HTTP/1.1",
     ],
