@@ -33,8 +33,7 @@ class HeadEditor:
         The same object when there is nothing to change. Raises ValueError when ``added`` would break the head.
         """
         asked = head.target if target is None else target
-        index = head.index
-        if not added and not any(name in index for name in self._without):
+        if not added and self._without.isdisjoint(head.index):
             return head if asked == head.target else RequestHead(head.method, asked, head.minor, head.host, head.shared)
         return RequestHead(head.method, asked, head.minor, head.host, self._edited(head, added))
 

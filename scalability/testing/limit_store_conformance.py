@@ -39,10 +39,10 @@ class LimitStoreConformance:
 
     def test_what_is_left_is_told_as_it_is_after_the_request(self) -> None:
         store = self.open([Rate(2, S, 3)])
-        assert self.take(store, [b"a"]) == (True, ((2, 0, S // 2),))
-        assert self.take(store, [b"a"]) == (True, ((1, 0, S),))
-        assert self.take(store, [b"a"]) == (True, ((0, S // 2, 3 * S // 2),))
-        assert self.take(store, [b"a"]) == (False, ((0, S // 2, 3 * S // 2),))
+        assert self.take(store, [b"a"]) == (True, [(2, 0, S // 2)])
+        assert self.take(store, [b"a"]) == (True, [(1, 0, S)])
+        assert self.take(store, [b"a"]) == (True, [(0, S // 2, 3 * S // 2)])
+        assert self.take(store, [b"a"]) == (False, [(0, S // 2, 3 * S // 2)])
 
     def test_a_request_that_is_refused_costs_nothing(self) -> None:
         store = self.open([Rate(2, S, 1)])
@@ -78,5 +78,5 @@ class LimitStoreConformance:
 
     def test_a_wrong_number_of_keys_is_a_mistake_of_ours(self) -> None:
         store = self.open([Rate(1, S)])
-        with pytest.raises(ValueError, match="argument"):
+        with pytest.raises(ValueError, match="a key for each rate"):
             store.take([b"a", b"b"], START)

@@ -34,8 +34,9 @@ class Hasty(MemoryLimits):
         verdict = super().take(keys, now_ns)
         if not verdict.admitted:
             for cells, key in zip(self.cells, keys, strict=True):
-                if cells.standing(key, now_ns).available:
-                    cells.charge(key, now_ns)
+                ahead = cells.ahead(key, now_ns)
+                if ahead <= cells.most_ahead:
+                    cells.charge(key, now_ns, ahead)
         return verdict
 
 

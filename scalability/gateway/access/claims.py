@@ -4,9 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from scalability.errors import Forbidden
 from scalability.gateway.access.bearer import BadToken
+
+_PLAIN: Final = "".join(map(chr, range(33, 127))).replace("%", "")
 
 LATEST_S: Final = 1 << 53
 """A date beyond this is none: it is not even a whole number of seconds in every reader of JSON."""
@@ -19,8 +22,8 @@ MAX_SUBJECT: Final = 256
 class Verified(NamedTuple):
     """A good token."""
 
-    subject: str
-    """Whom it speaks for (``sub``); may be empty."""
+    subject: bytes
+    """Whom it speaks for (``sub``), as a field's value: what is not plain is percent-encoded. May be empty."""
     good_from: float
     good_until: float
     """Unix seconds, leeway included; it is no longer good at that very moment."""
@@ -56,7 +59,7 @@ class Rules:
         for claim, value in self.required:
             if not _carries(claims, claim, value):
                 raise Forbidden(f"the token does not carry the claim {claim} that is needed here")
-        return Verified(subject, good_from, good_until)
+        return Verified(quote(subject, safe=_PLAIN).encode(), good_from, good_until)
 
     def _check_audience(self, audience: object) -> None:
         # RFC 7519 section 4.1.3: whoever does not find itself in the audience must refuse the token

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 
@@ -14,8 +13,6 @@ from scalability.gateway.access.tokens import Tokens, UnknownKey
 from scalability.http1.edit import HeadEditor
 from scalability.http1.head import Field, RequestHead
 from scalability.http1.limits import DEFAULT_LIMITS
-
-_PLAIN = "".join(map(chr, range(33, 127))).replace("%", "")
 
 
 class Asking(Protocol):
@@ -89,8 +86,7 @@ class TokenCheck:
         exchange.authenticated = True
         added: tuple[Field, ...] = ()
         if verified.subject:
-            subject = quote(verified.subject, safe=_PLAIN).encode()
-            exchange.consumer = exchange.consumer or subject
+            exchange.consumer = exchange.consumer or verified.subject
             if self._subject_field:
-                added = ((self._subject_field, subject),)
+                added = ((self._subject_field, verified.subject),)
         exchange.head = self._editor.edit(head, added)

@@ -10,7 +10,7 @@ bound, and one that comes to the top and is too low is put back at its right pla
 
 from heapq import heapify, heappop, heappush, heapreplace
 
-from scalability.gateway.rate_limits.gcra import NO_TAT, Rate, Standing, charged, standing
+from scalability.gateway.rate_limits.gcra import Rate, ahead_of
 
 DROPPED_AT_ONCE = 2
 """Cells that have passed, dropped for each new one: the table shrinks while clients change."""
@@ -22,12 +22,13 @@ SET_BACK_NS = 1_000_000_000
 class Cells:
     """At most ``max_cells`` of them."""
 
-    __slots__ = ("_heap", "_latest_ns", "_tats", "evicted", "max_cells", "rate")
+    __slots__ = ("_heap", "_latest_ns", "_tats", "evicted", "max_cells", "most_ahead", "rate")
 
     def __init__(self, rate: Rate, max_cells: int) -> None:
         if max_cells < 1:
             raise ValueError("at least one cell")
         self.rate = rate
+        self.most_ahead = rate.depth - rate.window_ns
         self.max_cells = max_cells
         self.evicted = 0
         """Cells that still said something, and had to make room."""
@@ -41,24 +42,26 @@ class Cells:
     def __contains__(self, key: bytes) -> bool:
         return key in self._tats
 
-    def standing(self, key: bytes, now_ns: int) -> Standing:
-        """What ``key`` has left."""
+    def ahead(self, key: bytes, now_ns: int) -> int:
+        """How far the TAT of ``key`` is ahead of now, in parts; a request is admitted up to ``most_ahead``."""
         if now_ns > self._latest_ns:
             self._latest_ns = now_ns
         elif now_ns < self._latest_ns - SET_BACK_NS:
             self._set_back(now_ns)
-        return standing(self.rate, self._tats.get(key, NO_TAT), now_ns)
+        tat = self._tats.get(key)
+        return 0 if tat is None else ahead_of(self.rate, tat, now_ns)
 
-    def charge(self, key: bytes, now_ns: int) -> None:
-        """Admit one request of ``key``, for which one is available."""
+    def charge(self, key: bytes, now_ns: int, ahead: int) -> int:
+        """Admit one request of ``key``, which is ``ahead``, for which there is room; how far ahead it is after that."""
+        rate = self.rate
+        ahead += rate.window_ns
+        tat = now_ns * rate.requests + ahead
         tats = self._tats
-        tat = tats.get(key)
-        if tat is not None:
-            tats[key] = charged(self.rate, tat, now_ns)
-            return
-        self._make_room(now_ns)
-        tats[key] = tat = charged(self.rate, NO_TAT, now_ns)
-        heappush(self._heap, (tat, key))
+        if key not in tats:
+            self._make_room(now_ns)
+            heappush(self._heap, (tat, key))
+        tats[key] = tat
+        return ahead
 
     def sweep(self, now_ns: int, at_most: int) -> int:
         """Drop cells that have passed, ``at_most`` so many; how many were dropped."""

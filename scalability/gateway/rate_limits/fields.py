@@ -6,9 +6,9 @@ there was a draft, and in its first versions, there were three fields with plain
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from scalability.gateway.rate_limits.gcra import Rate, Standing
 
@@ -30,14 +30,19 @@ class Older(Enum):
     """``RateLimit-Limit``, ``-Remaining``, ``-Reset``: the draft's own up to its sixth version."""
 
 
-_PREFIXES: Final = {Older.X_RATELIMIT: b"X-RateLimit", Older.RATELIMIT: b"RateLimit"}
+PREFIXES: Final[Mapping[Older, bytes]] = {Older.X_RATELIMIT: b"X-RateLimit", Older.RATELIMIT: b"RateLimit"}
+"""How the names of the older fields begin."""
 
 
-class Limit(NamedTuple):
+class Limit:
     """A rate and the name that clients know it by, which must match ``NAME``."""
 
-    name: str
-    rate: Rate
+    __slots__ = ("name", "rate", "said")
+
+    def __init__(self, name: str, rate: Rate) -> None:
+        self.name: Final = name
+        self.rate: Final = rate
+        self.said: Final = name.encode()
 
 
 def seconds(ns: int) -> int:
@@ -51,20 +56,21 @@ def policy_field(limits: Sequence[Limit]) -> Field:
     return b"RateLimit-Policy", ", ".join(members).encode()
 
 
-def state_fields(limits: Sequence[Limit], standings: Sequence[Standing], older: Older) -> list[Field]:
-    """What is left of each of them now; ``standings`` in the same order. The older fields tell of the one that is nearest its end."""
-    members = [f'"{limit.name}";r={left.available};t={_until(left)}' for limit, left in zip(limits, standings, strict=True)]
-    fields = [(b"RateLimit", ", ".join(members).encode())]
-    prefix = _PREFIXES.get(older)
-    if prefix is not None and limits:
+def state_fields(limits: Sequence[Limit], standings: Sequence[Standing], older: bytes | None = None) -> list[Field]:
+    """What is left of each of them now; ``standings`` in the same order.
+
+    ``older``, of ``PREFIXES``, begins the older fields' names; they tell of the limit that is nearest its end.
+    """
+    members = b""
+    for at, left in enumerate(standings):
+        until_ns = left.full_ns if left.available else left.wait_ns
+        members += b'%b"%b";r=%d;t=%d' % (b", " if at else b"", limits[at].said, left.available, -(-until_ns // _NS))
+    fields = [(b"RateLimit", members)]
+    if older is not None and limits:
         limit, left = min(zip(limits, standings, strict=True), key=lambda pair: (pair[1].available, -pair[1].wait_ns))
         fields += [
-            (prefix + b"-Limit", b"%d" % limit.rate.requests),
-            (prefix + b"-Remaining", b"%d" % left.available),
-            (prefix + b"-Reset", b"%d" % _until(left)),
+            (older + b"-Limit", b"%d" % limit.rate.requests),
+            (older + b"-Remaining", b"%d" % left.available),
+            (older + b"-Reset", b"%d" % seconds(left.full_ns if left.available else left.wait_ns)),
         ]
     return fields
-
-
-def _until(left: Standing) -> int:
-    return seconds(left.full_ns if left.available else left.wait_ns)

@@ -48,20 +48,24 @@ class Standing(NamedTuple):
     """Until all of the burst is available again, rounded up."""
 
 
-def _ahead(rate: Rate, tat: int, now_ns: int) -> int:
+def ahead_of(rate: Rate, tat: int, now_ns: int) -> int:
     """How far ``tat`` is ahead of now, in parts: never further than it was when it was made, unless the clock was set back."""
-    return min(max(tat - now_ns * rate.requests, 0), rate.depth)
+    ahead = tat - now_ns * rate.requests
+    return 0 if ahead < 0 else min(rate.depth, ahead)
+
+
+def standing_of(rate: Rate, ahead: int) -> Standing:
+    """What a cell has left whose TAT is so far ahead of now."""
+    interval, requests = rate.window_ns, rate.requests
+    available = (rate.depth - ahead) // interval
+    return Standing(available, 0 if available else -((rate.depth - ahead - interval) // requests), -(-ahead // requests))
 
 
 def standing(rate: Rate, tat: int, now_ns: int) -> Standing:
     """What a cell with ``tat`` has left at ``now_ns``."""
-    ahead = _ahead(rate, tat, now_ns)
-    interval = rate.window_ns
-    available = (rate.depth - ahead) // interval
-    wait = 0 if available else ahead + interval - rate.depth
-    return Standing(available, -(-wait // rate.requests), -(-ahead // rate.requests))
+    return standing_of(rate, ahead_of(rate, tat, now_ns))
 
 
 def charged(rate: Rate, tat: int, now_ns: int) -> int:
     """The cell's next TAT when one request is admitted at ``now_ns``; only for whom one is available."""
-    return now_ns * rate.requests + _ahead(rate, tat, now_ns) + rate.window_ns
+    return now_ns * rate.requests + ahead_of(rate, tat, now_ns) + rate.window_ns

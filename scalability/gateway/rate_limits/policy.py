@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 
 from scalability.errors import TooManyRequests
 from scalability.gateway.rate_limits.config import Per
-from scalability.gateway.rate_limits.fields import Limit, Older, policy_field, seconds, state_fields
+from scalability.gateway.rate_limits.fields import PREFIXES, Limit, Older, policy_field, seconds, state_fields
 from scalability.gateway.rate_limits.store import LimitStore, Verdict
 from scalability.http1.head import Field
 from scalability.net.http_server import client_of
@@ -38,17 +38,17 @@ class RateLimits:
 
     def __init__(self, limits: Sequence[CountedLimit], store: LimitStore, clock: Callable[[], float], older: Older = Older.NONE) -> None:
         self._limits = [one.limit for one in limits]
-        self._per = tuple(one.per for one in limits)
+        self._keys = tuple(_KEYS[one.per] for one in limits)
         self._store = store
         self._seconds = clock
-        self._older = older
+        self._prefix = PREFIXES.get(older)
         self._policy = policy_field(self._limits)
         self.admitted = 0
         self.refused = 0
 
     def admit(self, exchange: Counted) -> Deferred[None] | None:
         """Charge the request, or raise TooManyRequests, which costs nothing. Either way its answer tells what is left."""
-        verdict = self._store.take([_KEYS[per](exchange) for per in self._per], int(self._seconds() * _NS))
+        verdict = self._store.take([key_of(exchange) for key_of in self._keys], int(self._seconds() * _NS))
         if isinstance(verdict, Deferred):
             return verdict.addCallback(self._decided, exchange)
         self._decided(verdict, exchange)
@@ -56,7 +56,7 @@ class RateLimits:
 
     def _decided(self, verdict: Verdict, exchange: Counted) -> None:
         exchange.added.append(self._policy)
-        exchange.added += state_fields(self._limits, verdict.standings, self._older)
+        exchange.added += state_fields(self._limits, verdict.standings, self._prefix)
         if verdict.admitted:
             self.admitted += 1
             return

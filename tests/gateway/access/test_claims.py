@@ -13,8 +13,8 @@ NOW = 1_700_000_000.0
 
 
 def test_a_token_that_says_nothing_is_good_for_ever() -> None:
-    assert Rules().check({}, NOW) == Verified("", -math.inf, math.inf)
-    assert Rules(leeway_s=5).check({"sub": "a", "exp": NOW + 1, "nbf": NOW}, NOW) == Verified("a", NOW - 5, NOW + 6)
+    assert Rules().check({}, NOW) == Verified(b"", -math.inf, math.inf)
+    assert Rules(leeway_s=5).check({"sub": "a", "exp": NOW + 1, "nbf": NOW}, NOW) == Verified(b"a", NOW - 5, NOW + 6)
 
 
 def test_time_is_that_of_the_clock() -> None:

@@ -1,6 +1,6 @@
 """What clients are told of limits."""
 
-from scalability.gateway.rate_limits.fields import NAME, Limit, Older, policy_field, seconds, state_fields
+from scalability.gateway.rate_limits.fields import NAME, PREFIXES, Limit, Older, policy_field, seconds, state_fields
 from scalability.gateway.rate_limits.gcra import Rate, Standing
 
 S = 1_000_000_000
@@ -16,18 +16,18 @@ def test_the_policies_are_a_list_of_structured_fields() -> None:
 
 def test_what_is_left_and_how_long_until_all_of_it_is_there_again() -> None:
     left = [Standing(72, 0, 29_200_000_000), Standing(0, 100_000_000, S)]
-    assert state_fields([MINUTE, SECOND], left, Older.NONE) == [(b"RateLimit", b'"default";r=72;t=30, "burst";r=0;t=1')]
+    assert state_fields([MINUTE, SECOND], left) == [(b"RateLimit", b'"default";r=72;t=30, "burst";r=0;t=1')]
 
 
 def test_the_older_fields_tell_of_the_limit_that_is_nearest_its_end() -> None:
     left = [Standing(72, 0, 29 * S), Standing(3, 0, S)]
-    assert state_fields([MINUTE, SECOND], left, Older.X_RATELIMIT)[1:] == [
+    assert state_fields([MINUTE, SECOND], left, PREFIXES[Older.X_RATELIMIT])[1:] == [
         (b"X-RateLimit-Limit", b"10"),
         (b"X-RateLimit-Remaining", b"3"),
         (b"X-RateLimit-Reset", b"1"),
     ]
     both_gone = [Standing(0, 5 * S, 60 * S), Standing(0, S, 2 * S)]
-    assert state_fields([MINUTE, SECOND], both_gone, Older.RATELIMIT)[1:] == [
+    assert state_fields([MINUTE, SECOND], both_gone, PREFIXES[Older.RATELIMIT])[1:] == [
         (b"RateLimit-Limit", b"100"),
         (b"RateLimit-Remaining", b"0"),
         (b"RateLimit-Reset", b"5"),

@@ -1,0 +1,68 @@
+"""What policies counted, for Prometheus. Labels are names of routes and URLs of the configuration, never what a client sent."""
+
+from collections.abc import Iterator
+
+from scalability.gateway.access.assembly import Access
+from scalability.gateway.access.jwks import RemoteKeys
+from scalability.telemetry.metrics import Kind, MetricSet
+
+
+def access_metrics(access: Access) -> MetricSet:
+    """Of all policies that ``access`` has made, and will."""
+    metrics = MetricSet()
+
+    def refused() -> Iterator[tuple[tuple[str, ...], int]]:
+        for name, policy in access.policies.items():
+            for reason, count in policy.refused.items():
+                yield (name, reason), count
+
+    def limited() -> Iterator[tuple[tuple[str, ...], int]]:
+        for name, policy in access.policies.items():
+            if policy.limits is not None:
+                yield (name, "admitted"), policy.limits.admitted
+                yield (name, "refused"), policy.limits.refused
+
+    def remotes() -> Iterator[tuple[str, RemoteKeys]]:
+        yield from access.remotes.items()
+
+    def fetched() -> Iterator[tuple[tuple[str, ...], int]]:
+        for url, remote in remotes():
+            yield (url, "failed"), remote.failures
+            yield (url, "fetched"), remote.fetches - remote.failures
+
+    metrics.readings_from(
+        "scalelab_access_refused_total",
+        "Requests that a route's policies refused, by the code of the error.",
+        Kind.COUNTER,
+        ("route", "reason"),
+        refused,
+    )
+    metrics.readings_from(
+        "scalelab_rate_limit_requests_total",
+        "Requests that rate limits decided on, by what came of it.",
+        Kind.COUNTER,
+        ("route", "result"),
+        limited,
+    )
+    metrics.gauge_from("scalelab_rate_limit_cells", "Clients that are counted now, of all limits.", lambda: access.cells)
+    metrics.counter_from(
+        "scalelab_rate_limit_evicted_total", "Clients that were forgotten because there were too many.", lambda: access.evicted
+    )
+    metrics.readings_from(
+        "scalelab_jwks_fetches_total", "Fetches of a key set, by what came of it.", Kind.COUNTER, ("url", "result"), fetched
+    )
+    metrics.readings_from(
+        "scalelab_jwks_keys",
+        "Keys of a key set that tokens are checked with.",
+        Kind.GAUGE,
+        ("url",),
+        lambda: (((url,), len(remote.keys)) for url, remote in remotes()),
+    )
+    metrics.readings_from(
+        "scalelab_api_keys",
+        "API keys in a file.",
+        Kind.GAUGE,
+        ("file",),
+        lambda: (((name,), len(file.ring)) for name, file in access.key_files.items()),
+    )
+    return metrics
