@@ -164,6 +164,56 @@ http {{
     return Program(["nginx", "-p", str(directory), "-c", str(config)], port, name="nginx")
 
 
+def nginx_cache(port: int, behind: int, directory: Path) -> Program:
+    """nginx with one process that answers from its proxy_cache, which is on disk and so in the kernel's memory."""
+    config = directory / "nginx_cache.conf"
+    temporary = "\n".join(
+        f"    {kind}_temp_path {directory}/cache_{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config.write_text(
+        f"""daemon off;
+master_process off;
+worker_processes 1;
+pid {directory}/nginx_cache.pid;
+error_log {directory}/nginx_cache.log warn;
+events {{
+    worker_connections 4096;
+}}
+http {{
+    access_log off;
+    keepalive_timeout 75s;
+    keepalive_requests 100000000;
+    proxy_cache_path {directory}/kept levels=1:2 keys_zone=kept:10m max_size=100m inactive=60m use_temp_path=off;
+{temporary}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location / {{
+            proxy_pass http://127.0.0.1:{behind};
+            proxy_cache kept;
+            proxy_cache_valid 200 60m;
+            proxy_cache_lock on;
+        }}
+    }}
+}}
+"""
+    )
+    return Program(["nginx", "-p", str(directory), "-c", str(config)], port, name="nginx proxy_cache")
+
+
+def varnish(port: int, behind: int, directory: Path) -> Program:
+    """Varnish in memory, everything kept for an hour, without its log of each request."""
+    config = directory / "varnish.vcl"
+    config.write_text(
+        f"""vcl 4.1;
+backend back {{ .host = "127.0.0.1"; .port = "{behind}"; }}
+sub vcl_recv {{ unset req.http.Cookie; return (hash); }}
+sub vcl_backend_response {{ set beresp.ttl = 1h; }}
+"""
+    )
+    listen = f"127.0.0.1:{port}"
+    return Program(["varnishd", "-F", "-a", listen, "-f", str(config), "-n", str(directory / "varnish"), "-s", "malloc,64m"], port)
+
+
 def klein_app(kind: str, port: int) -> Program:
     """The Klein app of ``lab.bench.klein_app``: ``kind`` is ours or twisted.web."""
     return Program([sys.executable, "-m", "scalability.lab.bench.klein_app", kind, str(port)], port, name=f"Klein on {kind}")
