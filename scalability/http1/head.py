@@ -34,6 +34,9 @@ MEMO_BYTES: Final = 4096
 """Larger heads are not remembered: with ten thousand connections they would hold hundreds of megabytes."""
 _MAX_METHOD_BYTES: Final = 32
 _LINE_OVERHEAD_BYTES: Final = _MAX_METHOD_BYTES + len(b"  HTTP/1.1\r\n")
+_NAMED: Final = re.compile(rb"X-Request-Id: [0-9a-f]{32}\r\ntraceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\r\n\r\n")
+"""How our balancer ends the heads that it forwards (``http1.trace``): other names in each, of the same length."""
+_NAMED_BYTES: Final = 120
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _USUAL_OPTIONS: Final = {value: frozenset([value.lower()]) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")}
 
@@ -340,7 +343,7 @@ class RequestFields:
         self._parsed: _Fields | None = None
         fields = self._parsed = _parse_fields(block[begin:-2], limits, request=True)
         index = fields.index
-        self.max_forwards: Final = index.get(b"max-forwards")
+        self.max_forwards = index.get(b"max-forwards")
         host = index.get(b"host")
         if host is None:
             if minor:
@@ -350,12 +353,12 @@ class RequestFields:
             raise BadMessage("There is more than one Host field.")
         elif _HOST.fullmatch(host) is None:
             raise BadMessage("The Host field is invalid.")
-        self.host: Final = host
+        self.host = host
         options = _options(fields) if b"connection" in index else _NO_OPTIONS
-        self.connection_options: Final = options
-        self.keep_alive: Final = b"close" not in options if minor else b"keep-alive" in options and b"close" not in options
-        self.upgrade: Final = index.get(b"upgrade") if b"upgrade" in options else None
-        self.content_length: Final = _content_length(fields) if b"content-length" in index else None
+        self.connection_options = options
+        self.keep_alive = b"close" not in options if minor else b"keep-alive" in options and b"close" not in options
+        self.upgrade = index.get(b"upgrade") if b"upgrade" in options else None
+        self.content_length = _content_length(fields) if b"content-length" in index else None
         chunked = False
         if b"transfer-encoding" in index:
             if not minor:
@@ -363,13 +366,30 @@ class RequestFields:
             if self.content_length is not None:
                 raise BadMessage("The request has both Transfer-Encoding and Content-Length.")
             chunked = _chunked(fields)
-        self.chunked: Final = chunked
+        self.chunked = chunked
         expects = False
         if b"expect" in index:
             if any(value.lower() != b"100-continue" for value in fields.get_all(b"expect")):
                 raise BadMessage("The expectation cannot be met.", status=417, code="expectation_failed")
             expects = bool(minor)  # RFC 9110 section 10.1.1: a 1.0 client's 100-continue is ignored
-        self.expect_continue: Final = expects
+        self.expect_continue = expects
+
+    def with_names(self, block: bytes, begin: int) -> "RequestFields":
+        """What ``block`` says, where it differs from ours in fields only that mean nothing here."""
+        fields = object.__new__(RequestFields)
+        fields.block = block
+        fields.begin = begin
+        fields._limits = self._limits
+        fields._parsed = None
+        fields.max_forwards = self.max_forwards
+        fields.host = self.host
+        fields.connection_options = self.connection_options
+        fields.keep_alive = self.keep_alive
+        fields.upgrade = self.upgrade
+        fields.content_length = self.content_length
+        fields.chunked = self.chunked
+        fields.expect_continue = self.expect_continue
+        return fields
 
     def parsed(self) -> _Fields:
         """The fields."""
@@ -477,10 +497,10 @@ class RequestHeadMemo:
 
     Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time. Answers exactly what ``parse_request_head`` does, by
     handing out the previous head again when all its bytes are the same, or its parsed fields when only the
-    request line differs.
+    request line differs. Where only the names differ that our balancer gives to each request, the fields are parsed when somebody asks.
     """
 
-    __slots__ = ("_block", "_limits", "_minor", "head")
+    __slots__ = ("_block", "_limits", "_minor", "_names_at", "head")
 
     head: RequestHead
     """What was parsed or found last."""
@@ -489,6 +509,7 @@ class RequestHeadMemo:
         self._limits = limits
         self._block = b""
         self._minor = -1
+        self._names_at = 0  # where _NAMED begins in _block; 0: it has none
 
     def find(self, data: bytes) -> int:
         """Where the head that ``data`` begins with ends, if its field lines are the remembered ones; ``head`` is that head then. Else 0.
@@ -502,7 +523,7 @@ class RequestHeadMemo:
         shared = self.head.shared
         line_end = data.find(b"\n") + 1
         if not data.startswith(block[shared.begin :], line_end):
-            return 0
+            return self._find_named(data, line_end) if self._names_at else 0
         match = _REQUEST_LINE.match(data)
         if match is None or match.end() != line_end:
             return 0
@@ -522,6 +543,19 @@ class RequestHeadMemo:
         # the same bytes from here on, so that only one such block is held
         self._block = shared.block = data[:end]
         shared.begin = line_end
+        if self._names_at:
+            self._names_at = end - _NAMED_BYTES
+        return end
+
+    def _find_named(self, data: bytes, line_end: int) -> int:
+        """``find``, where the names at the end of the head are others. The request line must be the remembered one."""
+        known, names_at = self.head, self._names_at
+        shared = known.shared
+        if shared.begin != line_end or not data.startswith(self._block[:names_at]) or _NAMED.match(data, names_at) is None:
+            return 0
+        end = names_at + _NAMED_BYTES
+        self._block = block = data[:end]
+        self.head = RequestHead(known.method, known.target, self._minor, known.host, shared.with_names(block, line_end))
         return end
 
     def parse(self, block: bytes) -> RequestHead:
@@ -534,6 +568,8 @@ class RequestHeadMemo:
             self._block = block
             self._minor = minor
             self.head = head
+            names_at = len(block) - _NAMED_BYTES
+            self._names_at = names_at if _NAMED.match(block, names_at) is not None and names_at > begin else 0
         return head
 
 

@@ -764,7 +764,18 @@ FIELDS = st.lists(
     ),
     max_size=4,
 )
-BLOCKS = st.builds(lambda line, fields: b"\r\n".join([line, *fields]) + b"\r\n\r\n", LINES, FIELDS)
+NAMES = st.sampled_from(
+    [
+        [],
+        [b"X-Request-Id: " + b"0a" * 16, b"traceparent: 00-" + b"0a" * 16 + b"-" + b"1" * 16 + b"-01"],
+        [b"X-Request-Id: " + b"0b" * 16, b"traceparent: 00-" + b"0b" * 16 + b"-" + b"2" * 16 + b"-01"],
+        [b"X-Request-Id: " + b"0B" * 16, b"traceparent: 00-" + b"0b" * 16 + b"-" + b"2" * 16 + b"-01"],
+        [b"X-Request-Id: " + b"0c" * 15, b"traceparent: 00-" + b"0b" * 16 + b"-" + b"2" * 16 + b"-01"],
+        [b"X-Request-Id: " + b"0d" * 16 + b"\n", b"traceparent: 00-" + b"0b" * 16 + b"-" + b"2" * 16 + b"-01"],
+    ]
+)
+"""What a balancer in front of us puts at the end, and what resembles it."""
+BLOCKS = st.builds(lambda line, fields, names: b"\r\n".join([line, *fields, *names]) + b"\r\n\r\n", LINES, FIELDS, NAMES)
 
 
 def meaning(parse: object, block: bytes) -> object:
@@ -831,6 +842,30 @@ def test_a_memo_hands_out_the_same_fields_while_only_the_request_line_changes() 
     assert second.target == b"/b"
     assert second.fields is first.fields
     assert memo.parse(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n") is second
+
+
+def named(target: bytes, number: int, *fields: bytes) -> bytes:
+    names = [b"X-Request-Id: %032x" % number, b"traceparent: 00-%032x-%016x-01" % (number, number)]
+    return b"\r\n".join([b"GET " + target + b" HTTP/1.1", b"Host: a", *fields, *names, b"", b""])
+
+
+def test_a_memo_finds_a_head_with_other_names_at_its_end_and_parses_it_when_asked() -> None:
+    memo = RequestHeadMemo(LIMITS)
+    first = memo.parse(named(b"/a", 1))
+    for number, fields in ((2, ()), (3, (b"X-Request-Id: mine", b"traceparent: mine"))):
+        memo.parse(named(b"/a", 1, *fields))
+        data = named(b"/a", number, *fields)
+        assert memo.find(data + b"GET") == len(data)
+        assert memo.head.shared is not first.shared
+        assert meaning(lambda _: memo.head, b"") == meaning(lambda b: parse_request_head(b, LIMITS), data)
+    # and after another request line too
+    assert memo.find(named(b"/b/longer", 3, b"X-Request-Id: mine", b"traceparent: mine")) > 0
+    data = named(b"/b/longer", 4, b"X-Request-Id: mine", b"traceparent: mine")
+    assert memo.find(data) == len(data)
+    assert memo.head.get_all(b"x-request-id") == [b"mine", b"%032x" % 4]
+    assert first.get(b"x-request-id") == b"%032x" % 1
+    for cut in range(len(data)):
+        assert memo.find(data[:cut]) == 0
 
 
 def test_fields_that_were_forgotten_are_read_again_from_the_bytes() -> None:
