@@ -1,4 +1,4 @@
-"""``tools/bench.py cache``: what a hit of ``/data`` in a gateway's memory costs, beside nginx's proxy_cache, and Varnish where installed."""
+"""``tools/bench.py cache``: what a hit of ``/data`` in a gateway's memory costs, beside nginx's proxy_cache, and Varnish if there."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
