@@ -8,6 +8,7 @@ from msgspec import Meta
 from scalability.config import Address, Flag, ServerOptions, ServiceURL
 from scalability.errors import ConfigError
 from scalability.gateway.access.keys import Key, secret_key
+from scalability.gateway.routing.config import RouteFlag, RouteOptions, route_of
 
 
 class CacheURL(NamedTuple):
@@ -116,7 +117,27 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         Flag("A claim that every token must carry, else the answer is 403.", "CLAIM=VALUE"),
     ] = ()
 
+    route: Annotated[
+        tuple[RouteFlag, ...],
+        Flag(
+            "A path that a server answers, with all below it, through an HTTP cache: /shop=http://HOST:PORT. The longest prefix of whole "
+            "segments wins, after the gateway's own paths. What more a route can have stands in the TOML file, as [[gateway.routes]].",
+            "PREFIX=URL",
+        ),
+    ] = ()
+    routes: Annotated[tuple[RouteOptions, ...], Flag("Routes, each a table.", "TABLES", flag=False)] = ()
+
+    @property
+    def all_routes(self) -> tuple[RouteOptions, ...]:
+        """Those of flags, then those of the file."""
+        return (*map(route_of, self.route), *self.routes)
+
     def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for route in self.all_routes:
+            if route.path in seen:
+                raise ValueError(f"routes: {route.path} has two routes")
+            seen.add(route.path)
         if self.jwt_require and self.jwt_secret_file is None:
             raise ValueError("jwt-require: there are no tokens without --jwt-secret-file")
 

@@ -1,0 +1,88 @@
+"""The gateway's exchanges: what policies learned of a request, and the fields that they add to whatever it is answered.
+
+A field that a policy adds takes the place of one that the answer has already (an origin's own Access-Control-Allow-Origin next to ours
+would make browsers refuse both), unless it is a list that everybody on the way may add to.
+"""
+
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+
+from scalability.http1.head import Field, RequestHead
+from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+
+LISTS: Final = frozenset([b"vary", b"cache-status", b"server-timing", b"set-cookie", b"warning", b"www-authenticate", b"link"])
+"""Fields that stay as they are, with another line of ours behind them (RFC 9211 section 2: the nearest cache stands last)."""
+
+
+class GatewayExchange(Exchange):
+    """One request. ``head`` may be replaced by whoever takes something out of it or adds something before it is forwarded."""
+
+    __slots__ = ("added", "asked", "authenticated", "consumer", "route")
+
+    def __init__(self, connection: ServerConnection, head: RequestHead, began_s: float) -> None:
+        super().__init__(connection, head, began_s)
+        self.added: list[Field] = []
+        """Fields of the final answer, whoever makes it; names as they are sent. Not for 1xx."""
+        self.asked: RequestHead = head
+        """The head as the client sent it."""
+        self.authenticated = False
+        """Whether a policy has checked who asks."""
+        self.consumer = b""
+        """Who asks, as far as a policy could tell: a key's owner, a token's subject."""
+        self.route = ""
+        """The prefix of the route that serves it; empty for the gateway's own paths."""
+
+    def begin(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+        super().begin(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
+
+    def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+        super().reply(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
+
+
+class Policy(Protocol):
+    """What a request must pass before a route looks anything up or sends anything. Called for each, so that what it costs counts."""
+
+    def admit(self, exchange: GatewayExchange) -> Deferred[None] | None:
+        """Return when ``exchange`` may go on, or has been answered here (``begun``); or a Deferred that fires with None then.
+
+        It may append to ``exchange.added`` and replace ``exchange.head``. Raises, or fails with, a ScalelabError to refuse.
+        """
+
+
+def with_added(block: bytes, added: list[Field]) -> bytes:
+    """``block``, a complete head and perhaps some of its body, with ``added`` at the end of that head."""
+    end = block.index(b"\r\n\r\n") + 2
+    head = block[:end]
+    lower = head.lower()
+    replaced = tuple({b"\r\n%b:" % name.lower() for name, _ in added if name.lower() not in LISTS})
+    if any(start in lower for start in replaced):
+        lines = head.split(b"\r\n")[:-1]
+        starts = tuple(start[2:] for start in replaced)
+        head = b"".join([b"%b\r\n" % line for line in lines if not line.lower().startswith(starts)])
+    return b"".join((head, *[b"%b: %b\r\n" % field for field in added], block[end:]))
+
+
+class GatewayConnection(ServerConnection):
+    """A client's connection, whose requests may go to several applications: each has a memory of its own."""
+
+    _served: Any = None
+    _memories: dict[Any, Any] | None = None
+
+    def serve(self, application: Any) -> None:
+        """From now on ``memory`` is what ``application`` left there."""
+        if self._served is application:
+            return
+        if self._memories is None:
+            self._memories = {}
+        if self._served is not None:
+            self._memories[self._served] = self.memory
+        self._served = application
+        self.memory = self._memories.pop(application, None)
+
+
+class GatewayFactory(HTTPServerFactory):
+    """Serves the gateway's front."""
+
+    connection_type = GatewayConnection
+    exchange_type = GatewayExchange
