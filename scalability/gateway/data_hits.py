@@ -6,6 +6,8 @@ of the route, and counted in the same places (a property test compares them). Wh
 among it, goes on to the route, which knows what to say.
 """
 
+from typing import Protocol
+
 from scalability.errors import ScalelabError
 from scalability.gateway.access.bearer import token_of
 from scalability.gateway.access.tokens import Tokens
@@ -19,23 +21,32 @@ HEAD = b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nConten
 """What twisted.web and the adapter make of the route's answer."""
 
 
-class DataHits:
-    """Stands in front of ``application``, which answers everything that is not a near hit of ``/data``.
+class Site(Application, Protocol):
+    """``api``'s server of the Klein app."""
 
-    ``http`` are the metrics of its server; ``load`` is what the route would load with, for a value that is due.
+    http: HTTPServerMetrics
+
+    def date(self) -> bytes:
+        """The Date of its answers."""
+
+
+class DataHits:
+    """Stands in front of ``site``, whose route answers everything that is not a near hit of ``/data``.
+
+    ``load`` is what the route would load with, for a value that is due.
     """
 
     def __init__(
         self,
-        application: Application,
-        http: HTTPServerMetrics,
+        site: Site,
         look_aside: LookAside,
         load: Load,
         metrics: GatewayMetrics,
         tokens: Tokens | None,
     ) -> None:
-        self.request_passed = application.request_received
-        self._record = http.record
+        self._pass_on = site.request_received
+        self._date_now = site.date  # the route's own: that of the server's may change at another moment
+        self._record = site.http.record
         self._near_hit = look_aside.near_hit
         self._load = load
         self._metrics = metrics
@@ -53,7 +64,7 @@ class DataHits:
             if head.keep_alive and not factory.draining and (self._tokens is None or self._is_permitted(exchange)):
                 value = self._near_hit(DATA_KEY, self._load)
                 if value is not None:
-                    date = factory.date()
+                    date = self._date_now()
                     if value is not self._value or date is not self._date:
                         body = data_body(Found(value, Origin.HIT))
                         self._block = HEAD % (date, len(body), body)
@@ -64,7 +75,7 @@ class DataHits:
                     self._record(b"GET", "/data", 200, seconds)
                     exchange.reply(200, self._block, keep_alive=True)
                     return
-        self.request_passed(exchange)
+        self._pass_on(exchange)
 
     def _is_permitted(self, exchange: Exchange) -> bool:
         tokens = self._tokens

@@ -68,7 +68,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         )
     )
     factory = mount(app, reactor=reactor)
-    factory.application = DataHits(factory, factory.http, look_aside, DataSource(database).load, metrics, tokens)
+    factory.application = DataHits(factory, look_aside, DataSource(database).load, metrics, tokens)
     exposed.append(factory.metrics)
     return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
 

@@ -54,8 +54,9 @@ class Gateway:
         self.factory.startFactory()
         self.exposed = [counts, self.factory.metrics]
         self.passed = 0
+        self.http, self.date = self.factory.http, self.factory.date
         if fast:
-            self.factory.application = DataHits(self, self.factory.http, self.look_aside, DataSource(database).load, self.metrics, checked)
+            self.factory.application = DataHits(self, self.look_aside, DataSource(database).load, self.metrics, checked)
         self.connection = self.network.connect_to(self.factory)
 
     def request_received(self, exchange: Exchange) -> None:
