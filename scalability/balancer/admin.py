@@ -17,7 +17,9 @@ from scalability.balancer.page import PAGE, POLICY
 from scalability.balancer.status import by_server, described, status, wanted
 from scalability.balancer.use import Processes
 from scalability.errors import NotFound, Unprocessable
-from scalability.upstream.servers import MAX_WEIGHT, Mode, Server, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import MAX_WEIGHT
 
 FIELDS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 

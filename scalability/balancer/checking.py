@@ -18,7 +18,8 @@ from scalability.net.http_client import ConnectionPool, Secure
 from scalability.upstream.check import Check, HTTPCheck, TCPCheck
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 
 class Checking:

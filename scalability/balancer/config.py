@@ -1,126 +1,24 @@
 """The options of scalelab-lb."""
 
-import os
-import re
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from msgspec.structs import fields
 
-from scalability.balancer.admin_token import read_token
 from scalability.balancer.hashing import KINDS, HashKey
+from scalability.balancer.option_checks import check_files, check_options
+from scalability.balancer.values import Algorithm, CheckField, PathOfURL, RetryReason, UpgradeName
 from scalability.config import Address, CertificatePath, Flag, Network, ServerOptions
-from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
-from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
+from scalability.proxy.retrying import USUAL, RetryPolicy
 from scalability.upstream.breaker import BreakerPolicy
-from scalability.upstream.discovery import INTERVAL_S, Backend, ServerFile, read_servers
+from scalability.upstream.discovery import INTERVAL_S, Backend
 from scalability.upstream.expected import BodyPattern, Statuses
 from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
-from scalability.upstream.servers import ServerSpec
-from scalability.upstream.stickiness import read_keys
-
-
-class Algorithm(NamedTuple):
-    """The name of a selection algorithm that there is."""
-
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a name. Raises ValueError, saying which there are."""
-        if text not in ALGORITHMS:
-            raise ValueError(f"there is no algorithm {text!r}; there are {', '.join(ALGORITHMS)}")
-        return cls(text)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class UpgradeName(NamedTuple):
-    """A protocol that a client's connection may switch to, or ``none``."""
-
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a protocol's name as Upgrade has it. Raises ValueError, saying what is wrong."""
-        name = text.lower()
-        if re.fullmatch(r"[!#$%&'*+\-.^`|~\w]+(?:/[!#$%&'*+\-.^`|~\w]+)?", name, re.ASCII) is None:
-            raise ValueError(f"{text!r} is not the name of a protocol, such as websocket")
-        if name == "h2c" or name.startswith(("http", "tls")):
-            raise ValueError(f"{text!r} is not passed on: requests within it would go unseen")
-        return cls(name)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class RetryReason(NamedTuple):
-    """A reason to send a request once more."""
-
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a reason's name. Raises ValueError, saying which there are."""
-        if text not in REASONS:
-            raise ValueError(f"{text!r} is none of {', '.join(REASONS)}")
-        return cls(text)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class PathOfURL(NamedTuple):
-    """A path that a request line can name."""
-
-    path: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``/path``, with a query or without. Raises ValueError, saying what is wrong."""
-        if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text or "#" in text:
-            raise ValueError(f"{text!r} is not a path that begins with / and has neither spaces nor # in it")
-        return cls(text)
-
-    def __str__(self) -> str:
-        return self.path
-
-
-class CheckField(NamedTuple):
-    """A header field that checks are sent with."""
-
-    name: str
-    value: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``NAME:VALUE``. Raises ValueError, saying what is wrong."""
-        name, colon, value = text.partition(":")
-        value = value.strip()
-        if not colon or re.fullmatch(r"[!#$%&'*+\-.^`|~\w]+", name, re.ASCII) is None:
-            raise ValueError(f"{text!r} is not NAME:VALUE, as Host:shop.example")
-        if re.fullmatch(r"[\t -~]*", value) is None:
-            raise ValueError(f"{text!r}: a value has printable ASCII characters only")
-        if name.lower() in FRAMING:
-            raise ValueError(f"{text!r}: checks have no body, and a connection each; what they send says so")
-        return cls(name, value)
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.value}"
-
-
-SHORTEST_S = 0.01
-"""Checks that came faster, in seconds, would be nothing but load."""
-
-FRAMING = frozenset(("connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"))
 
 
 class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -511,123 +409,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         return {"off": 0, "v1": 1, "v2": 2}[self.send_proxy]
 
     def __post_init__(self) -> None:
-        if self.max_connections < self.workers:
-            raise ValueError(f"max_connections: {self.workers} workers cannot share {self.max_connections}; each needs 1 at least")
-        if 0 < self.max_queue < self.workers:
-            raise ValueError(f"max_queue: {self.workers} workers cannot share {self.max_queue}; each needs 1 at least")
-        if 0 < self.max_connections_per_client < self.workers:
-            raise ValueError(
-                f"max_connections_per_client: {self.workers} workers cannot share {self.max_connections_per_client}; each needs 1 at least"
-            )
-        if self.admin is not None and self.admin_token_file is None and not is_loopback(self.admin.host):
-            raise ValueError(f"admin: {self.admin} can be reached from other machines; give it --admin-token-file, or a loopback address")
-        if self.resolver is not None:
-            try:
-                ip_address(self.resolver.host)
-            except ValueError:
-                raise ValueError(f"resolver: {self.resolver.host!r} is not an IP address") from None
-            if not self.resolver.port:
-                raise ValueError("resolver: no name server listens on port 0")
-        if self.backend_insecure and self.backend_ca is not None:
-            raise ValueError("backend_insecure: with --backend-ca certificates are verified")
-        if self.tls_listen is not None and not self.tls_cert:
-            raise ValueError("tls_cert: --tls-listen needs a certificate")
-        if self.tls_cert and self.tls_listen is None:
-            raise ValueError("tls_listen: --tls-cert names certificates, and no listener serves them")
-        if self.max_target_bytes >= self.max_header_bytes:
-            raise ValueError(f"max_target_bytes: a head of {self.max_header_bytes} bytes has no place for such a target")
-        if len(self.retry_on) > 1 and RetryReason("none") in self.retry_on:
-            raise ValueError("retry_on: none stands alone")
-        if self.sticky_key_file is not None and self.sticky == "off":
-            raise ValueError("sticky: --sticky-key-file names keys, and nothing is signed with them; add --sticky cookie")
-        if self.sticky != "off" and self.sticky_key_file is None and self.workers > 1:
-            raise ValueError("sticky_key_file: workers need a file of keys in common; openssl rand -hex 32 makes a key")
-        if len(self.upgrade) > 1 and UpgradeName("none") in self.upgrade:
-            raise ValueError("upgrade: none stands alone")
-        listeners: dict[Address, str] = {}
-        for key, address in (("listen", self.listen), ("tls_listen", self.tls_listen), ("admin", self.admin)):
-            if address is not None and address.port:
-                other = listeners.setdefault(address, key)
-                if other != key:
-                    raise ValueError(f"{key}: {address} is what --{other.replace('_', '-')} listens on already")
-        seen: set[str] = set()
-        for backend in self.backend:
-            if backend.place in seen:
-                raise ValueError(f"backend: {backend.place} is named twice; give it a weight instead")
-            seen.add(backend.place)
-            if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
-                raise ValueError(f"backend: {backend.source.address} is this balancer itself")
-            limit = getattr(getattr(backend.source, "spec", backend.source), "max_active", 0)
-            if 0 < limit < self.workers:
-                raise ValueError(
-                    f"backend: {self.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"
-                )
-        self._check_checks()
-
-    def _check_checks(self) -> None:
-        """Raise ValueError when checks are told to do what does not go together."""
-        if self.health_timeout_s > self.health_interval_s:
-            raise ValueError(f"health_timeout: a check must end before the next one begins, within {self.health_interval_s:g} s")
-        for key in ("health_timeout", "health_fast_interval", "health_down_interval"):
-            if 0 < getattr(self, f"{key}_s") < SHORTEST_S:
-                raise ValueError(f"{key}: it is shorter than {SHORTEST_S} s")
-        if self.health_fast_interval_s > self.health_interval_s:
-            raise ValueError(f"health_fast_interval: it is longer than the interval of {self.health_interval_s:g} s")
-        if self.health_body is not None and self.health_method == "HEAD":
-            raise ValueError("health_body: an answer to HEAD has no body")
-        if sum(field.name.lower() == "host" for field in self.health_header) > 1:
-            raise ValueError("health_header: a request has one Host")
-        if self.health_mode == "tcp":
-            for key in ("health_path", "health_method", "health_header", "health_status", "health_body"):
-                if getattr(self, key) != _DEFAULTS[key]:
-                    raise ValueError(f"{key}: with --health-mode tcp nothing is asked")
+        check_options(self)
 
     def check_files(self) -> None:
         """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
-        if self.admin_token_file is not None:
-            read_token(self.admin_token_file)
-        if self.sticky_key_file is not None:
-            keys_of(self.sticky_key_file)
-        if self.tls_cert:
-            from scalability.net.certificates import read_certificates  # loads OpenSSL, which most do without
-
-            for source in self.tls_cert:
-                read_certificates(source)
-        if self.backend_ca is not None:
-            from scalability.net.tls import Authorities  # likewise
-
-            Authorities(self.backend_ca)
-        for backend in self.backend:
-            if isinstance(backend.source, ServerFile):
-                read_servers(backend.source.path)
-        file = self.access_log
-        if file is None:
-            return
-        folder = file.absolute().parent
-        if file.is_dir():
-            raise ConfigError("--access-log", f"{file} is a folder")
-        if not folder.is_dir():
-            raise ConfigError("--access-log", f"there is no folder {folder}")
-        if not os.access(file if file.exists() else folder, os.W_OK):
-            raise ConfigError("--access-log", f"{file} cannot be written")
-
-
-_DEFAULTS = {field.name: field.default for field in fields(BalancerOptions)}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listener on ``host`` is reached from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def keys_of(file: Path) -> tuple[bytes, ...]:
-    """The keys in ``file``. Raises ConfigError."""
-    try:
-        return read_keys(file.read_text(encoding="ascii"))
-    except (OSError, UnicodeError) as error:
-        raise ConfigError("--sticky-key-file", f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is not ASCII'}") from error
-    except ValueError as error:
-        raise ConfigError("--sticky-key-file", f"{file}: {error}") from error
+        check_files(self)

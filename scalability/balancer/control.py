@@ -17,7 +17,7 @@ from urllib.parse import quote
 from scalability.balancer.admin_token import read_token
 from scalability.config import Address
 from scalability.errors import ConfigError
-from scalability.upstream.servers import MAX_WEIGHT
+from scalability.upstream.spec import MAX_WEIGHT
 
 FINE, REFUSED, UNREACHABLE, USAGE, INTERRUPTED = 0, 1, 4, 64, 130
 

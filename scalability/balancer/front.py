@@ -6,7 +6,8 @@ import msgspec
 
 from scalability.http1.head import RequestHead
 from scalability.net.http_server import Application, Exchange
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 HEALTH = b"/health"
 

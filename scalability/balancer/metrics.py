@@ -7,13 +7,14 @@ from scalability.balancer.front import is_health
 from scalability.balancer.use import ewma_of
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements
-from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.application import ProxyApplication
 from scalability.telemetry import Histogram, Kind, MetricSet
 from scalability.telemetry.http_metrics import KNOWN_METHODS, OTHER_METHOD
 from scalability.telemetry.metrics import OTHER, Labels
 from scalability.upstream import breaker
 from scalability.upstream.health import State
-from scalability.upstream.servers import Mode, Server, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding
 
 if TYPE_CHECKING:

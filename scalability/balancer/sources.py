@@ -23,7 +23,8 @@ from scalability.upstream.discovery import (
 )
 from scalability.upstream.handover import Handover
 from scalability.upstream.resolver import NameResolver
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 def read_files(backends: Iterable[Backend], known: Iterable[Backend] = ()) -> Files:

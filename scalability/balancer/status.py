@@ -5,7 +5,8 @@ from typing import Any
 
 from scalability.balancer.use import ServerUse, Use
 from scalability.upstream.history import KEPT, CheckResult
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 WORST_FIRST = ("open", "half-open", "closed")
 """The state of several processes' breakers is the worst of them."""

@@ -10,7 +10,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 
 from scalability.balancer.access import Access
-from scalability.balancer.config import BalancerOptions, keys_of
+from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import (
     Requests,
@@ -21,6 +21,7 @@ from scalability.balancer.metrics import (
     add_shedding,
     add_traffic,
 )
+from scalability.balancer.option_checks import keys_of
 from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.trace import Identifiers
@@ -31,8 +32,8 @@ from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
 from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
+from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
-from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.lag import LagSampler
 from scalability.proxy.retrying import Retries
 from scalability.proxy.timed_forwarding import TimedForwarding
@@ -41,8 +42,10 @@ from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.retry_budget import RetryBudget
 from scalability.upstream.selection import ALGORITHMS, Selection
-from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.spec import ServerSpec
 from scalability.upstream.stickiness import Stickiness
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from scalability.proxy.forwarding import ProxyApplication
-from scalability.upstream.servers import Server, Upstream
+from scalability.proxy.application import ProxyApplication
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding
 
 EXPLAINED = 50

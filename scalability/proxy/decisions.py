@@ -6,7 +6,8 @@ Noting one costs a tuple in a ring; what it means is put into words only for who
 from collections import deque
 from typing import Any, NamedTuple
 
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 SCORED = 16
 """Of no more candidates the requests in flight are noted."""

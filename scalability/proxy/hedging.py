@@ -20,7 +20,8 @@ from scalability.errors import ConnectError, ConnectTimeout, NoServer, Outrun, S
 from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.proxy.retrying import Retries
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 METHODS = frozenset((b"GET", b"HEAD"))
 

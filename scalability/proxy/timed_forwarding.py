@@ -7,8 +7,9 @@ from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection
 from scalability.net.http_server import Exchange
 from scalability.net.timed_server import TimedExchange
-from scalability.proxy.forwarding import Forwarding, ProxyApplication
-from scalability.upstream.servers import Server
+from scalability.proxy.application import ProxyApplication
+from scalability.proxy.forwarding import Forwarding
+from scalability.upstream.server import Server
 
 
 class TimedForwarding(Forwarding):

@@ -11,7 +11,7 @@ from scalability.errors import ConnectError, ConnectTimeout, ScalelabError, TLSF
 from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection, ConnectionPool, Opening
 from scalability.upstream.expected import BodyPattern, PatternTooSlow, Statuses
-from scalability.upstream.servers import is_ours
+from scalability.upstream.server import is_ours
 
 MAX_BODY_BYTES = 256 * 1024
 """An answer's body is cut off beyond, and judged by what there is of it (nginx's ``health_check match`` reads as much)."""

@@ -8,7 +8,8 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from scalability.upstream.servers import Mode, Server, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
 
 SOURCE = "handover"
 """What names the servers that go on."""

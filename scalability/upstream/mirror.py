@@ -14,7 +14,9 @@ from scalability.net.http_client import ConnectionPool
 from scalability.upstream.health import State
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Selection
-from scalability.upstream.servers import DEFAULT_RULES, Mode, Server, ServerSpec, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import DEFAULT_RULES, Upstream
+from scalability.upstream.spec import ServerSpec
 
 SOURCE = "mirror"
 

@@ -19,7 +19,8 @@ from scalability.lifecycle import Deadline, DeadlineWheel
 from scalability.upstream.check import Check, Finding, Underway
 from scalability.upstream.history import CheckResult
 from scalability.upstream.pace import Pace
-from scalability.upstream.servers import Server, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
 
 TICK_S = 0.02
 """How exactly checks are timed, in seconds; an eighth of the shortest interval where that is less, but no less than ``MIN_TICK_S``."""

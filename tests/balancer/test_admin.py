@@ -15,7 +15,9 @@ from scalability.net.http_client import ConnectionPool
 from scalability.testing.asking import Asking
 from scalability.testing.client import Answer
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Mode, ServerSpec, Upstream
+from scalability.upstream.server import Mode
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 NAME = "192.0.2.1:80"
 TOKEN = "0123456789abcdef"

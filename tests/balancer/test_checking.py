@@ -10,9 +10,10 @@ from twisted.application.service import IService
 
 from scalability.balancer.change import Change
 from scalability.balancer.checking import Checking
-from scalability.balancer.config import BalancerOptions, CheckField, PathOfURL
+from scalability.balancer.config import BalancerOptions
 from scalability.balancer.sources import Sources, read_files
 from scalability.balancer.traffic import Connections
+from scalability.balancer.values import CheckField, PathOfURL
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.discovery import Backend, DNSDiscovery, FileDiscovery

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from scalability.balancer.config import Algorithm, BalancerOptions, CheckField, PathOfURL, keys_of
+from scalability.balancer.config import BalancerOptions
+from scalability.balancer.values import CheckField
 from scalability.config import Address, load, render
 from scalability.errors import ConfigError
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
 from scalability.proxy.retrying import RetryPolicy
-from scalability.upstream.discovery import Backend
 from scalability.upstream.pace import Pace
 from scalability.upstream.rules import UpstreamRules
-from scalability.upstream.selection import ALGORITHMS
 
 
 def test_defaults_are_the_contract_s() -> None:
@@ -158,32 +157,6 @@ def test_what_checks_ask_and_expect_survives_the_way_to_a_file_and_back(tmp_path
     assert load(BalancerOptions, flags={}, environ={}, file=file) == options
 
 
-def test_a_file_of_servers_that_cannot_be_taken_in_is_an_error_before_anything_starts(tmp_path: Path) -> None:
-    file = tmp_path / "servers.txt"
-    options = BalancerOptions(backend=(Backend.parse(f"file:{file}"),))
-    with pytest.raises(ConfigError, match=r"--backend: cannot read .*servers.txt: No such file"):
-        options.check_files()
-    file.write_text("127.0.0.1:80\nnonsense\n")
-    with pytest.raises(ConfigError, match=r"--backend: .*servers.txt: line 2: 'nonsense' is not HOST:PORT"):
-        options.check_files()
-    file.write_text("127.0.0.1:80\n")
-    options.check_files()
-
-
-def test_no_two_listeners_may_have_one_address(tmp_path: Path) -> None:
-    flags: dict[str, str | list[str]] = {"tls_cert": [str(tmp_path)], "listen": "127.0.0.1:1", "tls_listen": "127.0.0.1:1"}
-    with pytest.raises(ConfigError, match=r"--tls-listen: 127\.0\.0\.1:1 is what --listen listens on already"):
-        load(BalancerOptions, flags=flags, environ={}, file=None)
-    load(
-        BalancerOptions,
-        flags={**flags, "listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0", "admin": "127.0.0.1:0"},
-        environ={},
-        file=None,
-    )
-    # a name may lead elsewhere, and a server on the same port of another host is another one
-    load(BalancerOptions, flags={"backend": ["dns:127.0.0.1:8000", "127.0.0.2:8000"]}, environ={}, file=None)
-
-
 def test_limits_and_timeouts_reach_the_server_under_its_own_names() -> None:
     assert BalancerOptions().limits() == DEFAULT_LIMITS
     assert BalancerOptions().timeouts() == Timeouts()
@@ -221,50 +194,6 @@ def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:
     file.write_text('[lb]\nbackends = ["127.0.0.1:1"]\n')
     with pytest.raises(ConfigError, match="is backend meant"):
         load(BalancerOptions, flags={}, environ={}, file=file)
-
-
-def test_an_access_log_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path) -> None:
-    BalancerOptions(access_log=tmp_path / "access.log").check_files()
-    BalancerOptions().check_files()
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ConfigError, match="is a folder"):
-        BalancerOptions(access_log=tmp_path).check_files()
-    with pytest.raises(ConfigError, match="there is no folder"):
-        BalancerOptions(access_log=tmp_path / "none" / "access.log").check_files()
-
-
-def test_an_access_log_without_the_right_to_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # the tests may run as root, who may write everywhere
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(ConfigError, match="cannot be written"):
-        BalancerOptions(access_log=tmp_path / "access.log").check_files()
-
-
-@pytest.mark.parametrize("text", ["/", "/health", "/health?deep=1", "/a%20b"])
-def test_paths_that_a_request_line_can_name_are_taken(text: str) -> None:
-    assert str(PathOfURL.parse(text)) == text
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_an_algorithm_is_written_as_it_is_read(name: str) -> None:
-    assert str(Algorithm.parse(name)) == name
-
-
-@pytest.mark.parametrize("admin", ["127.0.0.1:0", "127.9.9.9:1", "[::1]:0", "localhost:0", ":0"])
-def test_an_admin_listener_on_loopback_needs_no_token(admin: str) -> None:
-    assert load(BalancerOptions, flags={"admin": admin}, environ={}, file=None).admin == Address.parse(admin)
-
-
-@pytest.mark.parametrize("admin", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "balancer:1"])
-def test_one_that_others_can_reach_needs_one(admin: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"admin.*other machines.*--admin-token-file"):
-        load(BalancerOptions, flags={"admin": admin}, environ={}, file=None)
-    file = tmp_path / "token"
-    options = load(BalancerOptions, flags={"admin": admin, "admin_token_file": str(file)}, environ={}, file=None)
-    with pytest.raises(ConfigError, match=r"--admin-token-file: .*cannot be read"):
-        options.check_files()
-    file.write_text("0123456789abcdef")
-    options.check_files()
 
 
 def test_what_is_said_about_failures_reaches_the_rules() -> None:
@@ -333,20 +262,3 @@ def test_what_is_retried_is_as_the_flags_say(flags: dict[str, str | list[str]], 
 def test_what_makes_no_sense_about_failures_is_refused_with_the_reason(flags: dict[str, str | list[str]], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         load(BalancerOptions, flags=flags, environ={}, file=None)
-
-
-def test_a_file_of_keys_is_read_before_anything_starts_and_its_errors_never_show_a_key(tmp_path: Path) -> None:
-    file = tmp_path / "keys"
-    options = BalancerOptions(sticky="cookie", sticky_key_file=file)
-    with pytest.raises(ConfigError, match="cannot be read"):
-        options.check_files()
-    file.write_text("secret\n")
-    with pytest.raises(ConfigError, match="line 1: a key has at least 32 characters") as error:
-        options.check_files()
-    assert "secret" not in str(error.value)
-    file.write_text("# the first signs\n" + "a" * 32 + "\n" + "b" * 40 + "\n")
-    options.check_files()
-    assert keys_of(file) == (b"a" * 32, b"b" * 40)
-    file.write_bytes(b"\xff" * 40)
-    with pytest.raises(ConfigError, match="not ASCII"):
-        keys_of(file)

@@ -14,7 +14,8 @@ from scalability.balancer.control import FINE, REFUSED, TOKEN_FILE, UNREACHABLE,
 from scalability.balancer.status import status
 from scalability.balancer.use import ServerUse, Use
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 TOKEN = "0123456789abcdef"
 

@@ -12,14 +12,16 @@ from scalability.errors import ConnectError, NoAnswer
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
-from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.application import ProxyApplication
 from scalability.telemetry import MetricSet
 from scalability.telemetry.metrics import OTHER
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.retries import usual_retries
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Mode, ServerSpec, Upstream
+from scalability.upstream.server import Mode
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.spec import ServerSpec
 
 
 class FakePool:

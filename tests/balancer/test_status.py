@@ -9,7 +9,9 @@ from scalability.balancer.use import ProcessUse, ServerUse, Use
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.history import CheckResult
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Mode, ServerSpec, Upstream
+from scalability.upstream.server import Mode
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 ONE, TWO = "192.0.2.1:80", "192.0.2.2:80"
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scalability.balancer.config import Algorithm, BalancerOptions, RetryReason
+from scalability.balancer.config import BalancerOptions
 from scalability.balancer.traffic import Connections, Traffic, both, clients_that_fit, selections, stickiness
+from scalability.balancer.values import Algorithm, RetryReason
 from scalability.config import Address, Network
 from scalability.lifecycle import DeadlineWheel
 from scalability.proxy.lag import LagSampler
@@ -16,7 +17,8 @@ from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.discovery import Backend
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.peak_ewma import PeakEwma
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 def test_it_never_accepts_more_clients_than_it_is_told() -> None:

@@ -9,12 +9,13 @@ from twisted.internet.task import Clock
 from scalability.balancer.use import EXPLAINED, ProcessUse, ServerUse, ThisProcess, Use, ewma_of
 from scalability.errors import NoAnswer
 from scalability.net.http_client import ConnectionPool
+from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
-from scalability.proxy.forwarding import ProxyApplication
 from scalability.testing.retries import usual_retries
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.spec import ServerSpec
 
 NAME = "192.0.2.1:80"
 

@@ -13,8 +13,8 @@ from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
-from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.retrying import USUAL, RetryPolicy
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.testing.retries import usual_retries
@@ -24,8 +24,10 @@ from scalability.upstream.health import State as Health
 from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import ALGORITHMS
-from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
+from scalability.upstream.spec import ServerSpec
 from scalability.upstream.stickiness import Stickiness
 from scalability.upstream.upkeep import Upkeep
 

@@ -5,7 +5,8 @@ from typing import cast
 from scalability.net.http_client import ConnectionPool
 from scalability.proxy.decisions import SCORED, Decisions
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class NoPool:

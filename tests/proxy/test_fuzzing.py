@@ -14,12 +14,13 @@ from scalability.http1.head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
-from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.application import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.testing.retries import usual_retries
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 ODD = [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\x00", b" ", b"\t", b":", b",", b";", b"0", b"5", b"x", b"\xa0", b"#", b"-", b"+", b"\x7f"]

@@ -9,14 +9,15 @@ from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
+from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
-from scalability.proxy.forwarding import ProxyApplication
 from scalability.proxy.retrying import RetryPolicy
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.testing.retries import usual_retries
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"

@@ -8,12 +8,13 @@ from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
-from scalability.proxy.forwarding import ProxyApplication
+from scalability.proxy.application import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.testing.retries import usual_retries
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 UPGRADE = b"GET /chat HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"

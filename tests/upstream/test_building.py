@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.selection.maglev import Maglev
-from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class FakePool:

@@ -8,7 +8,9 @@ from scalability.net.http_client import ConnectionPool
 from scalability.upstream.handover import Handover
 from scalability.upstream.health import State
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 A, B, C = "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003"
 

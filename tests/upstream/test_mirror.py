@@ -10,7 +10,9 @@ from scalability.upstream.health import State
 from scalability.upstream.mirror import MirroredUpstream, ServerState, states_of
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 network = MemoryNetwork()
 wheel = DeadlineWheel(network)

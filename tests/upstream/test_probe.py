@@ -13,7 +13,9 @@ from scalability.upstream.health import State
 from scalability.upstream.pace import Pace
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import Server, ServerSpec, Upstream
+from scalability.upstream.server import Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class FakePool:

@@ -1,31 +1,19 @@
 """Servers come, go, are judged and chosen."""
 
-import errno
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from twisted.internet.error import ConnectBindError
-from twisted.internet.error import ConnectError as TwistedConnectError
-from twisted.internet.task import Clock
 from twisted.logger import LogEvent, Logger, formatEvent
 
 from scalability.config import Address
 from scalability.errors import (
-    BadAnswer,
-    BadMessage,
-    BrokenAnswer,
-    ClientGone,
-    ConnectError,
-    ConnectTimeout,
     NoAnswer,
     NoServer,
     Overloaded,
     ScalelabError,
     ServersBusy,
 )
-from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.health import State
@@ -34,7 +22,9 @@ from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.selection.least_connections import LeastConnections
 from scalability.upstream.selection.maglev import Maglev
-from scalability.upstream.servers import Mode, Server, ServerSpec, Upstream
+from scalability.upstream.server import Mode, Server
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class FakePool:
@@ -165,71 +155,6 @@ def test_tried_servers_are_not_chosen_again() -> None:
         upstream.choose(tried)
 
 
-@pytest.mark.parametrize("error", [ConnectError(), ConnectTimeout()])
-def test_connections_that_cannot_be_made_count_as_failed_checks(error: ScalelabError) -> None:
-    upstream = upstream_of(A, B)
-    a = server_of(upstream, A)
-    upstream.judge(a, True, "200")
-    for failures in range(1, 4):
-        assert a.health.state.usable
-        a.started()
-        a.failed(error)
-        assert a.failures == {error.code: failures}
-    assert a.health.state is State.DOWN
-    assert chosen(upstream, 2) == [B, B]
-
-
-@pytest.mark.parametrize("cause", [ConnectBindError(24, "Too many open files"), TwistedConnectError(errno.EADDRNOTAVAIL, "x")])
-def test_running_out_of_our_own_files_or_ports_says_nothing_about_a_server(cause: Exception) -> None:
-    upstream = upstream_of(A)
-    a = server_of(upstream, A)
-    for _ in range(5):
-        error = ConnectError()
-        error.__cause__ = cause
-        a.started()
-        a.failed(error)
-    assert a.health.state is State.UNCHECKED
-    assert a.failures == {"connect_failed": 5}
-
-
-@pytest.mark.parametrize("error", [NoAnswer(), ClientGone()])
-def test_other_failures_leave_health_alone(error: ScalelabError) -> None:
-    upstream = upstream_of(A)
-    a = server_of(upstream, A)
-    for _ in range(10):
-        a.started()
-        a.failed(error)
-    assert a.health.state is State.UNCHECKED
-    assert a.failures == {error.code: 10}
-    assert (a.active, a.requests) == (0, 10)
-
-
-def test_bad_answers_are_explained_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(Server, "log", SimpleNamespace(warn=lambda text, **values: said.append(text.format(**values))))
-    clock = Clock()
-    wheel = DeadlineWheel(clock)
-    wheel.startService()
-    upstream = Upstream(RoundRobin, lambda spec: ConnectionPool(clock, spec.address, wheel))
-    upstream.name_servers("configuration", specs(A, B), trusted=True)
-
-    def fail(name: str, error: ScalelabError, cause: Exception | None) -> None:
-        server = server_of(upstream, name)
-        error.__cause__ = cause
-        server.started()
-        server.failed(error)
-
-    for _ in range(3):
-        fail(A, BadAnswer(), BadMessage("There is no colon."))
-        fail(A, NoAnswer(), ConnectionResetError())
-    assert said == [f"server {A} answers what is no proper HTTP/1.1: There is no colon."]
-    fail(B, BrokenAnswer(), BadMessage("A chunk size is malformed."))
-    assert said[1:] == [f"server {B} answers what is no proper HTTP/1.1: A chunk size is malformed."]
-    clock.pump([0.25] * 4 * 61)
-    fail(A, BadAnswer(), BadMessage("There is no colon."))
-    assert len(said) == 3
-
-
 def test_a_discovered_server_takes_traffic_after_one_passed_check() -> None:
     upstream = upstream_of(A, trusted=False)
     with pytest.raises(NoServer):
@@ -346,27 +271,6 @@ def test_stopping_closes_every_pool() -> None:
     assert (closed(a), closed(b)) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("127.0.0.1", "HOST:PORT"),
-        ("127.0.0.1:http", "not a number"),
-        ("127.0.0.1:70000", "above 65535"),
-        ("127.0.0.1:0", "port 0"),
-        ("127.0.0.1:80,weight=", "from 0 to 256"),
-        ("127.0.0.1:80,weight=257", "from 0 to 256"),
-        ("127.0.0.1:80,level=128", "from 0 to 127"),
-        ("127.0.0.1:80,maxconn=1000001", "from 0 to 1000000"),
-        ("127.0.0.1:80,backup,level=2", "backup is level 1"),
-        ("127.0.0.1:80,spare", "weight=N"),
-        ("127.0.0.1:80,tls=a b", "no host name"),
-    ],
-)
-def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        ServerSpec.parse(text)
-
-
 def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before() -> None:
     upstream = upstream_of(A, B)
     server = server_of(upstream, A)
@@ -378,42 +282,6 @@ def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before()
     assert server.health.state is State.RISING
     upstream.judge(server, True, "200")
     assert server.latency.value_s == 0.0
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "127.0.0.1:80",
-        "[::1]:80,weight=7",
-        "gateway:5000,weight=256",
-        "gateway:5000,weight=0",
-        "a:1,tls",
-        "a:1,weight=2,tls=b",
-        "a:1,backup",
-        "a:1,level=2",
-        "a:1,weight=3,backup,maxconn=40,tls=b",
-    ],
-)
-def test_a_server_is_written_as_it_is_read(text: str) -> None:
-    assert str(ServerSpec.parse(text)) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "written"), [("a:1,weight=1,level=0,maxconn=0,tls=a", "a:1,tls"), ("a:1,tls,level=1", "a:1,backup,tls"), (":1", "127.0.0.1:1")]
-)
-def test_what_is_usual_anyway_is_not_written(text: str, written: str) -> None:
-    assert str(ServerSpec.parse(text)) == written
-    assert ServerSpec.parse(written) == ServerSpec.parse(text)
-
-
-def test_options_say_what_a_server_may_be_sent() -> None:
-    spec = ServerSpec.parse("10.0.0.1:80,weight=0,level=2,maxconn=100")
-    assert spec == ServerSpec(Address("10.0.0.1", 80), weight=0, level=2, max_active=100)
-
-
-def test_repr_names_server_and_state() -> None:
-    server: Any = server_of(upstream_of(A), A)
-    assert repr(server) == f"<Server {A} unchecked>"
 
 
 # what operators want
@@ -870,19 +738,6 @@ def test_whoever_waits_on_a_server_that_goes_down_is_told_then_and_at_each_furth
     assert told == ["down"]
     upstream.judge(a, False, "500")
     assert told == ["down", "down"], "a panic may have sent it requests since"
-
-
-def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_those_too() -> None:
-    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)), seconds=Stopwatch(), learns=True)
-    upstream.name_servers("configuration", specs(A), trusted=True)
-    a = server_of(upstream, A)
-    epoch = a.started()
-    a.answered(200, 0.25, 1000.0, epoch)
-    a.succeeded()
-    before = a.latency.cost(1000.0, 0)
-    a.started()
-    a.failed(NoAnswer(), 0, 0.001)
-    assert a.latency.cost(1000.0, 0) > before, "what fails fast is not fast"
 
 
 def test_another_name_in_the_certificate_is_another_server_that_serves_at_once_if_the_old_one_did() -> None:

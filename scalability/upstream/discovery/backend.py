@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from scalability.upstream.servers import MAX_ACTIVE, ServerSpec
+from scalability.upstream.spec import MAX_ACTIVE, ServerSpec
 from scalability.upstream.spec_options import SpecOptions
 
 MAX_SERVERS = 10_000

@@ -14,7 +14,8 @@ from scalability.errors import DependencyDown
 from scalability.lifecycle import Ticker
 from scalability.upstream.discovery.backend import MAX_SERVERS, DNSName
 from scalability.upstream.discovery.belief import Belief
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 INTERVAL_S = 2.0
 

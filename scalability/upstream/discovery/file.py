@@ -18,7 +18,8 @@ from scalability.errors import ConfigError
 from scalability.lifecycle import OrderedService, Ticker
 from scalability.lifecycle.threads import Threads
 from scalability.upstream.discovery.backend import MAX_SERVERS, ServerFile
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 FLAG = "--backend"
 INTERVAL_S = 1.0

@@ -15,7 +15,7 @@ from scalability.errors import DependencyDown
 from scalability.upstream.discovery.backend import ServiceName
 from scalability.upstream.discovery.belief import Belief
 from scalability.upstream.discovery.dns import Resolve
-from scalability.upstream.servers import MAX_LEVEL, MAX_WEIGHT, ServerSpec
+from scalability.upstream.spec import MAX_LEVEL, MAX_WEIGHT, ServerSpec
 
 AT_ONCE = 16
 """As many targets are asked for at once."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from scalability.upstream.discovery.backend import Backend
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 def name_static(upstream: Upstream, backends: Iterable[Backend], *, trusted: bool = True) -> None:

@@ -33,7 +33,8 @@ from scalability.testing.played_workers import SERVER, PlayedWorkers
 from scalability.upstream.health import State as ServerIs
 from scalability.upstream.mirror import ServerState
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class House:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scalability.upstream.discovery.backend import Backend, DNSName, ServerFile, ServiceName
-from scalability.upstream.servers import ServerSpec
+from scalability.upstream.spec import ServerSpec
 
 
 @pytest.mark.parametrize(

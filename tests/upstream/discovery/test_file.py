@@ -18,7 +18,8 @@ from scalability.upstream.discovery import file as module
 from scalability.upstream.discovery.backend import ServerFile
 from scalability.upstream.discovery.file import FileDiscovery, read_file, read_servers, read_settled, servers_in, signature_of
 from scalability.upstream.selection import RoundRobin
-from scalability.upstream.servers import ServerSpec, Upstream
+from scalability.upstream.servers import Upstream
+from scalability.upstream.spec import ServerSpec
 
 
 class FakePool:
