@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from scalability.gateway.http_cache.directives import response_directives
+from scalability.gateway.http_cache.freshness import initial_age, lifetime
+from scalability.http1.head import ResponseHead
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -12,6 +16,25 @@ class Freshness:
     no_store: bool = False
     no_cache: bool = False
     private: bool = False
+    must_revalidate: bool = False
+
+
+def freshness(head: ResponseHead, request_time_s: float, response_time_s: float) -> Freshness:
+    """What an answer allows that was asked for and came at these times, in Unix seconds. Fields for certain caches do not count."""
+    said = response_directives(head, ())
+    stated = lifetime(head.status, head, said, response_time_s)
+    fresh_s: float | None = None
+    if stated.explicit:
+        # the whole has one lifetime, for shared caches and for browsers
+        most = stated.seconds if said.max_age is None else min(stated.seconds, said.max_age)
+        fresh_s = most - initial_age(head, request_time_s, response_time_s)
+    return Freshness(
+        fresh_s,
+        no_store=said.no_store,
+        no_cache=said.no_cache or bool(said.no_cache_fields),
+        private=said.private or bool(said.private_fields),
+        must_revalidate=said.must_revalidate or said.proxy_revalidate,
+    )
 
 
 def strictest(parts: Sequence[Freshness], *, complete: bool = True) -> bytes:
@@ -28,6 +51,8 @@ def strictest(parts: Sequence[Freshness], *, complete: bool = True) -> bytes:
         directives.append(b"no-cache")
     else:
         directives.append(b"max-age=%d" % max(0, int(min(lifetimes))))
+        if any(part.must_revalidate for part in parts):
+            directives.append(b"must-revalidate")
     return b", ".join(directives)
 
 

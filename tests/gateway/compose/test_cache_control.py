@@ -2,7 +2,9 @@
 
 import pytest
 
-from scalability.gateway.compose.cache_control import Freshness, all_varies, strictest
+from scalability.gateway.compose.cache_control import Freshness, all_varies, freshness, strictest
+from scalability.http1.head import parse_response_head
+from scalability.http1.limits import DEFAULT_LIMITS
 
 
 @pytest.mark.parametrize(
@@ -14,6 +16,7 @@ from scalability.gateway.compose.cache_control import Freshness, all_varies, str
         ([Freshness(60), Freshness(60, private=True)], b"private, max-age=60"),
         ([Freshness(60, private=True), Freshness(60, no_cache=True)], b"private, no-cache"),
         ([Freshness(60), Freshness(60, no_store=True, private=True)], b"no-store"),
+        ([Freshness(60), Freshness(50, must_revalidate=True)], b"max-age=50, must-revalidate"),
         ([], b"no-store"),
     ],
 )
@@ -30,3 +33,24 @@ def test_the_whole_varies_by_whatever_a_part_varies_by() -> None:
     assert all_varies([b"Accept-Language, Origin", b"origin", b""]) == b"accept-language, origin"
     assert all_varies([b"Origin", b"a, *"]) == b"*"
     assert all_varies([]) == b""
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (b"", Freshness()),
+        (b"Cache-Control: max-age=60\r\n", Freshness(58.0)),
+        (b"Cache-Control: max-age=60\r\nAge: 20\r\n", Freshness(38.0)),
+        (b"Cache-Control: max-age=600, s-maxage=60\r\n", Freshness(58.0)),
+        (b"Cache-Control: max-age=0, s-maxage=60\r\n", Freshness(-2.0)),
+        (b"CDN-Cache-Control: max-age=600\r\nCache-Control: max-age=5\r\n", Freshness(3.0)),
+        (b"Expires: Thu, 01 Jan 1970 00:01:10 GMT\r\nDate: Thu, 01 Jan 1970 00:00:12 GMT\r\n", Freshness(56.0)),
+        (b"Expires: never\r\n", Freshness(-2.0)),
+        (b"Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n", Freshness()),
+        (b'Cache-Control: private="x", no-cache=y\r\n', Freshness(None, private=True, no_cache=True)),
+        (b"Cache-Control: no-store, proxy-revalidate\r\n", Freshness(None, no_store=True, must_revalidate=True)),
+    ],
+)
+def test_a_part_allows_what_its_answer_says(fields: bytes, expected: Freshness) -> None:
+    head = parse_response_head(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n", DEFAULT_LIMITS)
+    assert freshness(head, 10.0, 12.0) == expected
