@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalability.api.mount import mount
-from scalability.errors import ConnectError
+from scalability.errors import ConnectError, QueueFull
 from scalability.gateway.access.claims import Rules
 from scalability.gateway.access.keys import Keys, secret_key
 from scalability.gateway.access.tokens import Tokens
@@ -17,10 +17,11 @@ from scalability.gateway.config import RequiredClaim
 from scalability.gateway.data import DataSource
 from scalability.gateway.data_hits import DataHits
 from scalability.gateway.dependencies import Dependencies, Dependency
+from scalability.gateway.exchange import GatewayFactory
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
-from scalability.net.http_server import Exchange
+from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.telemetry.exposition import exposition
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.services import FakeService, answer
@@ -35,10 +36,27 @@ def signed(**claims: Any) -> bytes:
     return jwt.encode(claims, SECRET, algorithm="HS256").encode()
 
 
+class Front:
+    """Lets what a policy admits go on to ``application``, as the gateway's front does: a limit that counts, and fields for every answer."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.left = 6
+
+    def request_received(self, exchange: Any) -> None:
+        exchange.added += [(b"RateLimit", b'"all";r=%d' % self.left), (b"Vary", b"Origin")]
+        if not self.left:
+            self.left = 6
+            exchange.fail(QueueFull())
+            return
+        self.left -= 1
+        self.application.request_received(exchange)
+
+
 class Gateway:
     """A gateway's wire and routes on a clock of its own, with a database that the test changes."""
 
-    def __init__(self, *, fast: bool, tokens: bool) -> None:
+    def __init__(self, *, fast: bool, tokens: bool, policies: bool = False) -> None:
         self.network = MemoryNetwork()
         self.network.advance(START_S)
         self.value: bytes | None = VALUES[0]
@@ -57,7 +75,11 @@ class Gateway:
         self.http, self.date = self.factory.http, self.factory.date
         if fast:
             self.factory.application = DataHits(self, self.look_aside, DataSource(database).load, self.metrics, checked)
-        self.connection = self.network.connect_to(self.factory)
+        self.server: HTTPServerFactory = self.factory
+        if policies:
+            front = Front(self.factory.application)
+            self.server = GatewayFactory(front, clock=self.network, wheel=self.factory.wheel, abort_on_close=True)
+        self.connection = self.network.connect_to(self.server)
 
     def request_received(self, exchange: Exchange) -> None:
         """What the fast way leaves to the route."""
@@ -70,7 +92,7 @@ class Gateway:
     def ask(self, request: bytes) -> bytes:
         """Whatever comes back; a connection that has ended is replaced first."""
         if not self.connection.open or self.connection.half_closed:
-            self.connection = self.network.connect_to(self.factory)
+            self.connection = self.network.connect_to(self.server)
         self.connection.deliver(request)
         return self.connection.taken()
 
@@ -133,9 +155,9 @@ STEPS = st.builds(
 )
 
 
-@given(steps=st.lists(STEPS, min_size=1, max_size=12), tokens=st.booleans())
-def test_the_fast_way_and_the_route_answer_the_same_bytes_and_count_the_same(steps: list[Step], tokens: bool) -> None:
-    fast, slow = (Gateway(fast=way, tokens=tokens) for way in (True, False))
+@given(steps=st.lists(STEPS, min_size=1, max_size=12), tokens=st.booleans(), policies=st.booleans())
+def test_the_fast_way_and_the_route_answer_the_same_bytes_and_count_the_same(steps: list[Step], tokens: bool, policies: bool) -> None:
+    fast, slow = (Gateway(fast=way, tokens=tokens, policies=policies) for way in (True, False))
     for step in steps:
         told = []
         for gateway in (fast, slow):
@@ -172,6 +194,14 @@ def test_with_tokens_a_good_one_is_answered_fast_and_every_other_one_by_the_rout
     ask(GOOD)
     assert (ask(GOOD), gateway.passed) == (b"200", 1)
     assert (ask(b"nonsense"), ask(POOR), gateway.ask(PLAIN)[9:12], gateway.passed) == (b"401", b"403", b"401", 4)
+
+
+def test_what_policies_add_stands_in_a_fast_answer_too() -> None:
+    gateway = Gateway(fast=True, tokens=False, policies=True)
+    gateway.ask(PLAIN)
+    second = gateway.ask(PLAIN)
+    assert gateway.passed == 1
+    assert b'\r\nRateLimit: "all";r=5\r\nVary: Origin\r\n\r\n{"cached":true' in second
 
 
 def test_the_date_is_that_of_the_answer() -> None:
