@@ -11,8 +11,8 @@ import msgspec
 from klein import Klein
 from twisted.web.iweb import IRequest
 
+from scalability.api.admin_token import AdminToken
 from scalability.api.json import encoded_answer, json_answer, read_json
-from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.page import PAGE, POLICY
 from scalability.balancer.status import by_server, described, status, wanted
 from scalability.balancer.use import Processes

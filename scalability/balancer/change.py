@@ -1,12 +1,10 @@
 """What a reload changes, and whether a running balancer can take it in."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from scalability.balancer.config import BalancerOptions
 from scalability.config.load import dump, to_toml
-from scalability.upstream.discovery import FileReading
+from scalability.upstream.sources import Files
 
 SERVERS = frozenset(("backend",))
 ADMIN = frozenset(("admin_token_file",))
@@ -67,9 +65,6 @@ RELOADABLE = SERVERS | ADMIN | CHECKS | TRAFFIC
 
 MAX_NAMED = 10
 """As many servers and the like are named in one line; of more, only how many there are."""
-
-Files = Mapping[Path, FileReading]
-"""What files of servers said."""
 
 
 class Change(NamedTuple):

@@ -8,7 +8,6 @@ from twisted.application.service import IService
 
 from scalability.balancer.change import CHECKS, MEASURES, SERVERS, Change
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.sources import Sources, read_files
 from scalability.balancer.traffic import WHO, secured
 from scalability.config import fail
 from scalability.errors import ConfigError
@@ -20,6 +19,7 @@ from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
+from scalability.upstream.sources import Sources, read_files
 
 
 class Checking:

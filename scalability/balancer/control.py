@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 from urllib.parse import quote
 
-from scalability.balancer.admin_token import read_token
+from scalability.api.admin_token import read_token
 from scalability.config import Address
 from scalability.errors import ConfigError
 from scalability.upstream.spec import MAX_WEIGHT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import fields
 
-from scalability.balancer.admin_token import read_token
+from scalability.api.admin_token import read_token
 from scalability.balancer.values import RetryReason, UpgradeName
 from scalability.config import Address
 from scalability.errors import ConfigError

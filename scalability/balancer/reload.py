@@ -18,14 +18,14 @@ from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scalability.balancer.admin_token import read_token
+from scalability.api.admin_token import read_token
 from scalability.balancer.change import ADMIN, Change
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.sources import read_files
 from scalability.errors import ConfigError, Overloaded
 from scalability.lifecycle import OrderedService
 from scalability.lifecycle.signals import OnSignal
 from scalability.lifecycle.threads import Threads
+from scalability.upstream.sources import read_files
 
 READ_S = 10.0
 """As long, in seconds, reading may take."""

@@ -5,19 +5,20 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from scalability.api.admin_token import AdminToken
 from scalability.api.component import component_service
 from scalability.balancer.admin import admin_calls
-from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.change import TRAFFIC, Change
 from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.metrics import add_health, add_reloads, every_server
+from scalability.balancer.metrics import add_health, add_reloads
 from scalability.balancer.reload import Reload
 from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.balancer.use import ThisProcess
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
+from scalability.upstream.per_server import every_server
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
 

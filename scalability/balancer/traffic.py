@@ -3,7 +3,7 @@
 import random
 import secrets
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
@@ -41,6 +41,7 @@ from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.retry_budget import RetryBudget
+from scalability.upstream.securing import securing
 from scalability.upstream.selection import ALGORITHMS, Selection
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
@@ -51,7 +52,6 @@ from scalability.upstream.stickiness import Stickiness
 if TYPE_CHECKING:
     # these load OpenSSL, which most do without
     from scalability.net.certificates import Certificates, CertificateStore
-    from scalability.net.tls import ServerTLS
 
 WHO = "scalelab-lb"
 
@@ -84,18 +84,10 @@ def clients_that_fit(wanted: int, open_files: int) -> int:
 def secured(reactor: Any, options: BalancerOptions) -> Callable[[str], Secure | None]:
     """What makes, of the name in a server's certificate, what its connections are wrapped into; of no name none."""
 
-    @cache
-    def servers() -> "ServerTLS":
-        from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without
-
-        try:
-            return ServerTLS(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
-        except ConfigError as error:
-            fail(WHO, str(error))
-
-    if options.backend_ca is not None:
-        servers()  # now, when a bad file may still end the process; other servers may come to speak TLS later
-    return lambda name: servers().wrap(name) if name else None
+    try:
+        return securing(reactor, ca=options.backend_ca, verify=not options.backend_insecure)
+    except ConfigError as error:
+        fail(WHO, str(error))
 
 
 class Connections:

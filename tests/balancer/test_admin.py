@@ -7,8 +7,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from scalability.api.admin_token import AdminToken
 from scalability.balancer.admin import admin_calls
-from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.page import PAGE, POLICY
 from scalability.balancer.use import ServerUse, Use
 from scalability.net.http_client import ConnectionPool

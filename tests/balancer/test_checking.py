@@ -11,7 +11,6 @@ from twisted.application.service import IService
 from scalability.balancer.change import Change
 from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
-from scalability.balancer.sources import Sources, read_files
 from scalability.balancer.traffic import Connections
 from scalability.balancer.values import CheckField, PathOfURL
 from scalability.lifecycle import DeadlineWheel
@@ -22,6 +21,7 @@ from scalability.upstream.handover import Handover
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
+from scalability.upstream.sources import Sources, read_files
 
 
 class Scene:

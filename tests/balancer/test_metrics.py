@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
-from scalability.balancer.metrics import MOST, Requests, add_clients, add_health, add_reloads, add_shedding, add_traffic, every_server
+from scalability.balancer.metrics import Requests, add_clients, add_health, add_reloads, add_shedding, add_traffic
 from scalability.balancer.reload import Reload, Result
 from scalability.errors import ConnectError, NoAnswer
 from scalability.lifecycle import DeadlineWheel
@@ -17,6 +17,7 @@ from scalability.telemetry import MetricSet
 from scalability.telemetry.metrics import OTHER
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.retries import usual_retries
+from scalability.upstream.per_server import MOST, every_server
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Mode
 from scalability.upstream.servers import Upstream

@@ -7,7 +7,6 @@ from twisted.application.service import IService
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
-from scalability.balancer.sources import Sources
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.listen import Listener
@@ -17,6 +16,7 @@ from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.sources import Sources
 from scalability.upstream.upkeep import Upkeep
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.application.service import IService
 
+from scalability.api.admin_token import AdminToken
 from scalability.api.component import component_service
 from scalability.balancer.admin import admin_calls
-from scalability.balancer.admin_token import AdminToken
 from scalability.balancer.change import TRAFFIC, Change
 from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions

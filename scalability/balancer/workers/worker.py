@@ -12,7 +12,6 @@ from twisted.logger import Logger
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front, answer_health
-from scalability.balancer.metrics import every_server
 from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.balancer.use import ThisProcess
 from scalability.balancer.workers.messages import (
@@ -41,6 +40,7 @@ from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told
 from scalability.upstream.mirror import MirroredUpstream
+from scalability.upstream.per_server import every_server
 from scalability.upstream.servers import Upstream
 from scalability.upstream.upkeep import Upkeep
 

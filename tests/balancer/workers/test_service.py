@@ -7,7 +7,6 @@ import pytest
 
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.service import balancer
-from scalability.balancer.sources import Sources
 from scalability.balancer.workers.parent import Workers
 from scalability.balancer.workers.rotation import Rotation
 from scalability.balancer.workers.service import balancer_of_workers
@@ -21,6 +20,7 @@ from scalability.testing.played_workers import PlayedWorkers
 from scalability.upstream.discovery import Backend
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.servers import Upstream
+from scalability.upstream.sources import Sources
 from scalability.upstream.upkeep import Upkeep
 
 

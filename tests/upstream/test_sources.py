@@ -8,7 +8,6 @@ from typing import cast
 import pytest
 from twisted.internet.defer import Deferred
 
-from scalability.balancer.sources import Sources, read_files
 from scalability.errors import ConfigError
 from scalability.net.http_client import ConnectionPool
 from scalability.upstream.discovery import Backend, DNSDiscovery, FileDiscovery
@@ -16,6 +15,7 @@ from scalability.upstream.discovery.srv import ServiceRecord
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
+from scalability.upstream.sources import Sources, read_files
 
 
 class FakePool:

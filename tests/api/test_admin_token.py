@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.web.http_headers import Headers
 
-from scalability.balancer.admin_token import MAX_BYTES, AdminToken, read_token
+from scalability.api.admin_token import MAX_BYTES, AdminToken, read_token
 from scalability.errors import ConfigError, Forbidden, Unauthorized
 
 TOKEN = "0123456789abcdef"
@@ -49,7 +49,7 @@ def test_anything_else_does_not(file: Path, authorization: tuple[str, ...]) -> N
 
 
 def test_without_a_file_nobody_may_change_anything_and_is_told_what_to_do() -> None:
-    with pytest.raises(Forbidden, match="start the balancer with --admin-token-file FILE"):
+    with pytest.raises(Forbidden, match="start this server with --admin-token-file FILE"):
         check(AdminToken(None), f"Bearer {TOKEN}")
 
 

@@ -1,4 +1,4 @@
-"""Who may change the balancer: whoever knows the token in the file of ``--admin-token-file``.
+"""Who may change a running server: whoever knows the token in the file of ``--admin-token-file``.
 
 The file is looked at for each call that would change something, and read anew when it is another one: a token is changed without a
 restart. While it cannot be read, or is too short, nobody may change anything; the old token is not believed any longer.
@@ -61,7 +61,7 @@ class AdminToken:
 
     def _current(self) -> bytes:
         if self.file is None:
-            raise Forbidden(f"nothing can be changed here: start the balancer with {FLAG} FILE, and send the token in that file")
+            raise Forbidden(f"nothing can be changed here: start this server with {FLAG} FILE, and send the token in that file")
         seen = (self.file, self._signature(self.file))
         if seen != self._seen or self._token is None:
             self._seen, self._token = seen, None

@@ -1,6 +1,7 @@
-"""Where the servers of a balancer come from: each ``--backend`` that finds some is a service here, as long as the configuration has it."""
+"""Where the servers of a proxy come from: each backend that finds some is a service here, as long as the configuration has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from twisted.application.service import MultiService
@@ -8,12 +9,12 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scalability.balancer.change import Files
 from scalability.upstream.discovery import (
     Backend,
     DNSDiscovery,
     DNSName,
     FileDiscovery,
+    FileReading,
     Find,
     ServerFile,
     ServiceTargets,
@@ -25,6 +26,9 @@ from scalability.upstream.handover import Handover
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
+
+Files = Mapping[Path, FileReading]
+"""What files of servers said."""
 
 
 def read_files(backends: Iterable[Backend], known: Iterable[Backend] = ()) -> Files:
