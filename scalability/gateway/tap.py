@@ -4,6 +4,7 @@ from twisted.application.service import IService
 
 from scalability.config import CommandLine, command_line
 from scalability.gateway.config import GatewayOptions, read_secret
+from scalability.gateway.routing.shaping import validation_of
 
 _Options: type[CommandLine[GatewayOptions]] = command_line(
     "scalelab-gateway", GatewayOptions, "API gateway: cached data, long tasks, business logic; each dependency may fail."
@@ -14,9 +15,12 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
     """The command line."""
 
     def check(self, config: GatewayOptions) -> None:
-        """Look whether the secret can be read."""
+        """Look whether the secret and the descriptions of APIs can be read."""
         if config.jwt_secret_file is not None:
             read_secret(config.jwt_secret_file)
+        for route in config.all_routes:
+            if route.validate is not None:
+                validation_of(route, route.validate)
 
 
 def makeService(options: CommandLine[GatewayOptions]) -> IService:

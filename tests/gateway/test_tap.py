@@ -31,3 +31,12 @@ def test_the_service_is_made_without_listening() -> None:
     service = makeService(options)
     assert isinstance(service, OrderedService)
     assert not service.running
+
+
+def test_a_description_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    document = tmp_path / "api.json"
+    document.write_text('{"openapi": "2.0"}')
+    file = tmp_path / "gateway.toml"
+    file.write_text(f'[[gateway.routes]]\nprefix = "/a"\nurl = "http://127.0.0.1:1"\nvalidate = {{file = "{document}"}}\n')
+    with pytest.raises(SystemExit, match=r"^scalelab-gateway: routes /a validate: .*api\.json: openapi: only the versions"):
+        Options().parseOptions(["--config", str(file)])

@@ -5,6 +5,9 @@ from typing import NamedTuple, Self
 import msgspec
 
 from scalability.config import ServiceURL
+from scalability.gateway.compose.config import ComposeOptions
+from scalability.gateway.openapi.config import ValidateOptions
+from scalability.gateway.transform.config import CompressionOptions, RewriteOptions
 from scalability.upstream.discovery import Backend
 
 
@@ -47,7 +50,7 @@ class RouteFlag(NamedTuple):
 
 
 class RouteOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One route. It has ``servers``, or the ``url`` of one."""
+    """One route. It has ``servers``, or the ``url`` of one, or it is composed of others."""
 
     prefix: str
     servers: tuple[str, ...] = ()
@@ -56,11 +59,24 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """``http://HOST:PORT``: short for one server."""
     strip_prefix: bool = False
     """Whether the servers are asked for the path without the prefix."""
+    rewrite: RewriteOptions | None = None
+    compression: CompressionOptions | None = None
+    """Bodies are compressed where clients like that; off without the table."""
+    validate: ValidateOptions | None = None
+    """Requests are checked by an OpenAPI document."""
+    compose: ComposeOptions | None = None
+    """The route has no servers, but parts that other routes answer."""
 
     def __post_init__(self) -> None:
         Prefix.parse(self.prefix)
+        if self.compose is not None:
+            if self.url is not None or self.servers or self.strip_prefix:
+                raise ValueError("a route that is composed has no servers of its own")
+            return
         if (self.url is None) is not bool(self.servers):
             raise ValueError("a route needs servers, or the url of one, and not both")
+        if self.strip_prefix and self.rewrite is not None and self.rewrite.replace_prefix is not None:
+            raise ValueError("strip_prefix and rewrite.replace_prefix exclude each other")
         seen: set[str] = set()
         for backend in self.backends:
             if backend.place in seen:

@@ -1,0 +1,55 @@
+"""What stands between a route's cache and its servers: validation, then rewriting and compression, then the servers or the composition."""
+
+from twisted.internet.interfaces import IReactorTime
+
+from scalability.errors import ConfigError
+from scalability.gateway.compose.application import ComposingApplication
+from scalability.gateway.openapi.application import ValidatingApplication
+from scalability.gateway.openapi.config import ValidateOptions
+from scalability.gateway.openapi.validation import Validation
+from scalability.gateway.routing.config import RouteOptions
+from scalability.gateway.transform.application import TransformingApplication
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.net.http_server import Application
+
+
+def validation_of(route: RouteOptions, options: ValidateOptions) -> Validation:
+    """What checks the requests of ``route``. Reads the document; raises ConfigError."""
+    try:
+        return options.validation()
+    except ValueError as error:
+        raise ConfigError(f"routes {route.path} validate", str(error)) from error
+
+
+class Shape:
+    """A route's applications, for what they counted; those that the route does not have are None. ``application`` is the first of them."""
+
+    def __init__(
+        self,
+        route: RouteOptions,
+        servers: Application | None,
+        parts: Application,
+        clock: IReactorTime,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for.
+
+        Raises ConfigError when the OpenAPI document cannot be used.
+        """
+        self.composing: ComposingApplication | None = None
+        self.transforming: TransformingApplication | None = None
+        self.validating: ValidatingApplication | None = None
+        if route.compose is not None:
+            self.composing = ComposingApplication(route.compose, parts, clock, limits=limits)
+            self.application: Application = self.composing
+        else:
+            assert servers is not None
+            self.application = servers
+        if route.rewrite is not None or route.compression is not None:
+            self.application = self.transforming = TransformingApplication(
+                self.application, clock, prefix=route.path, limits=limits, rewrite=route.rewrite, compression=route.compression
+            )
+        if route.validate is not None:
+            validation = validation_of(route, route.validate)
+            self.application = self.validating = ValidatingApplication(validation, self.application, max_body_bytes=route.validate.max_body)
