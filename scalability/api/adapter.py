@@ -142,8 +142,12 @@ class APIFactory(HTTPServerFactory):
 
     def refuse(self, exchange: Exchange, error: ScalelabError) -> None:
         """Answer ``error`` now, and read on only as long as the client needs to see it."""
-        self.http.record(exchange.head.method, "", error.status, self.clock.seconds() - exchange.began_s)
         exchange.fail(error)
+        self.answered_before_routing(exchange)
+
+    def answered_before_routing(self, exchange: Exchange) -> None:
+        """Count an answer that no route has given."""
+        self.http.record(exchange.head.method, "", exchange.status, self.clock.seconds() - exchange.began_s)
 
     def date(self) -> bytes:
         """The Date field's value (RFC 9110 section 6.6.1), made once a second."""

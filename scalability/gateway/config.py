@@ -1,13 +1,13 @@
 """The options of ``scalelab-gateway``."""
 
-from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self
 
 from msgspec import Meta
 
-from scalability.config import Address, Flag, ServerOptions, ServiceURL
-from scalability.errors import ConfigError
-from scalability.gateway.access.keys import Key, secret_key
+from scalability.config import Address, Flag, Network, ServerOptions, ServiceURL
+from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
+from scalability.gateway.access.key_set_url import KeySetURL
+from scalability.gateway.rate_limits.config import RateLimitOptions
 from scalability.gateway.routing.config import RouteFlag, RouteOptions, route_of
 
 
@@ -112,10 +112,41 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         str | None,
         Flag("File with the HS256 secret; with it /data and /longtask ask for a JSON Web Token signed by that.", "FILE"),
     ] = None
+    jwks_url: Annotated[
+        KeySetURL | None,
+        Flag("URL of a JSON Web Key Set; with it /data and /longtask ask for a token signed (RS256, ES256) with a key in that.", "URL"),
+    ] = None
     jwt_require: Annotated[
         tuple[RequiredClaim, ...],
         Flag("A claim that every token must carry, else the answer is 403.", "CLAIM=VALUE"),
     ] = ()
+    jwt_audience: Annotated[
+        tuple[str, ...],
+        Flag("A name of this service, one of which a token's aud must hold; without any, tokens for an audience are refused.", "NAME"),
+    ] = ()
+    jwt_issuer: Annotated[
+        tuple[str, ...], Flag("Who may have issued a token (iss); without any, whoever has a key that is known here.", "NAME")
+    ] = ()
+    jwt_leeway_s: Annotated[float, Meta(ge=0, le=300), Flag("Seconds that the clock of who issues tokens and ours may be apart.", "S")] = (
+        0.0
+    )
+    jwks_timeout_s: Annotated[float, Meta(gt=0, le=60), Flag("Seconds after which a key set that does not come is given up.", "S")] = 5.0
+    jwks_cooldown_s: Annotated[
+        float, Meta(ge=0.1, le=3600), Flag("Seconds in which unknown keys make a key set be fetched again once at most.", "S")
+    ] = 10.0
+    trusted_proxy: Annotated[
+        tuple[Network, ...],
+        Flag(
+            "A network (CIDR) or address of proxies in front of this one, the balancer say, whose X-Forwarded-For is believed: rate limits "
+            "count the client that it names.",
+            "CIDR",
+        ),
+    ] = ()
+    cors: Annotated[CorsOptions | None, Flag("Which pages may read what the gateway's own paths answer.", flag=False)] = None
+    api_keys: Annotated[APIKeyOptions | None, Flag("The API keys that /data and /longtask ask for.", flag=False)] = None
+    rate_limit: Annotated[
+        RateLimitOptions | None, Flag("How many requests may come, to all paths but /health and /metrics together.", flag=False)
+    ] = None
 
     route: Annotated[
         tuple[RouteFlag, ...],
@@ -138,15 +169,20 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
             if route.path in seen:
                 raise ValueError(f"routes: {route.path} has two routes")
             seen.add(route.path)
-        if self.jwt_require and self.jwt_secret_file is None:
-            raise ValueError("jwt-require: there are no tokens without --jwt-secret-file")
+        if self.jwt_secret_file is None and self.jwks_url is None:
+            for name, value in (("require", self.jwt_require), ("audience", self.jwt_audience), ("issuer", self.jwt_issuer)):
+                if value:
+                    raise ValueError(f"jwt-{name}: there are no tokens without --jwt-secret-file or --jwks-url")
 
-
-def read_secret(file: str) -> Key:
-    """The HS256 key in ``file``, without a line end at its end. Raises ConfigError when there is none."""
-    try:
-        return secret_key(Path(file).read_bytes().rstrip(b"\r\n"))
-    except OSError as error:
-        raise ConfigError("--jwt-secret-file", f"cannot read {file}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError("--jwt-secret-file", f"{file} {error}") from error
+    def jwt(self) -> JWTOptions | None:
+        """What the flags say of tokens, None when none are asked for."""
+        if self.jwt_secret_file is None and self.jwks_url is None:
+            return None
+        return JWTOptions(
+            secret_file=self.jwt_secret_file,
+            jwks_url=None if self.jwks_url is None else str(self.jwks_url),
+            require=tuple(map(str, self.jwt_require)),
+            audiences=self.jwt_audience,
+            issuers=self.jwt_issuer,
+            leeway_s=self.jwt_leeway_s,
+        )

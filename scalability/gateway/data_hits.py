@@ -2,15 +2,12 @@
 
 A Klein route costs tens of microseconds before its code runs. The usual request, a plain GET on a connection that stays open, needs
 none of it: its whole answer is kept as bytes, and made anew when the value or the second changes. The answer is byte for byte that
-of the route, and counted in the same places (a property test compares them). Whatever is not usual, a token that is not good
-among it, goes on to the route, which knows what to say.
+of the route, and counted in the same places (a property test compares them). Whatever is not usual goes on to the route, which knows what
+to say. Keys, tokens and limits are looked at before either (``access.guard``).
 """
 
 from typing import Protocol
 
-from scalability.errors import ScalelabError
-from scalability.gateway.access.bearer import token_of
-from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.data import DATA_KEY, DATA_PATH, data_body
 from scalability.gateway.look_aside import Found, Load, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
@@ -42,7 +39,6 @@ class DataHits:
         look_aside: LookAside,
         load: Load,
         metrics: GatewayMetrics,
-        tokens: Tokens | None,
     ) -> None:
         self._pass_on = site.request_received
         self._date_now = site.date  # the route's own: that of the server's may change at another moment
@@ -51,7 +47,6 @@ class DataHits:
         self._load = load
         self._metrics = metrics
         self._record_latency = metrics.latency.record
-        self._tokens = tokens
         self._value = b""
         self._date = b""
         self._block = b""
@@ -61,7 +56,7 @@ class DataHits:
         head = exchange.head
         if head.target == DATA_PATH and head.method == b"GET" and head.minor and not (head.content_length or head.chunked):
             factory = exchange.connection.factory
-            if head.keep_alive and not factory.draining and (self._tokens is None or self._is_permitted(exchange)):
+            if head.keep_alive and not factory.draining:
                 value = self._near_hit(DATA_KEY, self._load)
                 if value is not None:
                     date = self._date_now()
@@ -76,12 +71,3 @@ class DataHits:
                     exchange.reply(200, self._block, keep_alive=True)
                     return
         self._pass_on(exchange)
-
-    def _is_permitted(self, exchange: Exchange) -> bool:
-        tokens = self._tokens
-        assert tokens is not None
-        try:
-            tokens.check(token_of(exchange.head.get_all(b"authorization")), exchange.began_s)
-        except ScalelabError:
-            return False
-        return True

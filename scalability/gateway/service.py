@@ -5,27 +5,27 @@ from typing import Any
 
 from prometheus_client.registry import Collector
 from twisted.application.service import IService
-from twisted.logger import Logger
 
 from scalability.api.component import component_service
 from scalability.api.mount import mount
 from scalability.config import ServiceURL
-from scalability.gateway.access.claims import Rules
-from scalability.gateway.access.keys import MIN_SECRET_BYTES, Keys
-from scalability.gateway.access.tokens import Tokens
-from scalability.gateway.config import GatewayOptions, read_secret
+from scalability.gateway.access.assembly import Access
+from scalability.gateway.access.guard import Guard
+from scalability.gateway.access.metrics import access_metrics
+from scalability.gateway.access.own_paths import own_policies
+from scalability.gateway.config import GatewayOptions
 from scalability.gateway.data import DataSource
 from scalability.gateway.data_hits import DataHits
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
+from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.look_aside.building import build_cache
 from scalability.gateway.metrics import GatewayMetrics
+from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
 from scalability.telemetry import process_collectors
-
-log = Logger()
 
 
 def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
@@ -50,10 +50,21 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         built.cache, reactor, _policy(options), draw=random.random, max_entries=options.near_max_entries, max_bytes=options.near_max_bytes
     )
     parts += [dependencies, look_aside, DependencyWatch(reactor, options.health_interval_s, everyone)]
+    jwt = options.jwt()
+    access = Access(
+        reactor,
+        jwt=jwt,
+        rate_limit=options.rate_limit,
+        trusted=Networks(network.addresses for network in options.trusted_proxy),
+        jwks_timeout_s=options.jwks_timeout_s,
+        jwks_cooldown_s=options.jwks_cooldown_s,
+    )
+    parts.append(access)
+    policy_of = own_policies(access, cors=options.cors, api_keys=options.api_keys, jwt=jwt)
     metrics = GatewayMetrics(look_aside, dependencies)
     counts = metrics.metric_set()
+    counts.include(access_metrics(access))
     exposed: list[Collector] = [counts, *process_collectors()]
-    tokens = _tokens(options)
     app = gateway_app(
         Parts(
             clock=reactor,
@@ -64,11 +75,15 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             worker=worker,
             metrics=metrics,
             exposed=exposed,
-            tokens=tokens,
+            secured=jwt is not None or options.api_keys is not None,
         )
     )
     factory = mount(app, reactor=reactor)
-    factory.application = DataHits(factory, look_aside, DataSource(database).load, metrics, tokens)
+    hits = DataHits(factory, look_aside, DataSource(database).load, metrics)
+    factory.application = hits
+    if policy_of is not None:
+        factory.make_exchange = GatewayExchange
+        factory.application = Guard(lambda exchange: policy_of(exchange.head), hits, answered=factory.answered_before_routing)
     exposed.append(factory.metrics)
     return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
 
@@ -83,13 +98,3 @@ def _policy(options: GatewayOptions) -> Policy:
         lease_s=options.lease_s,
         beta=options.early_refresh,
     )
-
-
-def _tokens(options: GatewayOptions) -> Tokens | None:
-    if options.jwt_secret_file is None:
-        return None
-    key = read_secret(options.jwt_secret_file)
-    length = len(key.material)
-    if length < MIN_SECRET_BYTES:
-        log.warn("the secret has {length} bytes; HS256 asks for {wanted} at least", length=length, wanted=MIN_SECRET_BYTES)
-    return Tokens(Keys([key]), Rules(required=options.jwt_require))

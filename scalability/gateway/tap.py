@@ -1,9 +1,13 @@
 """``twistd -n scalelab-gateway``."""
 
+from pathlib import Path
+
 from twisted.application.service import IService
 
 from scalability.config import CommandLine, command_line
-from scalability.gateway.config import GatewayOptions, read_secret
+from scalability.gateway.access.config import read_secret
+from scalability.gateway.access.key_file import read_key_file
+from scalability.gateway.config import GatewayOptions
 from scalability.gateway.routing.shaping import validation_of
 
 _Options: type[CommandLine[GatewayOptions]] = command_line(
@@ -15,9 +19,11 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
     """The command line."""
 
     def check(self, config: GatewayOptions) -> None:
-        """Look whether the secret and the descriptions of APIs can be read."""
+        """Look whether secrets, keys and the descriptions of APIs can be read."""
         if config.jwt_secret_file is not None:
             read_secret(config.jwt_secret_file)
+        if config.api_keys is not None:
+            read_key_file(Path(config.api_keys.file), "[gateway] api_keys")
         for route in config.all_routes:
             if route.validate is not None:
                 validation_of(route, route.validate)

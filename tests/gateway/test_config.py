@@ -6,7 +6,8 @@ import pytest
 
 from scalability.config import Address, ServiceURL, load, render
 from scalability.errors import ConfigError
-from scalability.gateway.config import CacheURL, GatewayOptions, RequiredClaim, read_secret
+from scalability.gateway.access.config import read_secret
+from scalability.gateway.config import CacheURL, GatewayOptions, RequiredClaim
 
 
 def loaded(**flags: str | list[str]) -> GatewayOptions:
@@ -78,3 +79,35 @@ def test_a_secret_is_the_files_content_without_its_last_line_end(tmp_path: Path)
             read_secret(str(file))
     with pytest.raises(ConfigError, match="cannot read"):
         read_secret(str(tmp_path / "none"))
+
+
+def test_flags_about_tokens_need_keys_and_become_what_a_route_would_say() -> None:
+    assert loaded().jwt() is None
+    flags: dict[str, str | list[str]] = {"jwt_audience": ["us"], "jwt_issuer": ["them"], "jwt_require": ["role=admin"], "jwt_leeway": "5"}
+    jwt = loaded(jwks_url="https://issuer.example/keys", **flags).jwt()
+    assert jwt is not None
+    assert (jwt.jwks_url, jwt.secret_file, jwt.audiences, jwt.issuers) == ("https://issuer.example/keys", None, ("us",), ("them",))
+    assert (jwt.required(), jwt.leeway_s) == ([("role", "admin")], 5.0)
+    for name in ("audience", "issuer", "require"):
+        with pytest.raises(ConfigError, match=f"--jwt-{name}: there are no tokens"):
+            loaded(**{f"jwt_{name}": flags[f"jwt_{name}"]})
+    with pytest.raises(ConfigError, match=r"--jwks-url: .* is not https://"):
+        loaded(jwks_url="issuer.example")
+
+
+def test_tables_of_the_gateway_are_read_from_a_file_and_shown(tmp_path: Path) -> None:
+    (file := tmp_path / "lab.toml").write_text(
+        '[gateway]\ntrusted_proxy = ["10.0.0.0/8"]\n'
+        '[gateway.cors]\norigins = ["*"]\n'
+        '[gateway.api_keys]\nfile = "keys"\n'
+        "[gateway.rate_limit]\nlimits = [{requests = 5, window = 1}]\n"
+    )
+    options = load(GatewayOptions, flags={}, environ={}, file=file)
+    assert options.cors is not None
+    assert options.api_keys is not None
+    assert options.rate_limit is not None
+    file.write_text(render(options))
+    assert load(GatewayOptions, flags={}, environ={}, file=file) == options
+    file.write_text('[gateway.cors]\norigins = ["*"]\ncredentials = true\n')
+    with pytest.raises(ConfigError, match=r"\[gateway\] cors: credentials cannot go with any origin"):
+        load(GatewayOptions, flags={}, environ={}, file=file)

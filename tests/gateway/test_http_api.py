@@ -9,11 +9,16 @@ from twisted.internet.task import Clock
 
 from scalability.errors import AnswerTimeout, BadAnswer, ConnectError, NoAnswer, Overloaded
 from scalability.gateway.access.claims import Rules
+from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.keys import Keys, secret_key
+from scalability.gateway.access.own_paths import path_of
+from scalability.gateway.access.policy import AccessPolicy
+from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.cache_clients import MemoryCache
 from scalability.gateway.config import RequiredClaim
 from scalability.gateway.dependencies import Dependencies, Dependency
+from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
@@ -23,6 +28,7 @@ from scalability.ttlcache import TTLCache
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 START = 1_700_000_000.0
+SECURED = (b"/data", b"/longtask")
 FRESH = "Fetched fresh data from DB"
 
 
@@ -42,13 +48,19 @@ class Gateway:
             dependencies=dependencies,
             metrics=metrics,
             exposed=[metrics.metric_set()],
-            tokens=Tokens(Keys([secret_key(SECRET)]), Rules(required=required)) if tokens else None,
+            secured=tokens,
             database=each["database"],
             microservice=each["microservice"],
             worker=each["worker"],
         )
         self.app = gateway_app(parts)
         self.http = Asking(self.app, self.clock)
+        if tokens:
+            check = TokenCheck(Tokens(Keys([secret_key(SECRET)]), Rules(required=required)), self.clock.seconds)
+            asks = AccessPolicy(tokens=check)
+            factory = self.http._factory
+            factory.make_exchange = GatewayExchange
+            factory.application = Guard(lambda exchange: asks if path_of(exchange.head.target) in SECURED else None, factory)
 
     def metrics(self) -> Any:
         return self.http.get("/metrics").json()
@@ -300,6 +312,13 @@ def test_with_a_secret_data_and_long_tasks_ask_for_a_token(method: str, path: st
     assert gateway.database.asked == gateway.worker.asked == []
     assert ask("Bearer " + signed(role="admin", exp=int(START) + 1)).status in (200, 202)
     assert ask(signed(role="admin")).status in (200, 202)
+
+
+def test_a_request_that_nobody_has_checked_is_refused_by_the_route_itself() -> None:
+    gateway = Gateway(tokens=True)
+    gateway.http._factory.application = gateway.http._factory
+    for ask in (lambda: gateway.http.get("/data"), lambda: gateway.http.post("/longtask", json={"task": "x"})):
+        assert ask().status == 401
 
 
 def test_with_a_secret_the_rest_stays_open() -> None:

@@ -14,7 +14,7 @@ def test_flags_become_options() -> None:
     assert (options.config.ttl_s, options.config.stale_ttl_s, str(options.config.cache)) == (5.0, 0.0, "memory:")
 
 
-@pytest.mark.parametrize("flag", ["--route", "--jwks-url"])
+@pytest.mark.parametrize("flag", ["--route"])
 def test_what_comes_later_is_not_accepted_yet(flag: str) -> None:
     with pytest.raises(SystemExit, match=flag.strip("-")):
         Options().parseOptions([flag, "x"])

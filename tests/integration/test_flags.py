@@ -39,7 +39,14 @@ FLAGS = {
         "stale-ttl",
         *LOOK_ASIDE,
         "jwt-secret-file",
+        "jwks-url",
         "jwt-require",
+        "jwt-audience",
+        "jwt-issuer",
+        "jwt-leeway",
+        "jwks-timeout",
+        "jwks-cooldown",
+        "trusted-proxy",
     ),
     "scalelab-cache": (*ALL, "ttl", "sweep-interval", "max-bytes", "max-entries"),
     "scalelab-database": (*ALL, "store", "latency", "concurrency"),
@@ -47,7 +54,7 @@ FLAGS = {
     "scalelab-worker": (*ALL, "store", "concurrency", "tasks"),
     "scalelab": ("config", "check-config", "gateways", "data-dir"),
 }
-LATER = ("resp", "route", "jwks-url")
+LATER = ("resp",)
 DEFAULTS = {
     "scalelab-lb": {
         "listen": "127.0.0.1:8000",
@@ -175,6 +182,8 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-gateway", ["--database", "127.0.0.1:5002"], "--database"),
         ("scalelab-gateway", ["--jwt-secret-file", "/nowhere/at/all"], "--jwt-secret-file"),
         ("scalelab-gateway", ["--jwt-require", "role"], "--jwt-require"),
+        ("scalelab-gateway", ["--jwt-audience", "us"], "--jwt-audience"),
+        ("scalelab-gateway", ["--jwks-url", "ftp://issuer"], "--jwks-url"),
         ("scalelab-database", ["--store", "postgresql://127.0.0.1/x"], "--store"),
         ("scalelab-database", ["--latency", "-1"], "--latency"),
         ("scalelab-database", ["--concurrency", "0"], "--concurrency"),

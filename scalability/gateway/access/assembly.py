@@ -46,11 +46,17 @@ class Access(OrderedService):
         jwt: JWTOptions | None = None,
         rate_limit: RateLimitOptions | None = None,
         trusted: Networks = NOBODY,
+        jwks_timeout_s: float = 5.0,
+        jwks_cooldown_s: float = 10.0,
     ) -> None:
         super().__init__()
+        self._jwks_timeout_s = jwks_timeout_s
+        self._jwks_cooldown_s = jwks_cooldown_s
         self._reactor = reactor
         self._jwt = jwt
         self._trusted = trusted
+        self._keys: dict[object, Keys] = {}
+        """Of files that were read already."""
         self.remotes: dict[str, RemoteKeys] = {}
         self.key_files: dict[str, KeyFile] = {}
         self.policies: dict[str, AccessPolicy] = {}
@@ -110,9 +116,7 @@ class Access(OrderedService):
         source = options if options.has_keys else self._jwt
         if source is None or not source.has_keys:
             raise ConfigError(_option(name, "jwt"), "there is no key: give it one, or the gateway (--jwt-secret-file, --jwks-url)")
-        fixed = source.fixed_keys(_option(name, "jwt"))
-        for key in fixed:
-            self._warn_of_short(key)
+        option = "--jwt-secret-file" if source == self._jwt else _option(name, "jwt")
         remote = None if source.jwks_url is None else self._remote(source.jwks_url)
         required = options.required()
         rules = Rules(
@@ -122,7 +126,7 @@ class Access(OrderedService):
             leeway_s=options.leeway_s,
         )
         return TokenCheck(
-            Tokens(Keys(fixed), rules, remote),
+            Tokens(self._fixed_keys(source, option), rules, remote),
             self._reactor.seconds,
             remote,
             scope=" ".join(value for claim, value in required if claim == "scope"),
@@ -130,13 +134,25 @@ class Access(OrderedService):
             forward=options.forward,
         )
 
+    def _fixed_keys(self, source: JWTOptions, option: str) -> Keys:
+        files = (source.secret_file, source.public_key_files)
+        keys = self._keys.get(files)
+        if keys is None:
+            keys = self._keys[files] = Keys(source.fixed_keys(option))
+            for key in keys:
+                self._warn_of_short(key)
+        return keys
+
     def _remote(self, text: str) -> RemoteKeys:
         remote = self.remotes.get(text)
         if remote is None:
             url = KeySetURL.parse(text)
             if url.plain:
                 self.log.warn("{url} is fetched without TLS: whoever is on the way could put keys of his own there", url=text)
-            remote = self.remotes[text] = RemoteKeys(key_set_client(self._reactor, url).fetch, self._reactor, text)
+            client = key_set_client(self._reactor, url, connect_timeout_s=self._jwks_timeout_s)
+            remote = self.remotes[text] = RemoteKeys(
+                client.fetch, self._reactor, text, deadline_s=self._jwks_timeout_s, cooldown_s=self._jwks_cooldown_s
+            )
             remote.setServiceParent(self)
         return remote
 

@@ -121,8 +121,8 @@ def test_a_key_set_without_tls_and_a_short_secret_are_warned_of(tmp_path: Path) 
         jwt = JWTOptions(secret_file=str(tmp_path / "short"), jwks_url="http://issuer.example/keys")
         Access(Clock()).policy("/a", jwt=jwt)
     assert [event["log_level"].name for event in events] == ["warn", "warn"]
-    assert events[0]["length"] == 5
-    assert "without TLS" in events[1]["log_format"]
+    assert [event.get("length") for event in events] == [None, 5]
+    assert "without TLS" in events[0]["log_format"]
 
 
 def test_files_are_errors_that_name_the_route(files: Files, tmp_path: Path) -> None:
