@@ -21,8 +21,8 @@ class ValidateOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     file: Annotated[str, Meta(min_length=1)]
     base: str | None = None
     unknown: Literal["refuse", "pass"] = "refuse"
-    max_body: Annotated[int, Meta(ge=0, le=64 << 20)] = 256 << 10
-    """Bytes of a body that is to be checked: it is held until complete. Checking 256 KiB takes about 5 ms, in which nothing else runs."""
+    max_body: Annotated[int, Meta(ge=0, le=64 << 20)] = 128 << 10
+    """Bytes of a body that is to be checked: it is held until complete. Checking 128 KiB takes about 5 ms, in which nothing else runs."""
     max_nesting: Annotated[int, Meta(ge=1, le=200)] = MAX_NESTING
 
     def __post_init__(self) -> None:

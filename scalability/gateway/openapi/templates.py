@@ -66,6 +66,11 @@ class PathTree(Generic[T]):
         return next(_walk(self._root, segments, 0, ()), None)
 
 
+def names_in(template: str) -> tuple[str, ...]:
+    """The names of a template's parameters."""
+    return tuple(_PARAMETER.findall(template))
+
+
 def _decoded(segment: str | bytes) -> str:
     return unquote_to_bytes(segment).decode("utf-8", "surrogateescape")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalability.gateway.openapi.templates import Match, PathTree
+from scalability.gateway.openapi.templates import Match, PathTree, names_in
 
 
 def tree(*templates: str) -> PathTree[str]:
@@ -59,6 +59,11 @@ def test_what_is_no_template_is_refused(template: str) -> None:
 def test_two_paths_of_one_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="same shape"):
         tree("/pets/{id}", "/pets/{name}")
+
+
+def test_the_names_of_parameters_are_found() -> None:
+    assert names_in("/pets/{id}/photo.{kind}") == ("id", "kind")
+    assert names_in("/pets") == ()
 
 
 @given(st.binary(max_size=60))
