@@ -244,6 +244,13 @@ class AnswerTimeout(UpstreamError):
     code = "answer_timeout"
 
 
+class NotInCache(ClientError):
+    """There is no stored answer to this request, and nothing else was asked for."""
+
+    status = 504  # RFC 9111 section 5.2.1.7
+    code = "not_in_cache"
+
+
 class TunnelTimeout(UpstreamError):
     """Nothing has passed through the tunnel for too long.
 

@@ -4,6 +4,7 @@ Time is an argument of each call, in seconds of any clock that the caller sticks
 while ``now < expires_at``; one that is found expired by a read is removed there, the others by ``sweep``.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from math import inf
@@ -76,6 +77,10 @@ class TTLCache(Generic[K, V]):
     def __len__(self) -> int:
         """The number of entries, expired ones not yet swept included."""
         return len(self._index)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys, those of expired entries not yet swept included. The cache must not be changed meanwhile."""
+        return iter(self._index)
 
     def get(self, key: K, now: float) -> V | None:
         """The value of ``key``, or None."""

@@ -57,6 +57,8 @@ class NotStored(Enum):
     """No lifetime is stated, and the status is not one that needs none."""
     USELESS = "no-lifetime"
     """It could not be reused: stale when it came, and nothing to validate it with."""
+    TOO_LARGE = "too-large"
+    """Said by whoever keeps the answers, not here."""
     PARTIAL = "partial"
     """A 206 that is not one part of bytes with a strong validator, or not what was asked for."""
 

@@ -1,0 +1,308 @@
+"""The shared HTTP cache in front of an application of the gateway: what a request is answered with, and by whom.
+
+    a request --looked up--> a hit: answered from memory, at once (``hits`` for one that repeats)
+              --no hit-----> a ``Fetch`` asks the application behind; requests for the same wait for it (collapsed forwarding)
+              --another method, an upgrade--> passed to the application as it is; what it changes is validated before it is used again
+
+The rules are the pure modules' of this package; here is what remembers, waits and sends.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
+from scalability.gateway.exchange import GatewayExchange
+from scalability.gateway.http_cache.answer import made
+from scalability.gateway.http_cache.client import Client
+from scalability.gateway.http_cache.counts import CacheCounts
+from scalability.gateway.http_cache.directives import NOTHING_ASKED, RequestDirectives, request_directives
+from scalability.gateway.http_cache.fetch import Fetch
+from scalability.gateway.http_cache.hits import Known, Prepared
+from scalability.gateway.http_cache.invalidation import invalidated
+from scalability.gateway.http_cache.key import primary_key, selecting_values
+from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, Action, Decision, Forward, OnFailure, decide, on_failure
+from scalability.gateway.http_cache.sending import whole_head
+from scalability.gateway.http_cache.status import forwarded, of_decision
+from scalability.gateway.http_cache.store import AnswerStore, Resource
+from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.gateway.http_cache.storing import DEFAULT_STORING, Storing
+from scalability.gateway.http_cache.validation import REPLACED, preconditions
+from scalability.http1.forward import upgrades_asked
+from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.making import with_fields
+from scalability.net.http_server import Application
+from scalability.proxy.inner import InnerConnection
+
+_ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")
+_PRECONDITIONS: Final = (b"if-none-match", b"if-modified-since")
+
+
+class HTTPCache:
+    """Serves ``origin``'s answers, and remembers those that may be reused in ``store``, which several of these may share.
+
+    ``seconds`` is a clock of seconds since 1970; ``upgrades`` are the protocols, in lower case, that a request may switch to.
+    """
+
+    def __init__(
+        self,
+        origin: Application,
+        store: AnswerStore,
+        *,
+        seconds: Callable[[], float],
+        options: Storing = DEFAULT_STORING,
+        upgrades: frozenset[bytes] = frozenset(),
+        limits: Limits = DEFAULT_LIMITS,
+        stale_if_disconnected_s: float = 0.0,
+        counts: CacheCounts | None = None,
+    ) -> None:
+        self.origin = origin
+        self.store = store
+        self.now = seconds
+        self.options = options
+        self.limits = limits
+        self.counts = CacheCounts() if counts is None else counts
+        self.arriving_bytes = 0
+        """Of bodies that are being received to be stored."""
+        self.max_arriving_bytes = max(store.max_object_bytes, store.resources.max_bytes // 4)
+        """What arrives beyond that is passed on and not stored."""
+        self._upgrades = upgrades
+        self._stale_if_disconnected_s = stale_if_disconnected_s
+        self._flights: dict[tuple[object, ...], Fetch] = {}
+
+    def request_received(self, exchange: GatewayExchange) -> None:
+        """net's server has a request."""
+        head = exchange.head
+        connection = exchange.connection
+        connection.serve(self)
+        known: Known | None = connection.memory
+        if known is not None and known.head is head and not connection.factory.draining:
+            now = exchange.began_s
+            prepared = known.prepared
+            if now < prepared.until_s and now >= prepared.from_s:
+                resource = self.store.resource(known.resource.key, now)
+                if resource is known.resource and resource.version == known.version:
+                    self.counts.hits += 1
+                    exchange.reply(prepared.status, prepared.block, keep_alive=True)
+                    return
+        if head.upgrade is not None and upgrades_asked(head, self._upgrades):
+            self.counts.bypassed += 1
+            exchange.added.append((b"Cache-Status", forwarded(Forward.BYPASS)))
+            connection.serve(self.origin)
+            self.origin.request_received(exchange)
+            return
+        self._look_up(exchange, head)
+
+    # hits
+
+    def _look_up(self, exchange: GatewayExchange, head: RequestHead) -> None:
+        now = exchange.began_s
+        asked = request_directives(head)
+        if head.method not in LOOKED_UP or head.has_body:
+            self._forward(Client(exchange, asked, Forward.METHOD if head.method not in LOOKED_UP else Forward.BYPASS), b"", [])
+            return
+        key = primary_key(exchange.scheme, head.host, head.target)
+        resource = self.store.resource(key, now)
+        stored = None if resource is None else resource.variants.chosen(head)
+        decision = decide(head, asked, stored, now, missing=Forward.URI_MISS if resource is None else Forward.VARY_MISS)
+        if decision.hit:
+            assert resource is not None
+            assert stored is not None
+            self._hit(exchange, head, asked, resource, stored, decision, now)
+        elif decision.action is Action.GATEWAY_TIMEOUT:
+            self.counts.refused += 1
+            exchange.added.append((b"Cache-Status", of_decision(decision, stored, now)))
+            exchange.fail(NotInCache())
+        else:
+            client = Client(exchange, asked, decision.forward or Forward.MISS)
+            candidates = resource.variants.matching(head) if decision.action is Action.VALIDATE and resource is not None else []
+            self._forward(client, key, [answer for answer in candidates if answer.validators and answer.part is None])
+
+    def _hit(
+        self,
+        exchange: GatewayExchange,
+        head: RequestHead,
+        asked: RequestDirectives,
+        resource: Resource,
+        stored: StoredAnswer,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        keep_alive = exchange.keep_alive
+        if decision is FRESH:
+            self.counts.hits += 1
+            if keep_alive and head.minor and head.method == b"GET" and (asked is NOTHING_ASKED or asked == NOTHING_ASKED):
+                prepared = self._prepared(head, resource, stored, now)
+                exchange.connection.memory = Known(head, resource, prepared)
+                exchange.reply(prepared.status, prepared.block, keep_alive=True)
+                return
+        else:
+            self.counts.stale += 1
+        self.give(Client(exchange, asked, Forward.MISS), stored, of_decision(decision, stored, now), now=now)
+        if decision.action is Action.STALE_WHILE_REVALIDATE:
+            self._revalidate(exchange, head, resource, now)
+
+    def _prepared(self, head: RequestHead, resource: Resource, stored: StoredAnswer, now: float) -> Prepared:
+        """The bytes of the answer, for as long as its Age and what is left of its life are the same whole seconds."""
+        plain = not any(name in head.index for name in (b"range", *_PRECONDITIONS))
+        if plain:
+            found = resource.prepared.get(id(stored))
+            if isinstance(found, Prepared) and found.from_s <= now < found.until_s:
+                return found
+        answer = made(stored, head, now)
+        block = whole_head(answer, status_line=of_decision(FRESH, stored, now), keep_alive=True, minor=1) + answer.body
+        prepared = Prepared.of(answer.status, block, stored, now)
+        if plain:
+            resource.prepared[id(stored)] = prepared
+        return prepared
+
+    def give(
+        self,
+        client: Client,
+        stored: StoredAnswer,
+        cache_status: bytes,
+        *,
+        validated: bool = False,
+        once: Iterable[Field] = (),
+        now: float | None = None,
+    ) -> None:
+        """Answer ``client`` from ``stored``; ``once`` are fields for nobody else."""
+        client.fetch = None
+        exchange = client.exchange
+        request = client.request
+        answer = made(stored, request, self.now() if now is None else now, validated=validated)
+        if once:
+            names = {name.lower() for name, _ in once}
+            fields = [field for field in answer.fields if field[0].lower() not in names]
+            answer = answer._replace(fields=[*fields, *once])
+        keep_alive = exchange.keep_alive
+        block = whole_head(answer, status_line=cache_status, keep_alive=keep_alive, minor=request.minor)
+        if request.method != b"HEAD" and answer.status not in (204, 304):
+            block += answer.body
+        exchange.reply(answer.status, block, keep_alive=keep_alive)
+
+    # the origin
+
+    def forward(self, client: Client, key: bytes) -> None:
+        """Ask the origin what ``client`` asks, with its own preconditions, for it alone."""
+        self._send(client, key, [], None)
+
+    def again(self, client: Client, *, alone: bool) -> None:
+        """What it waited for is not for it: ``alone``, since such answers are not stored, or as if it had come now."""
+        if not alone:
+            self._look_up(client.exchange, client.request)
+            return
+        request = client.request
+        self.forward(client, primary_key(client.exchange.scheme, request.host, request.target))
+
+    def _forward(self, client: Client, key: bytes, candidates: list[StoredAnswer]) -> None:
+        request = client.request
+        flight = self._flight(client, key, candidates) if key else None
+        while flight is not None:
+            fetch = self._flights.get(flight)
+            if fetch is None:
+                break
+            other = fetch.other_variant(request)
+            if other is None:
+                fetch.join(client)
+                return
+            flight = (*flight, *other)
+        self._send(client, key, candidates, flight)
+
+    def _flight(self, client: Client, key: bytes, candidates: list[StoredAnswer]) -> tuple[object, ...] | None:
+        """What makes two requests the same for the origin; None for one that must go by itself."""
+        request = client.request
+        asked = client.asked
+        if request.method != b"GET" or asked.no_store or asked.no_cache or client.exchange.authenticated:
+            return None
+        index = request.index
+        if any(name in index for name in _ALONE) or (not candidates and any(name in index for name in _PRECONDITIONS)):
+            return None
+        now = client.exchange.began_s
+        if self.store.is_uncacheable(key, now):
+            return None
+        resource = self.store.resource(key, now)
+        if resource is None:
+            return (key, bool(candidates))
+        names = resource.variants.answers[-1].vary
+        return (key, bool(candidates), names, selecting_values(names, request))
+
+    def _send(self, client: Client, key: bytes, candidates: list[StoredAnswer], flight: tuple[object, ...] | None) -> None:
+        exchange = client.exchange
+        request = client.request
+        sent = with_fields(request, preconditions(candidates), without=REPLACED, limits=self.limits) if candidates else request
+        exchange.receiver = client
+        fetch = Fetch(
+            self,
+            key or primary_key(exchange.scheme, request.host, request.target),
+            client,
+            request,
+            sent,
+            InnerConnection(exchange.connection.factory, exchange),
+            candidates=candidates,
+            authenticated=exchange.authenticated or b"authorization" in exchange.asked.index,
+            flight=flight,
+        )
+        if flight is not None:
+            self._flights[flight] = fetch
+        fetch.begin()
+
+    def _revalidate(self, exchange: GatewayExchange, head: RequestHead, resource: Resource, now: float) -> None:
+        """Validate what was just served stale, once for all who are served it meanwhile."""
+        flight = (resource.key, "behind", id(resource), resource.version)
+        if flight in self._flights:
+            return
+        candidates = [answer for answer in resource.variants.matching(head) if answer.validators and answer.part is None]
+        plain = with_fields(head, preconditions(candidates), method=b"GET", without=REPLACED, limits=self.limits)
+        fetch = Fetch(
+            self,
+            resource.key,
+            None,
+            with_fields(head, (), method=b"GET", without=REPLACED, limits=self.limits),
+            plain,
+            InnerConnection(exchange.connection.factory, exchange),
+            candidates=candidates,
+            authenticated=exchange.authenticated,
+            flight=flight,
+        )
+        self._flights[flight] = fetch
+        fetch.begin()
+
+    # what fetches tell
+
+    def landed(self, flight: tuple[object, ...], fetch: Fetch) -> None:
+        """Nobody is to wait for it any more."""
+        if self._flights.get(flight) is fetch:
+            del self._flights[flight]
+
+    def answered(self, request: RequestHead, head: ResponseHead, now: float) -> None:
+        """The origin has answered: an unsafe request makes what is stored of the URIs that it changed stale."""
+        for key in invalidated(b"http", request, head):
+            self.store.counts.invalidated += self.store.invalidate(key, now)
+        for key in invalidated(b"https", request, head):
+            self.store.counts.invalidated += self.store.invalidate(key, now)
+
+    def stood_in(self, client: Client, stored: StoredAnswer | None, error: ScalelabError | None, status: int | None) -> bool:
+        """Serve ``client`` a stale answer in the place of a failure, or 504 where that is what it must get; False: tell it of the failure."""
+        now = self.now()
+        what = on_failure(client.asked, stored, now, status=status, stale_if_disconnected_s=self._stale_if_disconnected_s)
+        if what is OnFailure.RELAY:
+            return False
+        exchange = client.exchange
+        if what is OnFailure.GATEWAY_TIMEOUT:
+            self.counts.refused += 1
+            client.fetch = None
+            exchange.added.append((b"Cache-Status", forwarded(client.forward, detail="must-validate")))
+            exchange.fail(AnswerTimeout("What is stored must not be used without the origin's word, and it does not answer."))
+            return True
+        assert stored is not None
+        self.counts.stale += 1
+        age = forwarded(client.forward, status=status, collapsed=client.collapsed, detail="stale-if-error" if status else "disconnected")
+        self.give(client, stored, age)
+        return True
+
+    @staticmethod
+    def without_name(answer: StoredAnswer) -> StoredAnswer:
+        """A request's name is of no use to another's client."""
+        return replace(answer, fields=tuple([field for field in answer.fields if field[0].lower() != b"x-request-id"]))

@@ -1,0 +1,215 @@
+"""Where the HTTP cache keeps its answers: bounded in bytes, evicted by ``ttlcache`` (S3-FIFO), purged by URI, prefix and tag. PURE.
+
+Times are seconds since 1970. A ``Resource`` holds all that is stored for one URI. Whatever changes it raises its ``version``, so that
+somebody who prepared an answer from it can tell with two comparisons whether that is still the answer to give.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.gateway.http_cache.variants import Variants
+from scalability.ttlcache import TTLCache
+from scalability.ttlcache.engine import Outcome
+
+MAX_NOTES: Final = 10_000
+"""URIs that are remembered for answers which must not be stored."""
+
+NOTE_BYTES: Final = 1
+"""What such a note counts beside its key and ``ttlcache``'s own overhead."""
+
+
+class Resource:
+    """All answers that are stored for one URI."""
+
+    __slots__ = ("key", "prepared", "variants", "version")
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.variants = Variants()
+        self.version = 0
+        self.prepared: dict[int, object] = {}
+        """What the fast path made of the answers of this version; empty again with the next."""
+
+    def changed(self) -> None:
+        """Nothing that was made of the answers before holds any more."""
+        self.version += 1
+        self.prepared = {}
+
+
+class PurgeCounts:
+    """What was purged, in plain numbers."""
+
+    __slots__ = ("invalidated", "purged")
+
+    def __init__(self) -> None:
+        self.purged = 0
+        """Answers that somebody asked to purge, hard or soft."""
+        self.invalidated = 0
+        """Answers that an unsafe request has made invalid."""
+
+
+class AnswerStore:
+    """At most ``max_bytes`` of answers, ``max_object_bytes`` for each; ``uncacheable_s`` is how long it is remembered that a URI has none to store."""
+
+    def __init__(self, *, max_bytes: int, max_object_bytes: int, uncacheable_s: float = 120.0) -> None:
+        self.max_object_bytes = max_object_bytes
+        self.counts = PurgeCounts()
+        self.resources: TTLCache[bytes, Resource] = TTLCache(max_bytes=max_bytes)
+        self._notes: TTLCache[bytes, bool] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
+        self._uncacheable_s = uncacheable_s
+        self._tagged: dict[bytes, set[bytes]] = {}
+        """The keys that have (or had) an answer with a tag."""
+
+    def resource(self, key: bytes, now: float) -> Resource | None:
+        """What is stored for ``key``; counts as a use of it."""
+        return self.resources.get(key, now)
+
+    def put(self, key: bytes, answer: StoredAnswer, now: float) -> bool:
+        """Keep ``answer``; False when it is too large."""
+        if answer.size_bytes > self.max_object_bytes + answer.size_bytes - len(answer.body):
+            return False
+        resource = self.resources.get(key, now) or Resource(key)
+        resource.variants.put(answer)
+        return self._keep(resource, now, answer.tags)
+
+    def replace(self, key: bytes, old: StoredAnswer, new: StoredAnswer | None, now: float) -> None:
+        """``new`` takes the place of ``old`` if that is still there; None: nothing does."""
+        resource = self.resources.get(key, now)
+        if resource is None:
+            return
+        if not any(answer is old for answer in resource.variants.answers):
+            return
+        if new is None or (new.vary, new.selecting) != (old.vary, old.selecting):
+            resource.variants.remove(old.vary, old.selecting)
+        if new is not None:
+            resource.variants.put(new)
+        self._keep(resource, now, frozenset() if new is None else new.tags)
+
+    def _keep(self, resource: Resource, now: float, tags: Iterable[bytes]) -> bool:
+        resource.changed()
+        answers = resource.variants.answers
+        if not answers:
+            self.resources.delete(resource.key, now)
+            return False
+        outcome = self.resources.set(
+            resource.key,
+            resource,
+            now,
+            _kept_for_s(answers, now),
+            size_bytes=len(resource.key) + resource.variants.size_bytes,
+        )
+        if outcome is not Outcome.STORED:
+            return False
+        self._notes.delete(resource.key, now)
+        for tag in tags:
+            self._tagged.setdefault(tag, set()).add(resource.key)
+        return True
+
+    # what is not stored
+
+    def note_uncacheable(self, key: bytes, now: float) -> None:
+        """Its answers are not to be stored: for a while, nobody waits for another's (hit-for-miss)."""
+        self._notes.set(key, True, now, self._uncacheable_s, size_bytes=len(key) + NOTE_BYTES)
+
+    def is_uncacheable(self, key: bytes, now: float) -> bool:
+        """Whether that was so a while ago."""
+        return bool(len(self._notes)) and self._notes.get(key, now) is not None
+
+    # getting rid of answers
+
+    def invalidate(self, key: bytes, now: float) -> int:
+        """An unsafe request has changed ``key``: what is stored for it must be validated before it is used again (RFC 9111 section 4.4)."""
+        return self._soften([key], now, lambda answer: True)
+
+    def purge(self, key: bytes, now: float, *, soft: bool = False) -> int:
+        """Remove what is stored for ``key``, or with ``soft`` have it validated before it is used again; how many answers."""
+        return self._purge([key], now, lambda answer: True, soft=soft)
+
+    def purge_prefix(self, prefix: bytes, now: float, *, soft: bool = False) -> int:
+        """The same for all keys that begin with ``prefix``. Looks at every key."""
+        return self._purge([key for key in self._keys() if key.startswith(prefix)], now, lambda answer: True, soft=soft)
+
+    def purge_tag(self, tag: bytes, now: float, *, soft: bool = False) -> int:
+        """The same for all answers that their origin gave ``tag``."""
+        keys = self._tagged.get(tag, set()) if soft else self._tagged.pop(tag, set())
+        return self._purge(list(keys), now, lambda answer: tag in answer.tags, soft=soft)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for key in self._keys():
+            resource = self.resources.get(key, 0.0)
+            if resource is not None:
+                resource.changed()
+        self.resources.clear()
+        self._notes.clear()
+        self._tagged.clear()
+
+    def sweep(self, now: float, limit: int) -> int:
+        """As ``TTLCache.sweep``; for a ``Sweeper``. Now and then forgets the tags of what is gone."""
+        swept = self.resources.sweep(now, limit)
+        self._notes.sweep(now, limit)
+        if len(self._tagged) > 2 * len(self.resources) + 1000:
+            self._forget_tags(now)
+        return swept
+
+    def _forget_tags(self, now: float) -> None:
+        tagged: dict[bytes, set[bytes]] = {}
+        for key in self._keys():
+            resource = self.resources.get(key, now)
+            if resource is not None:
+                for answer in resource.variants.answers:
+                    for tag in answer.tags:
+                        tagged.setdefault(tag, set()).add(key)
+        self._tagged = tagged
+
+    def _keys(self) -> list[bytes]:
+        return list(self.resources)
+
+    def _purge(self, keys: Iterable[bytes], now: float, which: Callable[[StoredAnswer], bool], *, soft: bool) -> int:
+        if soft:
+            purged = self._soften(keys, now, which)
+        else:
+            purged = 0
+            for key in keys:
+                resource = self.resources.get(key, now)
+                if resource is None:
+                    continue
+                for answer in resource.variants.answers:
+                    if which(answer):
+                        resource.variants.remove(answer.vary, answer.selecting)
+                        purged += 1
+                self._keep(resource, now, ())
+        self.counts.purged += purged
+        return purged
+
+    def _soften(self, keys: Iterable[bytes], now: float, which: Callable[[StoredAnswer], bool]) -> int:
+        softened = 0
+        for key in keys:
+            resource = self.resources.get(key, now)
+            if resource is None:
+                continue
+            for answer in resource.variants.answers:
+                if not which(answer):
+                    continue
+                softened += 1
+                if answer.validators:
+                    resource.variants.put(replace(answer, must_validate=True))
+                else:
+                    # there is nothing to validate it with: it could never be used again
+                    resource.variants.remove(answer.vary, answer.selecting)
+            self._keep(resource, now, ())
+        return softened
+
+
+def _kept_for_s(answers: Iterable[StoredAnswer], now: float) -> float | None:
+    """How long these are of any use: those with validators until they are evicted (None)."""
+    longest = 0.0
+    for answer in answers:
+        if answer.validators:
+            return None
+        directives = answer.directives
+        stale_s = max(directives.stale_while_revalidate or 0, directives.stale_if_error or 0, 0)
+        longest = max(longest, answer.fresh_until_s + stale_s - now)
+    return longest
