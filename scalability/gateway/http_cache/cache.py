@@ -9,7 +9,7 @@ The rules are the pure modules' of this package; here is what remembers, waits a
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, cast
 
 from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
 from scalability.gateway.exchange import GatewayExchange
@@ -32,7 +32,7 @@ from scalability.http1.forward import upgrades_asked
 from scalability.http1.head import Field, RequestHead, ResponseHead
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.making import with_fields
-from scalability.net.http_server import Application
+from scalability.net.http_server import Application, Exchange
 from scalability.proxy.inner import InnerConnection
 
 _ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")
@@ -71,10 +71,10 @@ class HTTPCache:
         self._stale_if_disconnected_s = stale_if_disconnected_s
         self._flights: dict[tuple[object, ...], Fetch] = {}
 
-    def request_received(self, exchange: GatewayExchange) -> None:
-        """net's server has a request."""
+    def request_received(self, exchange: Exchange) -> None:
+        """net's server has a request; the exchange is a GatewayExchange."""
         head = exchange.head
-        connection = exchange.connection
+        connection: Any = exchange.connection
         connection.serve(self)
         known: Known | None = connection.memory
         if known is not None and known.head is head and not connection.factory.draining:
@@ -86,13 +86,14 @@ class HTTPCache:
                     self.counts.hits += 1
                     exchange.reply(prepared.status, prepared.block, keep_alive=True)
                     return
+        ours = cast(GatewayExchange, exchange)
         if head.upgrade is not None and upgrades_asked(head, self._upgrades):
             self.counts.bypassed += 1
-            exchange.added.append((b"Cache-Status", forwarded(Forward.BYPASS)))
+            ours.added.append((b"Cache-Status", forwarded(Forward.BYPASS)))
             connection.serve(self.origin)
             self.origin.request_received(exchange)
             return
-        self._look_up(exchange, head)
+        self._look_up(ours, head)
 
     # hits
 
@@ -284,7 +285,7 @@ class HTTPCache:
             self.store.counts.invalidated += self.store.invalidate(key, now)
 
     def stood_in(self, client: Client, stored: StoredAnswer | None, error: ScalelabError | None, status: int | None) -> bool:
-        """Serve ``client`` a stale answer in the place of a failure, or 504 where that is what it must get; False: tell it of the failure."""
+        """Serve ``client`` a stale answer instead of a failure, or 504 where it must get that; False: tell it of the failure."""
         now = self.now()
         what = on_failure(client.asked, stored, now, status=status, stale_if_disconnected_s=self._stale_if_disconnected_s)
         if what is OnFailure.RELAY:

@@ -72,7 +72,9 @@ class Client:
     def interim(self, head: ResponseHead) -> None:
         """Pass on a 1xx, to a client that knows of them."""
         if self.request.minor and head.status != 100:
-            self.exchange.send_interim(head_block(head.status, head.reason, head.fields, length=None, chunked=False, keep_alive=True, minor=1))
+            self.exchange.send_interim(
+                head_block(head.status, head.reason, head.fields, length=None, chunked=False, keep_alive=True, minor=1)
+            )
 
     def begin(self, head: ResponseHead, cache_status: bytes, extra: Iterable[Field] = ()) -> None:
         """Send the head of the answer that is coming."""

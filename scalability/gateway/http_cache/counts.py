@@ -4,7 +4,19 @@
 class CacheCounts:
     """Requests are counted once, by what they were answered with."""
 
-    __slots__ = ("abandoned", "bypassed", "collapsed", "fetches", "hits", "misses", "refused", "revalidated", "stale", "stored", "uncacheable")
+    __slots__ = (
+        "abandoned",
+        "bypassed",
+        "collapsed",
+        "fetches",
+        "hits",
+        "misses",
+        "refused",
+        "revalidated",
+        "stale",
+        "stored",
+        "uncacheable",
+    )
 
     def __init__(self) -> None:
         self.hits = 0

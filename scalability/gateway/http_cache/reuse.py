@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Final
 
 from scalability.gateway.http_cache.directives import RequestDirectives
+from scalability.gateway.http_cache.ranges import Whole, selected
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.http1.head import RequestHead
 
@@ -111,7 +112,7 @@ def _without_only_if_cached(
         return Decision(Action.FORWARD, Forward.REQUEST)
     if stored.authorized and not stored.directives.shared_with_authorization:
         return Decision(Action.FORWARD, Forward.MISS)
-    if stored.part is not None:
+    if stored.part is not None and selected(stored, request) is Whole.ELSEWHERE:
         return Decision(Action.FORWARD, Forward.PARTIAL)
     if asked.no_cache:
         return Decision(Action.VALIDATE, Forward.REQUEST)

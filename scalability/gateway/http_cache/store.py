@@ -51,7 +51,10 @@ class PurgeCounts:
 
 
 class AnswerStore:
-    """At most ``max_bytes`` of answers, ``max_object_bytes`` for each; ``uncacheable_s`` is how long it is remembered that a URI has none to store."""
+    """At most ``max_bytes`` of answers, ``max_object_bytes`` of body for each.
+
+    ``uncacheable_s`` is how long it is remembered that a URI has answers which must not be stored.
+    """
 
     def __init__(self, *, max_bytes: int, max_object_bytes: int, uncacheable_s: float = 120.0) -> None:
         self.max_object_bytes = max_object_bytes

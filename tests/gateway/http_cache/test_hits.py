@@ -1,0 +1,82 @@
+"""A hit that repeats on a connection: byte for byte what the long way answers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalability.gateway.exchange import GatewayExchange
+from scalability.gateway.http_cache.cache import HTTPCache
+from scalability.gateway.http_cache.hits import Prepared, changes_after
+from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.net.http_server import Exchange
+from scalability.testing.cache_case import CacheCase
+
+NOW = 1e9
+
+FIELDS = st.sampled_from(
+    [
+        (),
+        ("Range: bytes=1-2",),
+        ("Range: bytes=90-",),
+        ('If-None-Match: "a"',),
+        ("If-Modified-Since: Thu, 26 Nov 2026 00:00:00 GMT",),
+        ("Cache-Control: max-age=3",),
+        ("Cache-Control: max-stale",),
+        ("Cache-Control: no-cache",),
+        ("Accept-Language: de",),
+        ("Authorization: Bearer x",),
+        ("Connection: close",),
+    ]
+)
+
+
+class Adding:
+    """Stands where policies do: adds a field to each answer, another one each time."""
+
+    def __init__(self, cache: HTTPCache) -> None:
+        self._cache = cache
+        self.number = 0
+
+    def request_received(self, exchange: Exchange) -> None:
+        assert isinstance(exchange, GatewayExchange)
+        exchange.added.append((b"X-Added", b"%d" % self.number))
+        self._cache.request_received(exchange)
+
+
+def test_what_is_prepared_holds_until_its_age_or_its_rest_changes() -> None:
+    stored = StoredAnswer(status=200, reason=b"OK", fields=(), body=b"", response_time_s=NOW, initial_age_s=0.25, lifetime_s=10.5)
+    prepared = Prepared.of(200, b"x", stored, NOW)
+    # the age is 0.25 and turns 1 in 0.75 s; what is left is 10.25 and turns 9.99 in 0.25 s
+    assert abs(prepared.until_s - (NOW + 0.25)) < 0.001
+    assert changes_after(stored, NOW + 0.3) < NOW + 0.75
+
+
+class SameTests(CacheCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.adding = Adding(self.cache)
+        self.factory.application = self.adding
+        self.stored("Cache-Control: max-age=30", 'ETag: "a"', "Last-Modified: Wed, 25 Nov 2020 00:00:00 GMT", body=b"0123456789")
+
+    def test_whatever_is_asked_and_when_a_connection_that_knows_the_answer_says_what_a_new_one_does(self) -> None:
+        @given(st.lists(st.tuples(FIELDS, st.integers(1, 4), st.floats(0.0, 2.0)), max_size=6))
+        def check(asked: list[tuple[tuple[str, ...], int, float]]) -> None:
+            knowing = self.client()
+            for fields, times, pause_s in asked:
+                for _ in range(times):
+                    if knowing.ended:
+                        knowing = self.client()
+                    self.adding.number += 1
+                    before = len(self.origin.asked)
+                    self.ask(*fields, client=knowing)
+                    if len(self.origin.asked) > before:  # no hit: it is another's answer that a new connection would see
+                        self.origin.answer("Cache-Control: max-age=30", 'ETag: "a"', self.date(), body=b"0123456789")
+                        self.got(knowing)
+                        continue
+                    fresh = self.ask(*fields)
+                    assert len(self.origin.asked) == before
+                    said, wanted = self.got(knowing), self.got(fresh)
+                    assert said == wanted
+                    assert f"X-Added: {self.adding.number}\r\n" in said
+                self.network.advance(pause_s)
+
+        check()
