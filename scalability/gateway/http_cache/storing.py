@@ -176,10 +176,13 @@ def store(
     ):
         return NotStored.USELESS
     vary = vary_names(response) or ()
+    fields = fields_to_store(response, directives, response_time_s)
+    if part is not None:
+        fields = tuple(field for field in fields if field[0].lower() != b"content-range")
     return StoredAnswer(
         status=status,
         reason=b"OK" if part is not None else response.reason,
-        fields=fields_to_store(response, directives, response_time_s),
+        fields=fields,
         body=body,
         directives=directives,
         response_time_s=response_time_s,
