@@ -7,6 +7,7 @@ from twisted.application.service import IService
 from scalability.config import CommandLine, command_line
 from scalability.gateway.access.config import read_secret
 from scalability.gateway.access.key_file import read_key_file
+from scalability.gateway.access.key_files import check_files
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.routing.shaping import validation_of
 
@@ -25,6 +26,7 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
         if config.api_keys is not None:
             read_key_file(Path(config.api_keys.file), "[gateway] api_keys")
         for route in config.all_routes:
+            check_files(route.path, route.api_keys, route.jwt, config.jwt())
             if route.validate is not None:
                 validation_of(route, route.validate)
 

@@ -12,7 +12,8 @@ from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOpt
 from scalability.gateway.access.jwks import RemoteKeys
 from scalability.gateway.access.jwks_client import key_set_client
 from scalability.gateway.access.key_check import KeyCheck
-from scalability.gateway.access.key_file import KeyFile, read_key_file
+from scalability.gateway.access.key_file import KeyFile
+from scalability.gateway.access.key_files import no_key, option_of
 from scalability.gateway.access.key_set_url import KeySetURL
 from scalability.gateway.access.keys import HS256, MIN_SECRET_BYTES, Key, Keys
 from scalability.gateway.access.policy import AccessPolicy
@@ -21,6 +22,7 @@ from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.rate_limits.config import RateLimitOptions
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
 from scalability.gateway.rate_limits.store import MemoryLimits
+from scalability.gateway.routing.config import RouteOptions
 from scalability.http1.trust import NOBODY, Networks
 from scalability.lifecycle import OrderedService, Ticker
 
@@ -92,6 +94,13 @@ class Access(OrderedService):
         )
         return policy
 
+    def for_route(self, route: RouteOptions) -> AccessPolicy | None:
+        """What ``route`` asks for, and the limits for all; None when that is nothing. Raises ConfigError. Blocks: it reads files."""
+        policy = self.policy(
+            route.path, cors=route.cors, max_body_bytes=route.max_body, api_keys=route.api_keys, jwt=route.jwt, rate_limit=route.rate_limit
+        )
+        return policy or None
+
     @property
     def cells(self) -> int:
         """Clients that are counted, of all limits together."""
@@ -108,15 +117,15 @@ class Access(OrderedService):
             try:
                 file = self.key_files[options.file] = KeyFile(self._reactor, Path(options.file))
             except ConfigError as error:
-                raise ConfigError(_option(name, "api_keys"), error.why) from error
+                raise ConfigError(option_of(name, "api_keys"), error.why) from error
             file.setServiceParent(self)
         return KeyCheck(file, options.field, parameter=options.parameter, consumer_field=options.consumer_field, forward=options.forward)
 
     def _token_check(self, name: str, options: JWTOptions) -> TokenCheck:
         source = options if options.has_keys else self._jwt
         if source is None or not source.has_keys:
-            raise ConfigError(_option(name, "jwt"), "there is no key: give it one, or the gateway (--jwt-secret-file, --jwks-url)")
-        option = "--jwt-secret-file" if source == self._jwt else _option(name, "jwt")
+            raise no_key(name)
+        option = "--jwt-secret-file" if source == self._jwt else option_of(name, "jwt")
         remote = None if source.jwks_url is None else self._remote(source.jwks_url)
         required = options.required()
         rules = Rules(
@@ -170,7 +179,7 @@ class Access(OrderedService):
             return None
         names = [one.limit.name for one in counted]
         if len(set(names)) != len(names):
-            raise ConfigError(_option(name, "rate_limit"), "a limit for all requests has the same name")
+            raise ConfigError(option_of(name, "rate_limit"), "a limit for all requests has the same name")
         shared = self._shared.cells if limited else ()
         store = self._store(own, options, shared) if options is not None else MemoryLimits([], 1, shared)
         older = options or self._older
@@ -190,18 +199,3 @@ class Access(OrderedService):
 
 def _counted(options: RateLimitOptions, default: str) -> list[CountedLimit]:
     return [CountedLimit(limit, one.per) for limit, one in zip(options.named(default), options.limits, strict=True)]
-
-
-def _option(name: str, table: str) -> str:
-    return f"[gateway] {name} {table}" if name else f"[gateway] {table}"
-
-
-def check_files(name: str, api_keys: APIKeyOptions | None, jwt: JWTOptions | None) -> None:
-    """Whether the files that a route names can be read. Raises ConfigError. Blocks."""
-    if api_keys is not None:
-        try:
-            read_key_file(Path(api_keys.file))
-        except ConfigError as error:
-            raise ConfigError(_option(name, "api_keys"), error.why) from error
-    if jwt is not None:
-        jwt.fixed_keys(_option(name, "jwt"))

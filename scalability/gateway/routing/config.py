@@ -1,12 +1,15 @@
 """What ``--route`` and a table ``[[gateway.routes]]`` may say: one member for each feature, whose own module says more."""
 
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
+from msgspec import Meta
 
 from scalability.config import ServiceURL
+from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.compose.config import ComposeOptions
 from scalability.gateway.openapi.config import ValidateOptions
+from scalability.gateway.rate_limits.config import RateLimitOptions
 from scalability.gateway.transform.config import CompressionOptions, RewriteOptions
 from scalability.upstream.discovery import Backend
 
@@ -66,6 +69,13 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Requests are checked by an OpenAPI document."""
     compose: ComposeOptions | None = None
     """The route has no servers, but parts that other routes answer."""
+    cors: CorsOptions | None = None
+    """Which pages of other origins may ask, and read what is answered."""
+    max_body: Annotated[int, Meta(ge=0, le=1 << 40)] | None = None
+    """Bytes that a request's body may have."""
+    api_keys: APIKeyOptions | None = None
+    jwt: JWTOptions | None = None
+    rate_limit: RateLimitOptions | None = None
 
     def __post_init__(self) -> None:
         Prefix.parse(self.prefix)

@@ -10,9 +10,10 @@ from twisted.logger import capturedLogs
 from scalability.config import Network
 from scalability.errors import ConfigError, TooManyRequests, Unauthorized
 from scalability.gateway.access.api_keys import line_for
-from scalability.gateway.access.assembly import SWEPT_AT_ONCE, Access, check_files
+from scalability.gateway.access.assembly import SWEPT_AT_ONCE, Access
 from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.rate_limits.config import LimitOptions, Per, RateLimitOptions
+from scalability.gateway.routing.config import RouteOptions
 from scalability.http1.trust import Networks
 from scalability.testing.exchanges import FakeExchange
 from scalability.testing.signing import SECRET, signed
@@ -78,7 +79,7 @@ def test_limits_for_all_hold_together_with_those_of_a_route_and_routes_do_not_sh
 
 
 def test_two_limits_of_one_name_are_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"^\[gateway\] /a rate_limit: .* same name"):
+    with pytest.raises(ConfigError, match=r"^\[gateway\] routes /a rate_limit: .* same name"):
         Access(Clock(), rate_limit=limit(3, name="x")).policy("/a", rate_limit=limit(3, name="x"))
 
 
@@ -101,7 +102,7 @@ def test_a_route_without_keys_of_its_own_uses_those_of_the_gateway(files: Files)
     policy = Access(Clock(), jwt=files.jwt).policy("/a", jwt=JWTOptions(require=("role=admin",)))
     assert policy.admit(asked(f"Authorization: {signed({'role': 'admin'})}")) is None
     for gateway in (None, JWTOptions()):
-        with pytest.raises(ConfigError, match=r"^\[gateway\] /a jwt: there is no key"):
+        with pytest.raises(ConfigError, match=r"^\[gateway\] routes /a jwt: there is no key"):
             Access(Clock(), jwt=gateway).policy("/a", jwt=JWTOptions())
 
 
@@ -125,18 +126,24 @@ def test_a_key_set_without_tls_and_a_short_secret_are_warned_of(tmp_path: Path) 
     assert "without TLS" in events[0]["log_format"]
 
 
-def test_files_are_errors_that_name_the_route(files: Files, tmp_path: Path) -> None:
-    check_files("/a", files.api_keys, files.jwt)
-    check_files("/a", None, None)
+def test_files_are_errors_that_name_the_route(tmp_path: Path) -> None:
     nothing = str(tmp_path / "none")
     for make in (
-        lambda: check_files("/a", APIKeyOptions(file=nothing), None),
-        lambda: check_files("/a", None, JWTOptions(secret_file=nothing)),
         lambda: Access(Clock()).policy("/a", api_keys=APIKeyOptions(file=nothing)),
         lambda: Access(Clock()).policy("/a", jwt=JWTOptions(public_key_files=(nothing,))),
     ):
-        with pytest.raises(ConfigError, match=r"^\[gateway\] /a (api_keys|jwt): cannot read"):
+        with pytest.raises(ConfigError, match=r"^\[gateway\] routes /a (api_keys|jwt): cannot read"):
             make()
+
+
+def test_a_route_of_the_configuration_asks_for_what_its_tables_say(files: Files) -> None:
+    access = Access(Clock())
+    route = RouteOptions(prefix="/a/", url="http://127.0.0.1:1", max_body=5, jwt=files.jwt)
+    policy = access.for_route(route)
+    assert policy is not None
+    assert (policy.max_body_bytes, policy.tokens is None, policy.keys, policy.limits, policy.cors) == (5, False, None, None, None)
+    assert list(access.policies) == ["/a"]
+    assert access.for_route(RouteOptions(prefix="/b", url="http://127.0.0.1:1")) is None
 
 
 def test_a_trusted_proxy_is_believed_and_nobody_else() -> None:
