@@ -1,5 +1,6 @@
 """A server that answers at the least cost that Twisted has: 60 bytes, or as many as the path ``/bytes/N`` names.
 
+What begins with ``/cacheable`` may be stored for ten minutes.
 It reads as much of a request as benchmarks need: the target, and a Content-Length to skip. It serves nothing else.
 """
 
@@ -19,14 +20,17 @@ MAX_BYTES = 16 << 20
 _SIZE = re.compile(rb"[A-Z]+ /bytes/([0-9]{1,12})[ ?]")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,12})\r\n", re.IGNORECASE)
 _SIMPLE = b"GET /data "
+_CACHEABLE = b"GET /cacheable"
 
 
-def answer_of(body: bytes) -> bytes:
-    """A complete 200."""
-    return b"HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+def answer_of(body: bytes, more: bytes = b"") -> bytes:
+    """A complete 200, with ``more`` field lines."""
+    head = b"HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+    return head % (more, len(body)) + body
 
 
 ANSWER = answer_of(BODY)
+TO_BE_STORED = answer_of(BODY, b"Cache-Control: max-age=600\r\n")
 
 
 class Upstream(Protocol):
@@ -57,7 +61,10 @@ class Upstream(Protocol):
                 break
             head, data = data[:end], data[end:]
             size = _SIZE.match(head)
-            self._answer = ANSWER if size is None else self._sized(size[1])
+            if head.startswith(_CACHEABLE):
+                self._answer = TO_BE_STORED
+            else:
+                self._answer = ANSWER if size is None else self._sized(size[1])
             length = _LENGTH.search(head)
             self._skip = 0 if length is None else int(length[1])
             if not self._skip:

@@ -2,7 +2,7 @@
 
 from twisted.internet.testing import StringTransport
 
-from scalability.lab.bench.upstream import ANSWER, MAX_BYTES, Upstream, answer_of
+from scalability.lab.bench.upstream import ANSWER, MAX_BYTES, TO_BE_STORED, Upstream, answer_of
 
 
 def answers(*pieces: bytes) -> bytes:
@@ -44,3 +44,8 @@ def test_an_upload_is_answered_when_all_of_it_has_come() -> None:
 def test_as_many_bytes_are_answered_as_the_path_names() -> None:
     assert answers(b"GET /bytes/1000 HTTP/1.1\r\n\r\n") == answer_of(b"x" * 1000)
     assert len(answers(b"GET /bytes/999999999999 HTTP/1.1\r\n\r\n")) < MAX_BYTES + 1000
+
+
+def test_some_answers_may_be_stored() -> None:
+    assert answers(b"GET /cacheable/1 HTTP/1.1\r\n\r\n") == TO_BE_STORED
+    assert b"Cache-Control: max-age=600\r\n" in TO_BE_STORED
