@@ -21,7 +21,7 @@ from scalability.gateway.http_cache.fetch import Fetch
 from scalability.gateway.http_cache.hits import Known, Prepared
 from scalability.gateway.http_cache.invalidation import invalidated
 from scalability.gateway.http_cache.key import primary_key, selecting_values
-from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, Action, Decision, Forward, OnFailure, decide, on_failure
+from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, SAFE, Action, Decision, Forward, OnFailure, decide, on_failure
 from scalability.gateway.http_cache.sending import whole_head
 from scalability.gateway.http_cache.status import forwarded, of_decision
 from scalability.gateway.http_cache.store import AnswerStore, Resource
@@ -43,6 +43,8 @@ class HTTPCache:
     """Serves ``origin``'s answers, and remembers those that may be reused in ``store``, which several of these may share.
 
     ``seconds`` is a clock of seconds since 1970; ``upgrades`` are the protocols, in lower case, that a request may switch to.
+    With ``opt_in`` it stands before routes in code, most of which know nothing of caches: what is neither stored nor was is passed to
+    them untouched, nobody waits for an answer that may not be for everybody, and Cache-Status stands only in what has to do with it.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class HTTPCache:
         limits: Limits = DEFAULT_LIMITS,
         stale_if_disconnected_s: float = 0.0,
         counts: CacheCounts | None = None,
+        opt_in: bool = False,
     ) -> None:
         self.origin = origin
+        self.opt_in = opt_in
         self.store = store
         self.now = seconds
         self.options = options
@@ -90,10 +94,27 @@ class HTTPCache:
         if head.upgrade is not None and upgrades_asked(head, self._upgrades):
             self.counts.bypassed += 1
             ours.added.append((b"Cache-Status", forwarded(Forward.BYPASS)))
-            connection.serve(self.origin)
-            self.origin.request_received(exchange)
-            return
-        self._look_up(ours, head)
+            self._pass(exchange)
+        elif self.opt_in and self._is_no_business_of_ours(exchange, head):
+            self._pass(exchange)
+        else:
+            self._look_up(ours, head)
+
+    def _pass(self, exchange: Exchange) -> None:
+        """The application behind answers the client itself."""
+        connection: Any = exchange.connection
+        connection.serve(self.origin)
+        self.origin.request_received(exchange)
+
+    def _is_no_business_of_ours(self, exchange: Exchange, head: RequestHead) -> bool:
+        """Of routes in code: whether nothing is to be looked up or stored. What an unsafe request may change is validated from now on."""
+        key = primary_key(exchange.scheme, head.host, head.target)
+        now = exchange.began_s
+        if head.method not in LOOKED_UP or head.has_body:
+            if head.method not in SAFE:
+                self.store.counts.invalidated += self.store.invalidate(key, now)
+            return True
+        return self.store.is_uncacheable(key, now)
 
     # hits
 
@@ -225,7 +246,7 @@ class HTTPCache:
             return None
         resource = self.store.resource(key, now)
         if resource is None:
-            return (key, bool(candidates))
+            return None if self.opt_in else (key, bool(candidates))
         names = resource.variants.answers[-1].vary
         return (key, bool(candidates), names, selecting_values(names, request))
 

@@ -7,7 +7,6 @@
 A client that reads slowly takes the pieces when it can: nobody else waits for it while the answer is being stored.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from scalability.errors import ScalelabError
@@ -76,15 +75,17 @@ class Client:
                 head_block(head.status, head.reason, head.fields, length=None, chunked=False, keep_alive=True, minor=1)
             )
 
-    def begin(self, head: ResponseHead, cache_status: bytes, extra: Iterable[Field] = ()) -> None:
-        """Send the head of the answer that is coming."""
+    def begin(self, head: ResponseHead, cache_status: bytes | None) -> None:
+        """Send the head of the answer that is coming; ``cache_status`` is the value of that field, None without one."""
         exchange = self.exchange
         request = self.request
         ends_here = bodiless(head.status, request.method)
         length = head.content_length
         self._chunked = not ends_here and length is None and bool(request.minor)
         keep_alive = exchange.keep_alive and (ends_here or length is not None or self._chunked)
-        fields = [*passed_on(head), *extra, (b"Cache-Status", cache_status)]
+        fields = passed_on(head)
+        if cache_status is not None:
+            fields.append((b"Cache-Status", cache_status))
         block = head_block(
             head.status,
             head.reason,

@@ -257,7 +257,7 @@ class Fetch:
             self._clients.pop(client, None)
             self._cache.give(client, stored, status, validated=True)
             return
-        client.begin(head, status)
+        client.begin(head, None if stored is None and self._cache.opt_in else status)
 
     def _welcome(self, client: Client, head: ResponseHead, plan: StoredAnswer) -> None:
         self._clients[client] = None

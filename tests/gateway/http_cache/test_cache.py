@@ -220,3 +220,37 @@ class PassingTests(CacheCase):
         self.origin.request_received = broken  # type: ignore[method-assign]
         assert self.got(self.ask()).startswith("HTTP/1.1 500 ")
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+
+class OptInTests(CacheCase):
+    """In front of routes in code."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cache.opt_in = True
+
+    def test_what_says_nothing_of_caches_is_left_alone(self) -> None:
+        for _ in range(2):
+            client = self.ask()
+            self.origin.answer("Content-Type: text/plain")
+            said = self.got(client)
+            assert "Cache-Status" not in said
+            assert said.endswith("hello")
+        assert self.cache.counts.fetches == 1, "the second one was passed on as it was"
+
+    def test_nobody_waits_for_an_answer_that_may_not_be_for_him(self) -> None:
+        for _ in range(3):
+            self.ask()
+        assert len(self.origin.asked) == 3
+
+    def test_what_sets_a_lifetime_is_stored(self) -> None:
+        self.stored("Cache-Control: max-age=60")
+        assert "hit; ttl=60" in self.got(self.ask())
+
+    def test_an_unsafe_request_makes_it_stale_and_is_passed_untouched(self) -> None:
+        self.stored("Cache-Control: max-age=60", 'ETag: "a"')
+        client = self.ask(method="POST")
+        self.origin.answer(status="201 Created")
+        assert "Cache-Status" not in self.got(client)
+        self.ask()
+        assert self.origin.field("if-none-match") == b'"a"'
