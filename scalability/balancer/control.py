@@ -206,12 +206,30 @@ def decisions_table(told: Mapping[str, Any]) -> str:
     for number, decision in enumerate(told["decisions"], 1):
         where = f", in worker {decision['worker']}" if "worker" in decision else ""
         lines.append(f"attempt {number}: {decision['server']}, {REASONS.get(decision['reason'], decision['reason'])}{where}")
+        if decision.get("tried"):
+            lines.append(f"  tried before: {' '.join(decision['tried'])}")
+        if "drawn" in decision:
+            drawn = [("  DRAWN", "WEIGHT", "ACTIVE", "EWMA", "SCORE")]
+            drawn += [
+                (f"  {each['server']}", str(each["weight"]), str(each["active"]), ewma(each), score(each)) for each in decision["drawn"]
+            ]
+            lines.append(aligned(drawn, right={1, 2, 3, 4}))
         rows = [("  CANDIDATE", "WEIGHT", "ACTIVE")]
         rows += [(f"  {each['server']}", str(each["weight"]), str(each.get("active", "-"))) for each in decision["candidates"]]
         lines.append(aligned(rows, right={1, 2}))
         if decision["candidates_in_all"] > len(decision["candidates"]):
             lines.append(f"  and {decision['candidates_in_all'] - len(decision['candidates'])} more")
     return "\n".join(lines)
+
+
+def ewma(drawn: Mapping[str, Any]) -> str:
+    """The average that ``peak_ewma`` went by."""
+    return f"{drawn['ewma_s'] * 1e3:.3f}ms" if drawn.get("ewma_s") is not None else "-"
+
+
+def score(drawn: Mapping[str, Any]) -> str:
+    """What the algorithm compared; the lower one won."""
+    return f"{drawn['score']:.4g}" if drawn.get("score") is not None else "-"
 
 
 REASONS = {
@@ -223,6 +241,8 @@ REASONS = {
     "connect_timeout": "the connection before was not made in time",
     "hedged": "asked too, as the first one took long (a hedge)",
     "no_answer": "the connection before broke without an answer (a retry)",
+    "bad_answer": "what came before was no HTTP/1.1 (a retry)",
+    "answer_timeout": "no answer came in time before (a retry)",
 }
 
 

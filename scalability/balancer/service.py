@@ -3,6 +3,7 @@
 import secrets
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from scalability.api.admin_token import AdminToken
@@ -37,6 +38,7 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         rules=options.rules(),
         seconds=reactor.seconds,
         learns=options.algorithm.name == "peak_ewma",
+        later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())

@@ -14,6 +14,7 @@ WORST_FIRST = ("open", "half-open", "closed")
 
 def status(upstream: Upstream, algorithm: str, uses: Sequence[Use], now: float) -> dict[str, Any]:
     """Everything. Numbers of several processes are added up; ``now`` is in Unix seconds, as all times are."""
+    upstream.settle()
     known = {server.name for server in upstream}
     uses_of = by_server(uses)
     leaving = [name for name, each in uses_of.items() if name not in known and any(use.leaving for _, use in each)]

@@ -58,9 +58,6 @@ WHO = "scalelab-lb"
 RESERVED_FILES = 100
 """For listeners, checks, logs and the reactor itself."""
 
-SCORING = frozenset(("least_request", "least_connections", "peak_ewma", "maglev"))
-"""Algorithms that look at the requests in flight."""
-
 Ended = Callable[[Exchange, float], None]
 
 
@@ -179,7 +176,7 @@ class Traffic:
         )
         decisions: Decisions | None = None
         if options.explained_requests:
-            decisions = Decisions(upstream, options.explained_requests, scored=options.algorithm.name in SCORING)
+            decisions = Decisions(upstream, options.explained_requests, algorithm=options.algorithm.name)
         shedding = Shedding(SheddingPolicy(target_s=options.shed_lag_s))
         proxy = ProxyApplication(
             upstream,

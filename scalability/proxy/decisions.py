@@ -1,16 +1,21 @@
 """Why requests went where they went: the last decisions, for people who ask.
 
-Noting one costs a tuple in a ring; what it means is put into words only for whoever asks.
+Noting one costs a tuple of names and numbers in a ring, which keeps no server alive; what it means is put into words only for whoever asks.
 """
 
 from collections import deque
+from math import exp
 from typing import Any, NamedTuple
 
+from scalability.upstream.selection.algorithm import Drawn
+from scalability.upstream.selection.ewma import DECAY_S
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 
-SCORED = 16
-"""Of no more candidates the requests in flight are noted."""
+DRAWING = frozenset(("least_request", "peak_ewma"))
+"""Algorithms that compare two servers, which are noted with what was compared."""
+COUNTING = frozenset(("least_connections", "maglev"))
+"""Those that look at the requests in flight of all: they are noted of the candidates that are named."""
 
 
 class Decision(NamedTuple):
@@ -20,44 +25,85 @@ class Decision(NamedTuple):
     at_s: float
     server: str
     reason: str
-    candidates: tuple[Server, ...]
-    active: tuple[int, ...]
-    """Requests in flight at each candidate, the one that is decided about left out; empty when they are many."""
+    candidates: tuple[tuple[str, int], ...]
+    """Names and weights of the first 16."""
+    candidates_in_all: int
+    scores: Drawn | None
+    """Of an algorithm that draws two: what it had before it. Of one that counts: the requests in flight of each candidate. Else nothing.
+    The request that is decided about is left out."""
 
 
 class Decisions:
-    """Remembers the last ``kept``."""
+    """Remembers the last ``kept``; ``algorithm`` is the name of the one by which servers are chosen."""
 
-    def __init__(self, upstream: Upstream, kept: int, *, scored: bool = True) -> None:
-        """``scored``: the algorithm looks at the requests in flight, so they are noted too."""
+    def __init__(self, upstream: Upstream, kept: int, *, algorithm: str = "round_robin") -> None:
         self._upstream = upstream
-        self._scored = scored
-        self._ring: deque[tuple[bytes, float, str, str, tuple[Server, ...], tuple[int, ...]]] = deque(maxlen=kept)
+        self._algorithm = algorithm
+        self._draws = algorithm in DRAWING
+        self._counts = algorithm in COUNTING
+        self._ring: deque[tuple[bytes, float, str, str, tuple[tuple[str, int], ...], int, Drawn | None]] = deque(maxlen=kept)
 
     def note(self, request_id: bytes, server: Server, reason: str, now: float) -> None:
-        """``server`` was chosen for the request."""
-        candidates = self._upstream.candidates
-        active: tuple[int, ...] = ()
-        if self._scored and len(candidates) <= SCORED:
-            active = tuple([candidate.active for candidate in candidates])
+        """``server`` was chosen for the request just now, and has not been told of it yet."""
+        upstream = self._upstream
+        scores: Drawn | None = None
+        if self._draws:
+            scores = upstream.drawn
+        elif self._counts:
+            scores = tuple([candidate.active for candidate in upstream.named])
         # a plain tuple: a named one takes four times as long to make
-        self._ring.append((request_id, now, server.name, reason, candidates, active))
+        self._ring.append((request_id, now, server.name, reason, upstream.names, upstream.candidate_count, scores))
 
     def explain(self, request_id: bytes) -> list[dict[str, Any]]:
         """All that is still known of the request, oldest first."""
-        return [explained(Decision._make(noted)) for noted in self._ring if noted[0] == request_id]
+        told: list[dict[str, Any]] = []
+        for noted in self._ring:
+            if noted[0] == request_id:
+                told.append(explained(Decision._make(noted), self._algorithm, [each["server"] for each in told]))
+        return told
 
 
-def explained(decision: Decision) -> dict[str, Any]:
-    """``decision`` as JSON shows it."""
-    scores = decision.active or (None,) * len(decision.candidates)
-    return {
+def explained(decision: Decision, algorithm: str, tried: list[str]) -> dict[str, Any]:
+    """``decision`` as JSON shows it; ``tried`` are the servers that the request was at before."""
+    scores = decision.scores
+    active = scores if scores is not None and algorithm in COUNTING and len(scores) == len(decision.candidates) else ()
+    told: dict[str, Any] = {
         "at": decision.at_s,
         "server": decision.server,
         "reason": decision.reason,
+        "algorithm": algorithm,
+        "tried": tried,
         "candidates": [
-            {"server": candidate.name, "weight": candidate.weight} | ({} if active is None else {"active": active})
-            for candidate, active in zip(decision.candidates[:100], scores, strict=False)
+            {"server": name, "weight": weight} | ({"active": active[index]} if active else {})
+            for index, (name, weight) in enumerate(decision.candidates)
         ],
-        "candidates_in_all": len(decision.candidates),
+        "candidates_in_all": decision.candidates_in_all,
     }
+    # the server that a cookie names was not drawn
+    if scores is not None and algorithm in DRAWING and decision.reason != "bound" and decision.server in (scores[0][0], scores[1][0]):
+        told["drawn"] = drawn_scores(scores, decision.at_s)
+    return told
+
+
+def drawn_scores(scores: Drawn, at_s: float) -> list[dict[str, Any]]:
+    """The two that were drawn, in that order, once if there was only one. The lower ``score`` won.
+
+        By ``least_request`` that is the requests in flight, by ``peak_ewma`` the seconds that an answer is expected to take, ``ewma_s``,
+    times the requests that there would be in flight; both for the weight that counts.
+    """
+    drawn = []
+    (_, weight, share), (_, its_weight, its_share), *_ = scores
+    for place, others in ((0, its_weight * its_share), (1, weight * share)):
+        name, weight, share = scores[place]
+        active = scores[2 + place]
+        counted = weight * share
+        told = {"server": name, "weight": weight, "share": round(share, 3), "active": active}
+        if len(scores) == 4:
+            told["score"] = round(active / counted, 6)
+        else:
+            # each cost is as of its stamp, and where weights differ multiplied by the other's weight
+            cost = scores[4 + place] / (1.0 if scores[8] else others) * exp(min(scores[6 + place] - at_s, 0.0) / DECAY_S)
+            told["score"] = float(f"{cost / counted:.6g}")
+            told["ewma_s"] = float(f"{cost / (active + 1):.6g}")
+        drawn.append(told)
+    return drawn[:1] if scores[0] is scores[1] else drawn

@@ -109,9 +109,9 @@ class SecondAttempt:
             return
         self._retries.count += 1
         self.server = server
+        self._request.second_begins(server)
         self.epoch = server.started()
         self.sent_s = self._servers.seconds()
-        self._request.second_begins(server)
         connection = server.pool.take(self._preface)
         if connection is None:
             self._opening = server.pool.open(self, self._preface)

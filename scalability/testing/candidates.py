@@ -17,6 +17,11 @@ class FakeServer:
     active: int = 0
     latency: Ewma = field(default_factory=Ewma)
 
+    @property
+    def label(self) -> tuple[str, int, float]:
+        """See Candidate."""
+        return self.name, self.weight, self.share
+
 
 def built(selection: Selection[FakeServer], servers: Sequence[FakeServer]) -> Selection[FakeServer]:
     """``selection`` among ``servers``, with all that it has to build."""

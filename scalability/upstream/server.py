@@ -88,6 +88,7 @@ class Server:
         "failures",
         "health",
         "history",
+        "label",
         "last_check",
         "latency",
         "level",
@@ -123,6 +124,8 @@ class Server:
         self.max_active = spec.max_active
         self.share = 1.0
         """How much of its weight counts: below 1 while it starts slowly."""
+        self.label = (self.name, spec.weight, 1.0)
+        """Name, weight and share, as of the last choice among changed servers: what explanations keep of it."""
         self.warming_since_s = 0.0
         """When its slow start began; 0 while there is none."""
         self.mode = Mode.READY

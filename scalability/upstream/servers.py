@@ -6,7 +6,7 @@ with the last of them.
 """
 
 import time
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from scalability.upstream.health import Health, State
 from scalability.upstream.outlier import Ejected, Ejections, Returned
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Building, Selection, Tracking
+from scalability.upstream.selection.algorithm import Drawn
 from scalability.upstream.selection.levels import Levels
 from scalability.upstream.selection.slow_start import share
 from scalability.upstream.server import Full, Mode, Server
@@ -28,8 +29,25 @@ from scalability.upstream.spec import ServerSpec
 from scalability.upstream.waiting import WaitingLine
 
 DEFAULT_RULES = UpstreamRules()
+NAMED = 16
+"""So many of the candidates are named when a decision is explained."""
 _CLOSED = breaker.State.CLOSED
 _OPEN = breaker.State.OPEN
+
+
+class Unsettled:
+    """Chooses in the place of an upstream's selection from a change of the servers on until that is taken in."""
+
+    def __init__(self, upstream: "Upstream") -> None:
+        self._upstream = upstream
+
+    def replace(self, servers: Sequence[Server]) -> None:
+        """See Selection; the selection itself is told."""
+
+    def choose(self, tried: Container[Server] = (), key: bytes | None = None) -> Server | None:
+        """See Selection."""
+        self._upstream.settle()
+        return self._upstream.selection.choose(tried, key)
 
 
 class Waiting(Hashable, Protocol):
@@ -71,7 +89,19 @@ class Upstream(Service):
         rules: UpstreamRules = DEFAULT_RULES,
         seconds: Callable[[], float] = time.monotonic,
         learns: bool = False,
+        later: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
+        """``later`` has something called at the end of this turn of the event loop: then all that changes in a turn is taken in together,
+        once, or when the first one asks for a server. Without it each change is taken in at once.
+        """
+        self._later = later
+        self._unsettled = Unsettled(self)
+        self._is_settled = True
+        self._tells = False
+        self._ending_turn = False
+        self._went_down: list[Server] = []
+        self.refreshes = 0
+        """How often a change was taken in, each in O(n)."""
         self.rules = rules
         self.seconds = seconds
         """Any clock that never goes back."""
@@ -82,12 +112,18 @@ class Upstream(Service):
         """Requests that wait for a place at any server."""
         self.queueing = False
         """Whether there are any."""
-        self.panicking = False
-        """Whether so few servers are healthy that all which can be connected to are used."""
-        self.candidates: tuple[Server, ...] = ()
-        """The servers among which is chosen now."""
+        self._panicking = False
+        self._candidates: tuple[Server, ...] = ()
+        self.named: tuple[Server, ...] = ()
+        """The first of them, as many as explanations name."""
+        self.names: tuple[tuple[str, int], ...] = ()
+        """Their names and weights."""
+        self.candidate_count = 0
+        """How many there are in all."""
         self._make_selection = selection
-        self._selection = selection()
+        self._selection: Selection[Server] = selection()
+        self.selection = self._selection
+        """What chooses once all changes are taken in; ``_selection`` is what is asked."""
         self._rising = selection()
         self._note_selections()
         self._make_pool = pool
@@ -100,7 +136,7 @@ class Upstream(Service):
         self._changed: list[Callable[[], None]] = []
 
     def _note_selections(self) -> None:
-        both = (self._selection, self._rising)
+        both = (self.selection, self._rising)
         self.tracking: tuple[Tracking[Server], ...] = tuple(each for each in both if isinstance(each, Tracking))
         """What is told of each request that begins or ends."""
         self._building: tuple[Building, ...] = tuple(each for each in both if isinstance(each, Building))
@@ -111,6 +147,23 @@ class Upstream(Service):
 
     def __len__(self) -> int:
         return len(self._servers)
+
+    @property
+    def candidates(self) -> tuple[Server, ...]:
+        """The servers among which is chosen now."""
+        self.settle()
+        return self._candidates
+
+    @property
+    def panicking(self) -> bool:
+        """Whether so few servers are healthy that all which can be connected to are used."""
+        self.settle()
+        return self._panicking
+
+    @property
+    def drawn(self) -> Drawn | None:
+        """What the algorithm had before it at the last choice, where it is one that draws two."""
+        return getattr(self.selection, "drawn", None)
 
     @property
     def leaving(self) -> Iterable[Server]:
@@ -297,16 +350,16 @@ class Upstream(Service):
                 server.counts.went_down += 1
                 self.log.warn("server {server} is down: {why}", server=server.name, why=why)
             changed = changed or before.usable is not after.usable or State.RISING in (before, after)
-        if changed:
-            self._refresh()
         # a request that could not connect has told; what it finds there of others is not to tell in turn
         if not after.usable and (before.usable or not (passed or unreachable)):
             server.misses += 1
-            self.went_down(server)
-            if self.panicking and not changed:
-                # other processes may have sent it requests since: they are told of each miss
-                for told in self._changed:
-                    told()
+            self._went_down.append(server)
+            # in a panic other processes may have sent it requests since: they are told of each miss
+            self._tells = True
+            if not changed:
+                self._settle_later()
+        if changed:
+            self._refresh()
 
     def went_down(self, server: Server) -> None:
         """Requests that wait for a connection to ``server``, or for its answer, need not wait any longer.
@@ -468,13 +521,49 @@ class Upstream(Service):
         self.settled(server)
 
     def _refresh(self) -> None:
+        """What is known of servers has changed: choose by it from now on."""
+        if self._is_settled:
+            self._is_settled = False
+            # whoever chooses first has it settled; nothing is to be looked at by those who choose when nothing has changed
+            self._selection = self._unsettled
+            self._settle_later()
+
+    def _settle_later(self) -> None:
+        if self._later is None:
+            self._end_turn()
+        elif not self._ending_turn:
+            self._ending_turn = True
+            self._later(self._end_turn)
+
+    def _end_turn(self) -> None:
+        """Take in all that has changed, and tell those who wait on servers that went down."""
+        self._ending_turn = False
+        refreshes = self.refreshes
+        self.settle()
+        down, self._went_down = self._went_down, []
+        for server in down:
+            self.went_down(server)
+        tells, self._tells = self._tells, False
+        if tells and self._panicking and self.refreshes == refreshes:
+            for told in self._changed:
+                told()
+
+    def settle(self) -> None:
+        """Choose by what is known now. Costs O(n) if it has changed since, else nothing."""
+        if not self._is_settled:
+            self._is_settled = True
+            self._selection = self.selection
+            self.refreshes += 1
+            self._take_in_all()
+
+    def _take_in_all(self) -> None:
         ready = [server for server in self if server.mode is Mode.READY]
         usable = [server for server in ready if server.health.state.usable]
         self._limit_ejections(usable)
         chosen = [server for server in usable if not server.ejected and server.breaker.state is not _OPEN]
         spare = self._spare(ready, chosen)
-        if bool(spare) is not self.panicking:
-            self.panicking = bool(spare)
+        if bool(spare) is not self._panicking:
+            self._panicking = bool(spare)
             if spare:
                 self.log.warn(
                     "panic: only {healthy} of {servers} servers are healthy, so that others that can be connected to are used as well",
@@ -483,11 +572,17 @@ class Upstream(Service):
                 )
             else:
                 self.log.info("the panic is over: {healthy} of {servers} servers are healthy", healthy=len(chosen), servers=len(ready))
-        if not isinstance(self._selection, Levels) and any(server.level for server in self):
-            self._selection = Levels(self._make_selection, attrgetter("level"))
+        if not isinstance(self.selection, Levels) and any(server.level for server in self):
+            self._selection = self.selection = Levels(self._make_selection, attrgetter("level"))
             self._note_selections()
-        self.candidates = (*chosen, *spare)
-        self._selection.replace(self.candidates)
+        self._candidates = candidates = (*chosen, *spare)
+        self.candidate_count = len(candidates)
+        for server in candidates:
+            if server.label[1] != server.weight or server.label[2] != server.share:
+                server.label = (server.name, server.weight, server.share)
+        self.named = candidates[:NAMED]
+        self.names = tuple((server.name, server.weight) for server in self.named)
+        self.selection.replace(candidates)
         rising = [server for server in ready if server.health.state is State.RISING and server.breaker.state is not _OPEN]
         self._rising.replace(rising)
         for changed in self._changed:

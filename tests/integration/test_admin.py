@@ -89,6 +89,19 @@ def test_a_request_is_explained_by_whoever_served_it(start: Start, http: HTTPCli
     assert (unknown.status, unknown.json()["error"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_decided_and_what_was_tried_before_is_told(start: Start, http: HTTPClient, tmp_path: Path, workers: int) -> None:
+    house = House(start, http, tmp_path, workers, "--algorithm", "peak_ewma")
+    for _ in range(6):
+        request_id = http.get(house.front, "/process").headers["x-request-id"]
+        (decision,) = http.get(house.admin, f"/why/{request_id}").json()["decisions"]
+        one, other = decision["drawn"]
+        assert {one["server"], other["server"]} <= set(house.names)
+        assert one["server"] != other["server"]
+        assert decision["server"] == (one if one["score"] <= other["score"] else other)["server"]
+        assert decision["tried"] == []
+
+
 def test_nothing_changes_without_the_token_and_a_new_one_counts_at_once(start: Start, http: HTTPClient, tmp_path: Path) -> None:
     house = House(start, http, tmp_path, 1)
     first = house.names[0]

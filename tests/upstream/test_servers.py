@@ -786,3 +786,82 @@ def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
     assert list(upstream) == []
     with pytest.raises(NoServer):
         upstream.choose()
+
+
+class Turns:
+    """An upstream of 3,000 servers whose changes are taken in at the end of a turn, which the test ends."""
+
+    def __init__(self, **rules: Any) -> None:
+        self.later: list[Callable[[], None]] = []
+        self.told = 0
+        self.upstream = Upstream(
+            RoundRobin,
+            lambda spec: cast(ConnectionPool, FakePool(spec.address)),
+            rules=UpstreamRules(**{"rise": 1, "fall": 1, **rules}),
+            later=self.later.append,
+        )
+        self.upstream.name_servers("many", [ServerSpec(Address("10.0.0.1", port)) for port in range(1, 3001)], trusted=True)
+        self.end()
+        self.upstream.when_changed(self.hear)
+        self.before = self.upstream.refreshes
+
+    def hear(self) -> None:
+        self.told += 1
+
+    def end(self) -> None:
+        later, self.later[:] = list(self.later), []
+        for call in later:
+            call()
+
+    @property
+    def refreshes(self) -> int:
+        return self.upstream.refreshes - self.before
+
+
+def test_what_changes_in_one_turn_is_taken_in_once_however_many_servers_it_is() -> None:
+    turn = Turns(panic_percent=0)
+    for server in list(turn.upstream)[1:]:
+        turn.upstream.judge(server, False, "it is down")
+    assert (turn.refreshes, turn.told) == (0, 0)
+    turn.end()
+    assert (turn.refreshes, turn.told, turn.later) == (1, 1, [])
+    assert [server.name for server in turn.upstream.candidates] == ["10.0.0.1:1"]
+    turn.end()
+    assert turn.refreshes == 1
+
+
+def test_who_chooses_or_looks_in_the_same_turn_has_all_of_what_has_changed() -> None:
+    turn = Turns()
+    servers = list(turn.upstream)
+    for server in servers[1:]:
+        turn.upstream.set_mode(server, Mode.MAINT)
+    assert {turn.upstream.choose() for _ in range(5)} == {servers[0]}
+    assert turn.refreshes == 1
+    for server in servers:
+        turn.upstream.set_mode(server, Mode.READY)
+    assert len(turn.upstream.candidates) == 3000
+    for server in servers:
+        turn.upstream.judge(server, True, "it is up")
+    for server in servers[1:]:
+        turn.upstream.judge(server, False, "it is down")
+    assert turn.upstream.panicking
+    assert turn.refreshes == 3
+    turn.end()
+    assert turn.refreshes == 3, "nothing has changed since"
+
+
+def test_who_waits_on_servers_that_go_down_in_one_turn_is_told_when_all_are_known_to_be() -> None:
+    turn = Turns(panic_percent=0)
+    found = []
+
+    class Receiver:
+        def server_down(self) -> None:
+            found.append(turn.upstream.choose().name)
+
+    for server in list(turn.upstream)[:2999]:
+        cast(Any, server.pool).receivers_without_answer = lambda: [Receiver()]
+        turn.upstream.judge(server, False, "it is down")
+    assert found == []
+    turn.end()
+    assert found == ["10.0.0.1:3000"] * 2999
+    assert turn.refreshes == 1

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService
@@ -42,6 +43,7 @@ def balancer_of_workers(
         rules=options.rules(),
         seconds=reactor.seconds,
         learns=options.algorithm.name == "peak_ewma",
+        later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)
     sockets = [SharedSocket(options.listen, who=WHO)]

@@ -155,6 +155,7 @@ class WorkerService(OrderedService):
             rules=options.rules(),
             seconds=reactor.seconds,
             learns=options.algorithm.name == "peak_ewma",
+            later=partial(reactor.callLater, 0),
             part=partial(share, workers=setup.options["workers"], index=setup.index),
         )
         self._upstream.show(servers.servers)

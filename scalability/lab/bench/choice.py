@@ -26,12 +26,13 @@ Report = Callable[[str], None]
 class Candidate:
     """A server that is nothing but numbers."""
 
-    __slots__ = ("active", "latency", "name", "share", "weight")
+    __slots__ = ("active", "label", "latency", "name", "share", "weight")
 
     def __init__(self, index: int, weight: int) -> None:
         self.name = f"10.0.{index // 256}.{index % 256}:80"
         self.weight = weight
         self.share = 1.0
+        self.label = (self.name, weight, 1.0)
         self.active = 0
         self.latency = Ewma()
 

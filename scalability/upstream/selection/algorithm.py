@@ -21,12 +21,18 @@ class Candidate(Protocol):
         """What it is hashed by: the same in every process, and unlike every other's."""
 
     @property
+    def label(self) -> "Label":
+        """Its name, weight and share, as one tuple that outlives it."""
+
+    @property
     def latency(self) -> Ewma:
         """How long it takes to answer, for ``peak_ewma``."""
 
 
 S = TypeVar("S", bound=Candidate)
 S_contra = TypeVar("S_contra", bound=Candidate, contravariant=True)
+
+Label = tuple[str, int, float]
 
 Clock = Callable[[], float]
 """Seconds since whenever."""
@@ -70,6 +76,11 @@ class Algorithm(Protocol):
     """What makes a selection. An algorithm without a use for the time or for chance leaves them alone."""
 
     def __call__(self, *, clock: Clock, random: Random) -> Selection[Any]: ...
+
+
+Drawn = tuple[Any, ...]
+"""What a power of two choices had before it: the labels of two candidates, the requests in flight of each, and what else its algorithm
+compared. One is made at each choice, as the attribute ``drawn``, and put into words only for who asks."""
 
 
 def effective_weight(server: Candidate) -> float:

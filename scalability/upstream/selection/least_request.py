@@ -9,7 +9,7 @@ as they are now. Equally busy ones are chosen as drawn, so that weights are kept
 from collections.abc import Container, Sequence
 from typing import Generic
 
-from scalability.upstream.selection.algorithm import Random, S
+from scalability.upstream.selection.algorithm import Drawn, Random, S
 from scalability.upstream.selection.weighted_random import WeightedRandom
 
 
@@ -18,6 +18,8 @@ class LeastRequest(Generic[S]):
 
     def __init__(self, random: Random) -> None:
         self._two: WeightedRandom[S] = WeightedRandom(random)
+        self.drawn: Drawn | None = None
+        """The two of the last choice, and their requests in flight; None when there was nothing to choose."""
 
     def replace(self, servers: Sequence[S]) -> None:
         """See Selection. Nothing is known of a server that it does not know itself."""
@@ -27,9 +29,12 @@ class LeastRequest(Generic[S]):
         """See Selection."""
         pair = self._two.pair(tried)
         if pair is None:
+            self.drawn = None
             return None
         first, second = pair
+        active, its = first.active, second.active
+        self.drawn = first.label, second.label, active, its
         if self._two.pairs:
-            return second if second.active < first.active else first
-        busy = second.active * first.weight * first.share < first.active * second.weight * second.share
+            return second if its < active else first
+        busy = its * first.weight * first.share < active * second.weight * second.share
         return second if busy else first

@@ -7,7 +7,7 @@ selection of its own, so that any algorithm may be used.
 from collections.abc import Callable, Container, Sequence
 from typing import Generic
 
-from scalability.upstream.selection.algorithm import Building, S, Selection, Tracking
+from scalability.upstream.selection.algorithm import Building, Drawn, S, Selection, Tracking
 
 
 class Levels(Generic[S]):
@@ -19,6 +19,12 @@ class Levels(Generic[S]):
         self._levels: dict[int, Selection[S]] = {}
         self._tracking: list[Tracking[S]] = []
         self._building: list[Building] = []
+        self._chose: Selection[S] | None = None
+
+    @property
+    def drawn(self) -> Drawn | None:
+        """What the algorithm of the level that chose last had before it, where it draws two."""
+        return getattr(self._chose, "drawn", None)
 
     def replace(self, servers: Sequence[S]) -> None:
         """See Selection. A level without servers is forgotten."""
@@ -36,7 +42,9 @@ class Levels(Generic[S]):
         for selection in self._levels.values():
             server = selection.choose(tried, key)
             if server is not None:
+                self._chose = selection
                 return server
+        self._chose = None
         return None
 
     def active_changed(self, server: S, change: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Container, Sequence
 from math import exp, floor
 from typing import Generic
 
-from scalability.upstream.selection.algorithm import Clock, Random, S
+from scalability.upstream.selection.algorithm import Clock, Drawn, Random, S
 from scalability.upstream.selection.weighted_random import NOBODY, WeightedRandom
 
 
@@ -24,6 +24,10 @@ class PeakEwma(Generic[S]):
         self._clock = clock
         self._random = random
         self._two: WeightedRandom[S] = WeightedRandom(random)
+        self.drawn: Drawn | None = None
+        """Of the last choice: the two, the requests in flight of each, what each cost as of its stamp, the stamps, and of how many equally
+        likely pairs it was one: of 0 each cost was multiplied by the other's weight. None when there was nothing to choose.
+        """
 
     def replace(self, servers: Sequence[S]) -> None:
         """See Selection. A server keeps its own average."""
@@ -42,19 +46,22 @@ class PeakEwma(Generic[S]):
         elif (pair := two.pair(tried)) is not None:
             server, other = pair
         else:
+            self.drawn = None
             return None
         latency, its = server.latency, other.latency
         # Ewma.cost of both, divided by what they have in common: each has decayed since its own stamp, so that the time
         # between the stamps is all that counts
-        cost = latency.value_s * (server.active + 1)
-        its_cost = its.value_s * (other.active + 1)
+        active, its_active = server.active, other.active
+        cost = latency.value_s * (active + 1)
+        its_cost = its.value_s * (its_active + 1)
         if not pairs:
             cost *= other.weight * other.share
             its_cost *= server.weight * server.share
+        self.drawn = server.label, other.label, active, its_active, cost, its_cost, latency.stamp, its.stamp, pairs
         try:
             if its_cost * exp((its.stamp - latency.stamp) / latency.decay_s) < cost:
-                server, latency = other, its
+                server, latency, active = other, its, its_active
         except OverflowError:
             pass  # nothing is left of what the first one took
-        latency.asked(self._clock(), server.active)
+        latency.asked(self._clock(), active)
         return server
