@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scalability.api.mount import mount
 from scalability.errors import ConnectError, QueueFull
 from scalability.gateway.access.claims import Rules
+from scalability.gateway.access.cors import Cors
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.keys import Keys, secret_key
 from scalability.gateway.access.own_paths import path_of
@@ -25,6 +26,11 @@ from scalability.gateway.exchange import GatewayFactory
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.rate_limits.config import Per
+from scalability.gateway.rate_limits.fields import Limit
+from scalability.gateway.rate_limits.gcra import Rate
+from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
+from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.telemetry.exposition import exposition
 from scalability.testing.memory import MemoryNetwork
@@ -81,7 +87,13 @@ class Gateway:
             application = DataHits(self, self.look_aside, DataSource(database).load, self.metrics)
         if tokens:
             checked = Tokens(Keys([secret_key(SECRET)]), Rules(required=(RequiredClaim("role", "admin"),)))
-            policy = AccessPolicy(tokens=TokenCheck(checked, self.network.seconds, subject_field="X-Subject"))
+            rate = Rate(5, 3 * 10**9)
+            limits = RateLimits([CountedLimit(Limit("all", rate), Per.CONSUMER)], MemoryLimits([rate], 100), self.network.seconds)
+            policy = AccessPolicy(
+                cors=Cors(["https://app.example"], methods=["GET"], credentials=True),
+                tokens=TokenCheck(checked, self.network.seconds, subject_field="X-Subject"),
+                limits=limits,
+            )
             application = Guard(lambda exchange: policy if path_of(exchange.head.target) == b"/data" else None, application)
         if policies:
             application = Front(application)
@@ -133,6 +145,8 @@ FIELDS = (
     b"Range: bytes=0-1",
     b"Cookie: a=b",
     b"X-Request-Id: 7",
+    b"Origin: https://app.example",
+    b"Origin: https://evil.example\r\nAccess-Control-Request-Method: GET",
     b"Authorization: nonsense",
     b"Authorization: Bearer " + GOOD,
     b"Authorization: " + GOOD,

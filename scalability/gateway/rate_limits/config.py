@@ -53,7 +53,7 @@ class RateLimitOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     older_fields: Older = Older.NONE
     """Send X-RateLimit-Limit and the like too (``x-ratelimit``), or the first drafts' RateLimit-Limit (``ratelimit``)."""
     max_clients: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
-    """Cells of each limit: about 250 bytes each. When there are more clients, those who have used least of theirs are forgotten."""
+    """Cells of each limit: about 200 bytes each. When there are more clients, those who have used least of theirs are forgotten."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.limits) <= MAX_LIMITS:
