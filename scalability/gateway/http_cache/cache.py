@@ -9,7 +9,7 @@ The rules are the pure modules' of this package; here is what remembers, waits a
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
 from scalability.gateway.exchange import GatewayExchange
@@ -76,34 +76,35 @@ class HTTPCache:
         self._flights: dict[tuple[object, ...], Fetch] = {}
 
     def request_received(self, exchange: Exchange) -> None:
-        """net's server has a request; the exchange is a GatewayExchange."""
+        """net's server has a request, or somebody in this process (a part of a composed route)."""
         head = exchange.head
-        connection: Any = exchange.connection
-        connection.serve(self)
-        known: Known | None = connection.memory
-        if known is not None and known.head is head and not connection.factory.draining:
-            now = exchange.began_s
-            prepared = known.prepared
-            if now < prepared.until_s and now >= prepared.from_s:
-                resource = self.store.resource(known.resource.key, now)
-                if resource is known.resource and resource.version == known.version:
-                    self.counts.hits += 1
-                    exchange.reply(prepared.status, prepared.block, keep_alive=True)
-                    return
-        ours = cast(GatewayExchange, exchange)
+        if type(exchange) is GatewayExchange:
+            connection: Any = exchange.connection
+            connection.serve(self)
+            known: Known | None = connection.memory
+            if known is not None and known.head is head and not connection.factory.draining:
+                now = exchange.began_s
+                prepared = known.prepared
+                if prepared.from_s <= now < prepared.until_s:
+                    resource = self.store.resource(known.resource.key, now)
+                    if resource is known.resource and resource.version == known.version:
+                        self.counts.hits += 1
+                        exchange.reply(prepared.status, prepared.block, keep_alive=True)
+                        return
         if head.upgrade is not None and upgrades_asked(head, self._upgrades):
             self.counts.bypassed += 1
-            ours.added.append((b"Cache-Status", forwarded(Forward.BYPASS)))
+            _add(exchange, forwarded(Forward.BYPASS))
             self._pass(exchange)
         elif self.opt_in and self._is_no_business_of_ours(exchange, head):
             self._pass(exchange)
         else:
-            self._look_up(ours, head)
+            self._look_up(exchange, head)
 
     def _pass(self, exchange: Exchange) -> None:
         """The application behind answers the client itself."""
-        connection: Any = exchange.connection
-        connection.serve(self.origin)
+        if type(exchange) is GatewayExchange:
+            connection: Any = exchange.connection
+            connection.serve(self.origin)
         self.origin.request_received(exchange)
 
     def _is_no_business_of_ours(self, exchange: Exchange, head: RequestHead) -> bool:
@@ -118,7 +119,7 @@ class HTTPCache:
 
     # hits
 
-    def _look_up(self, exchange: GatewayExchange, head: RequestHead) -> None:
+    def _look_up(self, exchange: Exchange, head: RequestHead) -> None:
         now = exchange.began_s
         asked = request_directives(head)
         if head.method not in LOOKED_UP or head.has_body:
@@ -134,7 +135,7 @@ class HTTPCache:
             self._hit(exchange, head, asked, resource, stored, decision, now)
         elif decision.action is Action.GATEWAY_TIMEOUT:
             self.counts.refused += 1
-            exchange.added.append((b"Cache-Status", of_decision(decision, stored, now)))
+            _add(exchange, of_decision(decision, stored, now))
             exchange.fail(NotInCache())
         else:
             client = Client(exchange, asked, decision.forward or Forward.MISS)
@@ -143,7 +144,7 @@ class HTTPCache:
 
     def _hit(
         self,
-        exchange: GatewayExchange,
+        exchange: Exchange,
         head: RequestHead,
         asked: RequestDirectives,
         resource: Resource,
@@ -156,7 +157,8 @@ class HTTPCache:
             self.counts.hits += 1
             if keep_alive and head.minor and head.method == b"GET" and (asked is NOTHING_ASKED or asked == NOTHING_ASKED):
                 prepared = self._prepared(head, resource, stored, now)
-                exchange.connection.memory = Known(head, resource, prepared)
+                if type(exchange) is GatewayExchange:
+                    exchange.connection.memory = Known(head, resource, prepared)
                 exchange.reply(prepared.status, prepared.block, keep_alive=True)
                 return
         else:
@@ -236,7 +238,7 @@ class HTTPCache:
         """What makes two requests the same for the origin; None for one that must go by itself."""
         request = client.request
         asked = client.asked
-        if request.method != b"GET" or asked.no_store or asked.no_cache or client.exchange.authenticated:
+        if request.method != b"GET" or asked.no_store or asked.no_cache or _is_somebodys(client.exchange):
             return None
         index = request.index
         if any(name in index for name in _ALONE) or (not candidates and any(name in index for name in _PRECONDITIONS)):
@@ -263,14 +265,14 @@ class HTTPCache:
             sent,
             InnerConnection(exchange.connection.factory, exchange),
             candidates=candidates,
-            authenticated=exchange.authenticated or b"authorization" in exchange.asked.index,
+            authenticated=_is_somebodys(exchange),
             flight=flight,
         )
         if flight is not None:
             self._flights[flight] = fetch
         fetch.begin()
 
-    def _revalidate(self, exchange: GatewayExchange, head: RequestHead, resource: Resource, now: float) -> None:
+    def _revalidate(self, exchange: Exchange, head: RequestHead, resource: Resource, now: float) -> None:
         """Validate what was just served stale, once for all who are served it meanwhile."""
         flight = (resource.key, "behind", id(resource), resource.version)
         if flight in self._flights:
@@ -285,7 +287,7 @@ class HTTPCache:
             plain,
             InnerConnection(exchange.connection.factory, exchange),
             candidates=candidates,
-            authenticated=exchange.authenticated,
+            authenticated=_is_somebodys(exchange),
             flight=flight,
         )
         self._flights[flight] = fetch
@@ -315,7 +317,7 @@ class HTTPCache:
         if what is OnFailure.GATEWAY_TIMEOUT:
             self.counts.refused += 1
             client.fetch = None
-            exchange.added.append((b"Cache-Status", forwarded(client.forward, detail="must-validate")))
+            _add(exchange, forwarded(client.forward, detail="must-validate"))
             exchange.fail(AnswerTimeout("What is stored must not be used without the origin's word, and it does not answer."))
             return True
         assert stored is not None
@@ -328,3 +330,16 @@ class HTTPCache:
     def without_name(answer: StoredAnswer) -> StoredAnswer:
         """A request's name is of no use to another's client."""
         return replace(answer, fields=tuple([field for field in answer.fields if field[0].lower() != b"x-request-id"]))
+
+
+def _add(exchange: Exchange, cache_status: bytes) -> None:
+    """Cache-Status for an answer that somebody else makes."""
+    if isinstance(exchange, GatewayExchange):
+        exchange.added.append((b"Cache-Status", cache_status))
+
+
+def _is_somebodys(exchange: Exchange) -> bool:
+    """Whether the client has said who it is, to the gateway or to the origin: what it gets is for others only when the origin says so."""
+    if isinstance(exchange, GatewayExchange) and (exchange.authenticated or b"authorization" in exchange.asked.index):
+        return True
+    return b"authorization" in exchange.head.index

@@ -10,12 +10,12 @@ A client that reads slowly takes the pieces when it can: nobody else waits for i
 from typing import TYPE_CHECKING
 
 from scalability.errors import ScalelabError
-from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.reuse import Forward
 from scalability.gateway.http_cache.sending import bodiless, head_block, passed_on
 from scalability.http1.forward import chunk, end_of_chunks
 from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.net.http_server import Exchange
 
 if TYPE_CHECKING:
     from scalability.gateway.http_cache.fetch import Fetch
@@ -26,7 +26,7 @@ class Client:
 
     __slots__ = ("_chunked", "_full", "asked", "at", "collapsed", "exchange", "fetch", "forward", "request")
 
-    def __init__(self, exchange: GatewayExchange, asked: RequestDirectives, forward: Forward) -> None:
+    def __init__(self, exchange: Exchange, asked: RequestDirectives, forward: Forward) -> None:
         self.exchange = exchange
         self.request: RequestHead = exchange.head
         self.asked = asked

@@ -3,6 +3,8 @@
 from typing import Any
 
 from scalability.errors import NoAnswer
+from scalability.http1.making import make_request_head
+from scalability.proxy.inner import InnerConnection, InnerExchange
 from scalability.testing.cache_case import CacheCase
 
 
@@ -220,6 +222,40 @@ class PassingTests(CacheCase):
         self.origin.request_received = broken  # type: ignore[method-assign]
         assert self.got(self.ask()).startswith("HTTP/1.1 500 ")
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+
+class WithinTests(CacheCase):
+    """Requests of this process, as the parts of a composed route are."""
+
+    def test_they_are_answered_from_the_store_and_fill_it(self) -> None:
+        told: list[bytes] = []
+
+        class Reader:
+            def interim_received(self, head: Any) -> None: ...
+
+            def head_received(self, head: Any) -> None:
+                told.append(b"%d" % head.status)
+
+            def body_received(self, data: bytes) -> None:
+                told.append(data)
+
+            def answer_ended(self, trailers: Any) -> None:
+                told.append(b"ended")
+
+            def answer_failed(self, error: Any) -> None:
+                told.append(str(error).encode())
+
+        for _ in range(2):
+            head = make_request_head(b"GET", b"/a", [(b"Host", b"x")])
+            InnerExchange(head, Reader(), InnerConnection(self.factory)).ask(self.cache)
+            if len(told) == 0:
+                self.origin.answer("Cache-Control: max-age=60", self.date())
+        assert told == [b"200", b"hello", b"ended"] * 2
+        assert len(self.origin.asked) == 1
+        assert "hit" in self.got(self.ask())
+        refused = make_request_head(b"GET", b"/b", [(b"Host", b"x"), (b"Cache-Control", b"only-if-cached")])
+        InnerExchange(refused, Reader(), InnerConnection(self.factory)).ask(self.cache)
+        assert b"no stored answer" in told[-1]
 
 
 class OptInTests(CacheCase):
