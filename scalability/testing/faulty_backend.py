@@ -5,7 +5,7 @@
 The first fault is what becomes of requests, the second what becomes of checks, that is, of ``/health``; both are ``good`` unless
 named. ``PUT /behave/FAULT/FAULT``, which is always answered 204, changes them for what comes after.
 
-    good        200, with the request's target as the body: an answer that reaches the wrong request can be told
+    good        200, with the request's target and then its body as the body: an answer that reaches the wrong request can be told
     slow:S      the same after S seconds
     status:N    a JSON answer of this status
     mute        the request is read and never answered
@@ -46,7 +46,7 @@ def answer(status: int, body: bytes) -> bytes:
 
 
 class Conversation(StreamRequestHandler):
-    """One connection: requests without bodies, one after the other."""
+    """One connection: requests, one after the other, with bodies of a length that is told."""
 
     disable_nagle_algorithm = True
     server: "FaultyBackend"
@@ -56,14 +56,18 @@ class Conversation(StreamRequestHandler):
             while (request := self._read()) is not None and self._serve(*request):
                 pass
 
-    def _read(self) -> tuple[bytes, bytes] | None:
-        """The method and target of the next request; None when there is none."""
+    def _read(self) -> tuple[bytes, bytes, bytes] | None:
+        """The method, target and body of the next request; None when there is none."""
         words = self.rfile.readline(MAX_LINE).split()
-        while self.rfile.readline(MAX_LINE) not in (b"\r\n", b""):
-            pass
-        return (words[0], words[1]) if len(words) == 3 else None
+        length = 0
+        while (line := self.rfile.readline(MAX_LINE)) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        body = self.rfile.read(length)
+        return (words[0], words[1], body) if len(words) == 3 and len(body) == length else None
 
-    def _serve(self, method: bytes, target: bytes) -> bool:
+    def _serve(self, method: bytes, target: bytes, body: bytes) -> bool:
         """Do with a request what is to be done. True while the connection stays."""
         server = self.server
         if method == b"PUT" and target.startswith(BEHAVE):
@@ -88,7 +92,7 @@ class Conversation(StreamRequestHandler):
                 return True
             case "slow":
                 time.sleep(float(figure))  # a thread of its own
-        self.wfile.write(answer(200, target))
+        self.wfile.write(answer(200, target + body))
         return True
 
 

@@ -1,4 +1,4 @@
-"""A load for tests of what must never fail: GETs at a steady rate from a thread of its own, each answer checked to the last byte.
+"""A load for tests of what must never fail: GETs or PUTs at a steady rate from a thread of its own, each answer checked to the last byte.
 
 Open loop: a request is sent when it is due, whatever became of those before it. A server that hangs therefore gets no less traffic,
 and does not hide in a client that waits for it.
@@ -34,12 +34,15 @@ class _Connection:
         self._head: ResponseHead | None = None
         self._reader: BodyReader | None = None
 
-    def ask(self, target: bytes, now: float) -> None:
-        """Send a request for ``target``. Raises OSError."""
+    def ask(self, target: bytes, now: float, upload: bytes = b"") -> None:
+        """Send a request for ``target``, a PUT if there is something to ``upload``. Raises OSError."""
         self.target, self.sent_s = target, now
         self._held = self._body = b""
         self._head = self._reader = None
-        self.socket.sendall(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % target)
+        if upload:
+            self.socket.sendall(b"PUT %b HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%b" % (target, len(upload), upload))
+        else:
+            self.socket.sendall(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % target)
 
     def received(self, data: bytes) -> tuple[ResponseHead, bytes, bytes] | None:
         """Take in what came; the head, body and surplus of an answer that is complete. Raises BadMessage."""
@@ -62,7 +65,8 @@ class SteadyLoad:
     """``rate_per_s`` requests a second to ``port`` of 127.0.0.1, from ``with`` to the end of its block, over kept connections.
 
     Each asks for ``path`` with a number of its own as the query. The right answer is 200 with ``body``, or where that is None with the
-    target itself, which is what ``faulty_backend`` answers. A request that has none after ``timeout_s`` has failed. When ``connections``
+    target itself, which is what ``faulty_backend`` answers. With something to ``upload`` each is a PUT with that as its body, which
+    comes back behind the target. A request that has none after ``timeout_s`` has failed. When ``connections``
     requests wait for answers, the next ones are sent late.
     """
 
@@ -73,6 +77,7 @@ class SteadyLoad:
         rate_per_s: float = 150.0,
         path: bytes = b"/load",
         body: bytes | None = None,
+        upload: bytes = b"",
         connections: int = 200,
         timeout_s: float = 10.0,
     ) -> None:
@@ -87,6 +92,7 @@ class SteadyLoad:
         self._rate_per_s = rate_per_s
         self._path = path
         self._expected = body
+        self._upload = upload
         self._most = connections
         self._timeout_s = timeout_s
         self._began_s = 0.0
@@ -155,7 +161,7 @@ class SteadyLoad:
                 return
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         try:
-            connection.ask(target, now)
+            connection.ask(target, now, self._upload)
         except OSError as error:
             self._close(connection)
             self._fail(target, repr(error))
@@ -197,7 +203,7 @@ class SteadyLoad:
                 self._answered(connection, *answer)
 
     def _answered(self, connection: _Connection, head: ResponseHead, body: bytes, rest: bytes) -> None:
-        if head.status != 200 or body != (connection.target if self._expected is None else self._expected) or rest:
+        if head.status != 200 or body != (connection.target + self._upload if self._expected is None else self._expected) or rest:
             self._fail(connection.target, f"{head.status} {body[:200]!r} {rest[:100]!r}")
         else:
             self.answered += 1

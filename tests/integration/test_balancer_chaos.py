@@ -1,4 +1,6 @@
-"""Servers that die, hang, crawl, fail, flap, restart, come and go under load: no GET is answered wrongly, and none not at all.
+"""Servers that die, hang, crawl, fail, flap, restart, come and go under load: no GET or PUT is answered wrongly, and none not at all.
+
+The first five faults are met by two workers too, with PUTs whose bodies have to be sent again.
 
 The load is open (``testing.steady_load``): a server that hangs gets its share all the same. Every answer is compared to the last byte.
 """
@@ -114,6 +116,8 @@ def balancer(start: Start, http: HTTPClient) -> Callable[..., Balancer]:
     def begin(names: list[str], *flags: str) -> Balancer:
         made = Balancer(start, http, names, *flags)
         made.until_only(names)
+        for number in (1, 2) if "--workers" in flags else ():
+            made.process.wait_for(f"worker {number} serves", timeout_s=40)
         return made
 
     return begin
@@ -122,12 +126,22 @@ def balancer(start: Start, http: HTTPClient) -> Callable[..., Balancer]:
 Behind = Callable[..., Backend]
 Front = Callable[..., Balancer]
 
+PUT = {"upload": b"x" * 3000}
+TWO = ("--workers", "2")
+kinds = pytest.mark.parametrize(("flags", "more"), [((), {}), (TWO, PUT)], ids=["one process, GET", "two workers, PUT"])
 
-@pytest.mark.parametrize("algorithm", ["round_robin", "peak_ewma"])
-def test_a_killed_server_costs_no_answer_and_serves_again_when_it_is_back(backend: Behind, balancer: Front, algorithm: str) -> None:
+
+@pytest.mark.parametrize(
+    ("flags", "more"),
+    [((), {}), (("--algorithm", "peak_ewma"), {}), ((*TWO, "--algorithm", "peak_ewma"), PUT)],
+    ids=["round_robin", "peak_ewma", "two workers, PUT"],
+)
+def test_a_killed_server_costs_no_answer_and_serves_again_when_it_is_back(
+    backend: Behind, balancer: Front, flags: tuple[str, ...], more: dict[str, Any]
+) -> None:
     victim, *others = [backend("slow:0.02") for _ in range(3)]
-    lb = balancer([victim.name, *(other.name for other in others)], "--algorithm", algorithm)
-    with no_failed_answer(lb) as load:
+    lb = balancer([victim.name, *(other.name for other in others)], *flags)
+    with no_failed_answer(lb, **more) as load:
         victim.die()
         lb.until({victim.name: "down"})
         load.more(50)
@@ -136,10 +150,13 @@ def test_a_killed_server_costs_no_answer_and_serves_again_when_it_is_back(backen
         lb.until_asked(victim.name)
 
 
-def test_what_waits_for_a_stopped_server_goes_elsewhere_at_its_third_missed_check(backend: Behind, balancer: Front) -> None:
+@kinds
+def test_what_waits_for_a_stopped_server_goes_elsewhere_at_its_third_missed_check(
+    backend: Behind, balancer: Front, flags: tuple[str, ...], more: dict[str, Any]
+) -> None:
     victim, *others = [backend() for _ in range(3)]
-    lb = balancer([victim.name, *(other.name for other in others)])
-    with no_failed_answer(lb) as load:
+    lb = balancer([victim.name, *(other.name for other in others)], *flags)
+    with no_failed_answer(lb, **more) as load:
         victim.process.kill(signal.SIGSTOP)
         try:
             until(lambda: load.waiting > 10)
@@ -166,10 +183,13 @@ def test_what_waits_for_stopped_servers_goes_to_the_last_one_though_that_is_a_pa
                 victim.process.kill(signal.SIGCONT)
 
 
-def test_a_server_that_accepts_and_never_answers_costs_no_answer(backend: Behind, balancer: Front) -> None:
+@kinds
+def test_a_server_that_accepts_and_never_answers_costs_no_answer(
+    backend: Behind, balancer: Front, flags: tuple[str, ...], more: dict[str, Any]
+) -> None:
     mute, *others = [backend() for _ in range(3)]
-    lb = balancer([mute.name, *(other.name for other in others)])
-    with no_failed_answer(lb) as load:
+    lb = balancer([mute.name, *(other.name for other in others)], *flags)
+    with no_failed_answer(lb, **more) as load:
         mute.behave("mute", "mute")
         until(lambda: load.waiting > 10)
         lb.until({mute.name: "down"})
@@ -226,6 +246,15 @@ def test_a_server_that_answers_with_a_gateways_error_costs_no_answer(backend: Be
         load.more(50)
 
 
+def test_a_server_that_answers_with_a_gateways_error_is_ejected_and_costs_no_answer(backend: Behind, balancer: Front) -> None:
+    failing, *others = [backend() for _ in range(3)]
+    lb = balancer([failing.name, *(other.name for other in others)], *TWO)
+    with no_failed_answer(lb, **PUT) as load:
+        failing.behave("status:503")
+        lb.process.wait_for(f"server {failing.name} is ejected")
+        load.more(50)
+
+
 def test_a_server_that_answers_500_costs_no_answer_where_that_is_to_be_retried(backend: Behind, balancer: Front) -> None:
     failing, *others = [backend() for _ in range(3)]
     lb = balancer([failing.name, *(other.name for other in others)], "--retry-on", "server_error")
@@ -235,10 +264,11 @@ def test_a_server_that_answers_500_costs_no_answer_where_that_is_to_be_retried(b
         load.more(250)
 
 
-def test_servers_that_break_their_answers_cost_none(backend: Behind, balancer: Front) -> None:
+@kinds
+def test_servers_that_break_their_answers_cost_none(backend: Behind, balancer: Front, flags: tuple[str, ...], more: dict[str, Any]) -> None:
     closing, babbling, *others = [backend() for _ in range(4)]
-    lb = balancer([closing.name, babbling.name, *(other.name for other in others)])
-    with no_failed_answer(lb) as load:
+    lb = balancer([closing.name, babbling.name, *(other.name for other in others)], *flags)
+    with no_failed_answer(lb, **more) as load:
         closing.behave("closes")
         babbling.behave("babbles")
         lb.until_asked(closing.name, 5)
