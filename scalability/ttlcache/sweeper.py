@@ -1,13 +1,12 @@
 """The LoopingCall that removes what has expired, in batches that the reactor does not feel."""
 
-from typing import Any
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from scalability.lifecycle import Ticker
-from scalability.ttlcache.engine import TTLCache
 
 BATCH = 1_000
 """Entries removed in one turn of the reactor: about a millisecond."""
@@ -16,10 +15,17 @@ PAUSE_S = 0.001
 """Between two batches: whatever expires at once, sweeping takes about half of the reactor's time."""
 
 
+class Swept(Protocol):
+    """A TTLCache, or what is made of several."""
+
+    def sweep(self, now: float, limit: int) -> int:
+        """See ``TTLCache.sweep``."""
+
+
 class Sweeper(Ticker):
     """Sweep ``cache`` every ``interval_s`` seconds. Between two batches of one run the reactor serves whoever waits."""
 
-    def __init__(self, clock: IReactorTime, interval_s: float, cache: TTLCache[Any, Any], *, batch: int = BATCH) -> None:
+    def __init__(self, clock: IReactorTime, interval_s: float, cache: Swept, *, batch: int = BATCH) -> None:
         super().__init__(clock, interval_s, self.sweep, now=False)
         self._cache = cache
         self._batch = batch
