@@ -211,7 +211,10 @@ sub vcl_backend_response {{ set beresp.ttl = 1h; }}
 """
     )
     listen = f"127.0.0.1:{port}"
-    return Program(["varnishd", "-F", "-a", listen, "-f", str(config), "-n", str(directory / "varnish"), "-s", "malloc,64m"], port)
+    # without its jail, whose users could not read the directory
+    return Program(
+        ["varnishd", "-j", "none", "-F", "-a", listen, "-f", str(config), "-n", str(directory / "varnish"), "-s", "malloc,64m"], port
+    )
 
 
 def klein_app(kind: str, port: int) -> Program:
