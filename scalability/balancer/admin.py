@@ -24,9 +24,11 @@ from scalability.upstream.spec import MAX_WEIGHT
 FIELDS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 REFUSED = "refused"
+FAILED = "failed"
 
 Reload = Callable[[], Awaitable[tuple[str, str]]]
-"""Reads the configuration anew. ``changed``, ``unchanged`` or ``refused``, and a line that says what changed, or why nothing did."""
+"""Reads the configuration anew. ``changed``, ``unchanged``, ``refused`` or ``failed`` (half way), and a line that says what changed, or
+why nothing did."""
 
 
 class WantedState(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,6 +113,8 @@ def admin_calls(
             result, what = await reload()
             if result == REFUSED:
                 raise Unprocessable(f"the configuration is not changed: {what}")
+            if result == FAILED:
+                raise Unprocessable(f"the configuration is changed in part: {what}")
             return json_answer(request, {"result": result, "what": what}, fields=FIELDS)
 
     return app

@@ -41,9 +41,9 @@ class Checking:
             reactor, upstream, self._check_of(options), options.pace, timeout_s=options.check_timeout_s, random=random
         )
         resolver = NameResolver(reactor, server=options.resolver)
-        self._sources = Sources(reactor, upstream, resolver, interval_s=options.resolve_interval_s)
+        self._sources = Sources(reactor, upstream, resolver, interval_s=options.resolve_interval_s, workers=options.workers)
         try:
-            files = read_files(options.backend)
+            files = read_files(options.backend, workers=options.workers)
         except ConfigError as error:
             fail(WHO, str(error))
         self._sources.begin(options.backend, files, trusted=options.health_initial == "up")

@@ -33,8 +33,8 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             "A server to forward to, HOST:PORT, or several: dns:NAME:PORT, each address of a name; dns+srv:NAME, the targets of its SRV "
             "records; file:PATH, one a line, read anew when it changes. HOST:PORT and dns: may have ,weight=N (0 to 256) for the share of "
             "the requests, ,backup or ,level=N (0 to 127) for servers that stand by for those of lower levels; these and dns+srv: may have "
-            ",maxconn=N for the requests that one server gets at once, and ,tls where it speaks TLS; ,tls=NAME if its certificate has "
-            "another name than it is reached by.",
+            ",maxconn=N for the requests and ,max_connections=N for the connections that one server gets at once, and ,tls where it speaks "
+            "TLS; ,tls=NAME if its certificate has another name than it is reached by.",
             "HOST:PORT",
         ),
     ] = (Backend.parse("127.0.0.1:5000"), Backend.parse("127.0.0.1:5003"))

@@ -167,7 +167,7 @@ def add_reloads(metrics: MetricSet, reload: "Reload") -> None:
     """The configuration, as it is read again."""
     metrics.readings_from(
         "scalelab_lb_reloads_total",
-        "How often the configuration was read again, by what came of it: changed, unchanged or refused.",
+        "How often the configuration was read again, by what came of it: changed, unchanged, refused or failed (half way).",
         Kind.COUNTER,
         ("result",),
         lambda: (((result.value,), count) for result, count in reload.counts.items()),

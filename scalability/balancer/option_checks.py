@@ -11,8 +11,8 @@ from scalability.api.admin_token import read_token
 from scalability.balancer.values import RetryReason, UpgradeName
 from scalability.config import Address
 from scalability.errors import ConfigError
-from scalability.upstream.discovery import ServerFile, read_servers
-from scalability.upstream.spec import ServerSpec
+from scalability.upstream.discovery import DNSName, ServerFile, read_servers
+from scalability.upstream.spec import ServerSpec, check_shares
 from scalability.upstream.stickiness import read_keys
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def check_options(options: "BalancerOptions") -> None:
         seen.add(backend.place)
         if isinstance(backend.source, ServerSpec) and backend.source.address in listeners:
             raise ValueError(f"backend: {backend.source.address} is this balancer itself")
-        limit = getattr(getattr(backend.source, "spec", backend.source), "max_active", 0)
-        if 0 < limit < options.workers:
-            raise ValueError(
-                f"backend: {options.workers} workers cannot share the maxconn={limit} of {backend.place}; each needs 1 at least"
-            )
+        limits = backend.source.spec if isinstance(backend.source, DNSName) else backend.source
+        if not isinstance(limits, ServerFile):
+            try:
+                check_shares(backend.place, options.workers, max_active=limits.max_active, max_connections=limits.max_connections)
+            except ValueError as error:
+                raise ValueError(f"backend: {error}") from None
     _check_checks(options)
 
 
@@ -116,7 +117,7 @@ def check_files(options: "BalancerOptions") -> None:
         Authorities(options.backend_ca)
     for backend in options.backend:
         if isinstance(backend.source, ServerFile):
-            read_servers(backend.source.path)
+            read_servers(backend.source.path, options.workers)
     file = options.access_log
     if file is None:
         return

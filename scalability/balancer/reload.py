@@ -11,6 +11,7 @@ have changed since it was read.
 import signal
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -37,6 +38,9 @@ class Result(Enum):
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    """Nothing has changed, or all that had is as it was."""
+    FAILED = "failed"
+    """A part has changed, and could not be taken back."""
 
 
 class Outcome(NamedTuple):
@@ -52,7 +56,8 @@ class Outcome(NamedTuple):
 class Reload(OrderedService):
     """Has ``apply`` take in what ``read`` says, which blocks, is called on a thread, and raises ConfigError.
 
-    ``apply`` must not fail: all that can is done before. As a service this acts on SIGHUP, which would end the process otherwise.
+    All that can fail is done before ``apply``. Should it fail nevertheless, by a mistake of ours, it is called with the change back, and
+    the outcome says whether that took back what had changed. As a service this acts on SIGHUP, which would end the process otherwise.
     """
 
     log = Logger()
@@ -123,6 +128,8 @@ class Reload(OrderedService):
                 self.log.info("the configuration is read again: {what}", what=outcome.what)
             case Result.REFUSED:
                 self.log.error("the configuration is not changed: {what}", what=outcome.what)
+            case Result.FAILED:
+                self.log.critical("the configuration is changed in part: {what}", what=outcome.what)
         return outcome
 
     async def _outcome(self) -> Outcome:
@@ -136,12 +143,28 @@ class Reload(OrderedService):
             return Outcome(Result.REFUSED, "the balancer is stopping, or still reads what it was to read before")
         if change.fixed:
             return Outcome(Result.REFUSED, f"a restart is needed for another {', '.join(change.fixed)}", change.fixed)
-        self.good_s = self._clock.seconds()
         if not change.keys:
+            self.good_s = self._clock.seconds()
             return Outcome(Result.UNCHANGED, "nothing has changed")
-        self._apply(change)
+        try:
+            self._apply(change)
+        except Exception as error:
+            self.log.failure("a change of the configuration failed half way")
+            return await self._taken_back(change, type(error).__name__)
+        self.good_s = self._clock.seconds()
         self.options = change.new
         return Outcome(Result.CHANGED, change.what, tuple(sorted(change.keys)))
+
+    async def _taken_back(self, change: Change, why: str) -> Outcome:
+        """What became of ``change``, which failed half way: all is as it was, unless the way back fails as well."""
+        keys = tuple(sorted(change.keys))
+        try:
+            back = await self._threads.run(partial(_reversed, change)).addTimeout(READ_S, self._clock)
+            self._apply(back)
+        except Exception:
+            self.log.failure("what had changed of the configuration could not be taken back")
+            return Outcome(Result.FAILED, f"{change.what} failed half way ({why}), and could not be taken back; a restart is needed", keys)
+        return Outcome(Result.REFUSED, f"{change.what} failed ({why}), and what had changed is as it was", keys)
 
     def _change(self) -> Change:
         """On the thread: what is to change, read completely."""
@@ -154,4 +177,10 @@ class Reload(OrderedService):
             read_token(new.admin_token_file)
         if any(backend.may_speak_tls for backend in new.backend):
             import scalability.net.tls  # noqa: F401 - loads OpenSSL here, and not between requests
-        return change._replace(files=read_files(new.backend, old.backend))
+        return change._replace(files=read_files(new.backend, old.backend, workers=new.workers))
+
+
+def _reversed(change: Change) -> Change:
+    """The way back, with what the files say now that only the old configuration names. Raises ConfigError. Blocks."""
+    old, new = change.old, change.new
+    return Change.between(new, old, read_files(old.backend, new.backend, workers=old.workers))

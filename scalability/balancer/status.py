@@ -78,6 +78,7 @@ def described(
         "share": round(server.share, 3),
         "level": server.level,
         "max_active": server.max_active,
+        "max_connections": server.spec.max_connections,
         "tls": server.tls,
         "unreachable": server.unreachable,
         "ejected": ejection(server, upstream),

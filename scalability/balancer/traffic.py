@@ -28,8 +28,9 @@ from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
-from scalability.net.http_client import ConnectionPool, PrefacedPool, Secure
+from scalability.net.http_client import ConnectionPool, Secure
 from scalability.net.http_server import Application, Exchange, HTTPServerFactory
+from scalability.net.limited_pool import LimitedPool, LimitedPrefacedPool
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
 from scalability.proxy.application import ProxyApplication
@@ -95,7 +96,7 @@ class Connections:
         self._options = options
         self._wheel = wheel
         self._secure = secured(reactor, options)
-        self._kind = PrefacedPool if options.send_proxy_version else ConnectionPool
+        self._kind = LimitedPrefacedPool if options.send_proxy_version else LimitedPool
 
     def __call__(self, spec: ServerSpec) -> ConnectionPool:
         options = self._options

@@ -112,7 +112,10 @@ class MirroredUpstream(Upstream):
             self.went_down(server)
 
     def _own(self, spec: ServerSpec) -> ServerSpec:
-        return spec._replace(max_active=max(1, self._part(spec.max_active))) if spec.max_active else spec
+        def part(limit: int) -> int:
+            return max(1, self._part(limit)) if limit else 0
+
+        return spec._replace(max_active=part(spec.max_active), max_connections=part(spec.max_connections))
 
     def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Leave the verdict to whoever decides."""

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from scalability.errors import BadMessage, ConnectError, ConnectTimeout, ScalelabError
 from scalability.net.http_client import ConnectionPool
+from scalability.net.limited_pool import LimitedPool
 from scalability.telemetry.buckets import Buckets
 from scalability.upstream import breaker
 from scalability.upstream.breaker import Breaker
@@ -121,7 +122,7 @@ class Server:
         self.weight = spec.weight
         """What counts now: see ``Upstream.set_weight``."""
         self.level = spec.level
-        self.max_active = spec.max_active
+        self.max_active = spec.most_at_once
         self.share = 1.0
         """How much of its weight counts: below 1 while it starts slowly."""
         self.label = (self.name, spec.weight, 1.0)
@@ -136,11 +137,12 @@ class Server:
         self.breaker = Breaker(upstream.rules.breaker)
         self.outcomes = Outcomes(upstream.rules.outlier.failures_in_a_row)
         self._told = 0
-        self.restricted = bool(spec.max_active)
+        self.restricted = bool(spec.most_at_once)
         """Whether ``is_full`` is worth asking."""
         self.durations = Buckets()
         """Seconds from sending a request to the head of its answer."""
         self.pool = pool
+        self.limit_connections()
         self.health = health
         self.active = 0
         """Requests in flight."""
@@ -162,6 +164,11 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.health.state.value}>"
+
+    def limit_connections(self) -> None:
+        """Have its pool keep to what its spec says."""
+        if isinstance(self.pool, LimitedPool):
+            self.pool.most = self.spec.max_connections
 
     def forget_latency(self) -> None:
         """It is back, perhaps as another process: how long it took before, failures included, says nothing any more."""

@@ -508,8 +508,9 @@ class Upstream(Service):
             server.weight = spec.weight
         server.spec = spec
         server.level = spec.level
-        server.max_active = spec.max_active
-        server.restricted = bool(spec.max_active) or server.breaker.state is not _CLOSED
+        server.max_active = spec.most_at_once
+        server.limit_connections()
+        server.restricted = bool(server.max_active) or server.breaker.state is not _CLOSED
 
     def _remove(self, server: Server) -> None:
         server.removed = True

@@ -31,11 +31,11 @@ Files = Mapping[Path, FileReading]
 """What files of servers said."""
 
 
-def read_files(backends: Iterable[Backend], known: Iterable[Backend] = ()) -> Files:
+def read_files(backends: Iterable[Backend], known: Iterable[Backend] = (), *, workers: int = 1) -> Files:
     """What the files say that ``backends`` name and ``known`` do not. Raises ConfigError. Blocks."""
     files = {backend.source.path for backend in known if isinstance(backend.source, ServerFile)}
     return {
-        backend.source.path: read_file(backend.source.path)
+        backend.source.path: read_file(backend.source.path, workers)
         for backend in backends
         if isinstance(backend.source, ServerFile) and backend.source.path not in files
     }
@@ -53,12 +53,13 @@ class Sources(MultiService):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, upstream: Upstream, resolver: NameResolver, *, interval_s: float) -> None:
+    def __init__(self, reactor: Any, upstream: Upstream, resolver: NameResolver, *, interval_s: float, workers: int = 1) -> None:
         super().__init__()
         self._reactor = reactor
         self._upstream = upstream
         self._resolver = resolver
         self._interval_s = interval_s
+        self._workers = workers
         self._found: dict[str, Found] = {}
         self._ending: set[Deferred[Any]] = set()
         self._handover = Handover(reactor, upstream)
@@ -114,7 +115,7 @@ class Sources(MultiService):
         source = backend.source
         assert not isinstance(source, ServerSpec), "a server that is named need not be found"
         if isinstance(source, ServerFile):
-            return FileDiscovery(self._reactor, source, files[source.path], self._upstream, trusted=trusted)
+            return FileDiscovery(self._reactor, source, files[source.path], self._upstream, trusted=trusted, workers=self._workers)
         find: Find
         if isinstance(source, DNSName):
             find = addresses_of(source, self._resolver.resolve)

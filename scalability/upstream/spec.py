@@ -22,10 +22,13 @@ class ServerSpec(NamedTuple):
     """Servers of a level above 0 are there for when those of the levels below cannot serve."""
     max_active: int = 0
     """Requests that it gets at once; 0: no limit."""
+    max_connections: int = 0
+    """Connections to it, idle ones included; 0: no limit."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST:PORT``, and after it perhaps ``,weight=N``, ``,backup`` or ``,level=N``, ``,maxconn=N``, ``,tls`` or ``,tls=NAME``.
+        """Read ``HOST:PORT``, and after it perhaps ``,weight=N``, ``,backup`` or ``,level=N``, ``,maxconn=N``,
+        ``,max_connections=N``, ``,tls`` or ``,tls=NAME``.
 
         Raises ValueError, saying what is wrong.
         """
@@ -42,7 +45,14 @@ class ServerSpec(NamedTuple):
             tls=options.certificate_name(address.host),
             level=1 if "backup" in options else options.number("level", MAX_LEVEL, 0),
             max_active=options.number("maxconn", MAX_ACTIVE, 0),
+            max_connections=options.number("max_connections", MAX_ACTIVE, 0),
         )
+
+    @property
+    def most_at_once(self) -> int:
+        """Requests that it gets at once, each of which needs a connection; 0: no limit."""
+        limits = [limit for limit in (self.max_active, self.max_connections) if limit]
+        return min(limits, default=0)
 
     def __str__(self) -> str:
         words = [str(self.address)]
@@ -52,6 +62,15 @@ class ServerSpec(NamedTuple):
             words.append("backup" if self.level == 1 else f"level={self.level}")
         if self.max_active:
             words.append(f"maxconn={self.max_active}")
+        if self.max_connections:
+            words.append(f"max_connections={self.max_connections}")
         if self.tls:
             words.append("tls" if self.tls == self.address.host else f"tls={self.tls}")
         return ",".join(words)
+
+
+def check_shares(place: str, workers: int, *, max_active: int, max_connections: int) -> None:
+    """Raise ValueError when ``workers`` processes cannot share the limits of a server; ``place`` is how it is named."""
+    for word, limit in (("maxconn", max_active), ("max_connections", max_connections)):
+        if 0 < limit < workers:
+            raise ValueError(f"{workers} workers cannot share the {word}={limit} of {place}; each needs 1 at least")

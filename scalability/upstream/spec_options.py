@@ -9,6 +9,7 @@ FORMS: Mapping[str, str] = {
     "backup": ",backup",
     "level": ",level=N",
     "maxconn": ",maxconn=N",
+    "max_connections": ",max_connections=N",
     "tls": ",tls[=NAME]",
 }
 """How each option is written: without a value, with one, or (in brackets) as one likes."""

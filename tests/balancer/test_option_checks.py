@@ -23,6 +23,14 @@ def test_a_file_of_servers_that_cannot_be_taken_in_is_an_error_before_anything_s
     options.check_files()
 
 
+def test_a_file_of_servers_whose_limits_the_workers_cannot_share_is_an_error_too(tmp_path: Path) -> None:
+    file = tmp_path / "servers"
+    file.write_text("a:1\nb:1,maxconn=1\n")
+    BalancerOptions(backend=(Backend.parse(f"file:{file}"),)).check_files()
+    with pytest.raises(ConfigError, match="line 2: 2 workers cannot share the maxconn=1 of b:1"):
+        BalancerOptions(backend=(Backend.parse(f"file:{file}"),), workers=2).check_files()
+
+
 def test_no_two_listeners_may_have_one_address(tmp_path: Path) -> None:
     flags: dict[str, str | list[str]] = {"tls_cert": [str(tmp_path)], "listen": "127.0.0.1:1", "tls_listen": "127.0.0.1:1"}
     with pytest.raises(ConfigError, match=r"--tls-listen: 127\.0\.0\.1:1 is what --listen listens on already"):

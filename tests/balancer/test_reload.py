@@ -49,7 +49,14 @@ class Scene:
         self.reads = 0
         self.applied: list[Change] = []
         self.hold: Event | None = None
-        self.reload = Reload(reactor, options(), self.read, self.applied.append)
+        self.failing = 0
+        self.reload = Reload(reactor, options(), self.read, self.apply)
+
+    def apply(self, change: Change) -> None:
+        self.applied.append(change)
+        if self.failing:
+            self.failing -= 1
+            raise KeyError("half way")
 
     def read(self) -> BalancerOptions:
         self.reads += 1
@@ -99,7 +106,34 @@ async def test_a_bad_file_changes_nothing_and_says_why_in_one_line(logged: list[
         assert logged == [f"the configuration is not changed: {why}"]
         scene.next = options("b:1")
         assert (await scene.reload.now()).result is Result.CHANGED, "the next one is another chance"
-        assert scene.reload.counts == {Result.CHANGED: 1, Result.UNCHANGED: 0, Result.REFUSED: 1}
+        assert scene.reload.counts == {Result.CHANGED: 1, Result.UNCHANGED: 0, Result.REFUSED: 1, Result.FAILED: 0}
+
+
+async def test_what_fails_half_way_is_taken_back(logged: list[str], logged_failures: Any) -> None:
+    async with running() as scene:
+        before = scene.reload.good_s
+        scene.failing = 1
+        scene.next = options("b:1")
+        why = "backend +b:1 -a:1 failed (KeyError), and what had changed is as it was"
+        assert await scene.reload.now() == Outcome(Result.REFUSED, why, ("backend",))
+        there, back = scene.applied
+        assert (back.old, back.new) == (there.new, there.old)
+        assert (scene.reload.options, scene.reload.good_s) == (options(), before)
+        assert logged == [f"the configuration is not changed: {why}"]
+        assert len(logged_failures.flush(KeyError)) == 1
+        assert (await scene.reload.now()).result is Result.CHANGED, "the next one is another chance"
+
+
+async def test_what_cannot_be_taken_back_is_said_to_have_changed_in_part(logged: list[str], logged_failures: Any) -> None:
+    async with running() as scene:
+        scene.failing = 2
+        scene.next = options("b:1")
+        outcome = await scene.reload.now()
+        why = "backend +b:1 -a:1 failed half way (KeyError), and could not be taken back; a restart is needed"
+        assert outcome == Outcome(Result.FAILED, why, ("backend",))
+        assert logged == [f"the configuration is changed in part: {why}"]
+        assert scene.reload.counts[Result.FAILED] == 1
+        assert len(logged_failures.flush(KeyError)) == 2
 
 
 async def test_what_needs_a_restart_is_refused_as_a_whole() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.limited_pool import LimitedPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
 from scalability.proxy.retrying import USUAL, RetryPolicy
@@ -58,7 +58,7 @@ class Balancer:
         self.wheel.startService()
         self.upstream = Upstream(
             partial(ALGORITHMS[algorithm], clock=self.network.seconds, random=Random(1).random),
-            lambda spec: ConnectionPool(self.network, spec.address, self.wheel),
+            lambda spec: LimitedPool(self.network, spec.address, self.wheel),
             rules=rules,
             seconds=self.network.seconds,
             learns=algorithm == "peak_ewma",
@@ -1031,3 +1031,21 @@ def test_whatever_happens_each_request_is_answered_once_and_nothing_leaks(
         answers = client.taken().count(b"HTTP/1.1 ")
         if client.open:
             assert answers >= 1
+
+
+def test_requests_wait_in_line_for_a_connection_that_may_be_made() -> None:
+    balancer = Balancer("1,max_connections=2", rules=UpstreamRules(max_waiting=1))
+    first, second, third, fourth = (balancer.send() for _ in range(4))
+    one, two = balancer.accept(1), balancer.accept(1)
+    assert balancer.upstream.line.greatest == 1
+    assert b" 503 " in fourth.taken()
+    one.deliver(OK)
+    assert b" 200 " in first.taken()
+    one.deliver(OK)
+    assert b" 200 " in third.taken()
+    two.deliver(OK)
+    assert b" 200 " in second.taken()
+    (server,) = balancer.upstream
+    assert server.pool.connects == 2
+    balancer.name("1,max_connections=1")
+    assert server.max_active == 1

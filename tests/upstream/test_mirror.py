@@ -144,6 +144,8 @@ def test_a_server_s_limit_for_all_is_shared() -> None:
     for text, limit in (("", 0), (",maxconn=5", 2), (",maxconn=1", 1)):
         mirror.show([ServerState(f"192.0.2.1:80{text}", State.UP)])
         assert [server.max_active for server in mirror] == [limit]
+    mirror.show([ServerState("192.0.2.1:80,maxconn=9,max_connections=6", State.UP)])
+    assert [(server.max_active, server.spec.max_connections) for server in mirror] == [(3, 3)]
 
 
 def test_what_is_seen_is_reported_and_what_is_told_is_shown() -> None:

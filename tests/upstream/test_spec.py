@@ -3,7 +3,7 @@
 import pytest
 
 from scalability.config import Address
-from scalability.upstream.spec import ServerSpec
+from scalability.upstream.spec import ServerSpec, check_shares
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_a_bad_server_is_refused_with_the_reason(text: str, why: str) -> None:
         "a:1,backup",
         "a:1,level=2",
         "a:1,weight=3,backup,maxconn=40,tls=b",
+        "a:1,max_connections=7",
     ],
 )
 def test_a_server_is_written_as_it_is_read(text: str) -> None:
@@ -56,3 +57,14 @@ def test_what_is_usual_anyway_is_not_written(text: str, written: str) -> None:
 def test_options_say_what_a_server_may_be_sent() -> None:
     spec = ServerSpec.parse("10.0.0.1:80,weight=0,level=2,maxconn=100")
     assert spec == ServerSpec(Address("10.0.0.1", 80), weight=0, level=2, max_active=100)
+
+
+@pytest.mark.parametrize(("options", "most"), [("", 0), (",maxconn=3", 3), (",max_connections=2", 2), (",maxconn=3,max_connections=2", 2)])
+def test_each_request_needs_a_connection(options: str, most: int) -> None:
+    assert ServerSpec.parse(f"a:1{options}").most_at_once == most
+
+
+def test_limits_that_workers_cannot_share_are_refused() -> None:
+    check_shares("a:1", 2, max_active=0, max_connections=2)
+    with pytest.raises(ValueError, match="3 workers cannot share the max_connections=2 of a:1; each needs 1 at least"):
+        check_shares("a:1", 3, max_active=0, max_connections=2)

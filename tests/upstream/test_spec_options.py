@@ -36,7 +36,7 @@ def test_a_name_that_no_certificate_could_hold_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "weight", "heavy", "backup=", "backup=1", "level", "maxconn", "tls_name=a", "Weight=1", " backup"])
 def test_other_words_are_refused_and_the_good_ones_named(word: str) -> None:
-    with pytest.raises(ValueError, match=r",weight=N, ,backup, ,level=N, ,maxconn=N, ,tls\[=NAME\] may stand"):
+    with pytest.raises(ValueError, match=r",weight=N, ,backup, ,level=N, ,maxconn=N, ,max_connections=N, ,tls\[=NAME\] may stand"):
         options(word)
 
 

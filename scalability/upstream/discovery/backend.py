@@ -52,21 +52,34 @@ class ServiceName(NamedTuple):
     """The name in their certificates; empty: that of the target."""
     max_active: int = 0
     """Requests that each of them gets at once; 0: no limit."""
+    max_connections: int = 0
+    """Connections to each of them; 0: no limit."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``NAME``, perhaps with ``,maxconn=N``, ``,tls`` or ``,tls=NAME``. Raises ValueError, saying what is wrong."""
+        """Read ``NAME``, perhaps with ``,maxconn=N``, ``,max_connections=N``, ``,tls`` or ``,tls=NAME``.
+
+        Raises ValueError, saying what is wrong.
+        """
         name, *words = text.split(",")
         if ":" in name:
             raise ValueError(f"{text!r}: the records of dns+srv:NAME say the ports")
         _check_name(name)
-        options = SpecOptions(text, words, ("maxconn", "tls"))
-        return cls(name, "tls" in options, options.certificate_name(""), options.number("maxconn", MAX_ACTIVE, 0))
+        options = SpecOptions(text, words, ("maxconn", "max_connections", "tls"))
+        return cls(
+            name,
+            "tls" in options,
+            options.certificate_name(""),
+            options.number("maxconn", MAX_ACTIVE, 0),
+            options.number("max_connections", MAX_ACTIVE, 0),
+        )
 
     def __str__(self) -> str:
         words = [f"dns+srv:{self.name}"]
         if self.max_active:
             words.append(f"maxconn={self.max_active}")
+        if self.max_connections:
+            words.append(f"max_connections={self.max_connections}")
         if self.tls:
             words.append(f"tls={self.certificate}" if self.certificate else "tls")
         return ",".join(words)

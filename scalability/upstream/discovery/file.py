@@ -19,7 +19,7 @@ from scalability.lifecycle import OrderedService, Ticker
 from scalability.lifecycle.threads import Threads
 from scalability.upstream.discovery.backend import MAX_SERVERS, ServerFile
 from scalability.upstream.servers import Upstream
-from scalability.upstream.spec import ServerSpec
+from scalability.upstream.spec import ServerSpec, check_shares
 
 FLAG = "--backend"
 INTERVAL_S = 1.0
@@ -46,8 +46,8 @@ def signature_of(path: Path) -> Signature | None:
     return Signature(found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
 
 
-def servers_in(data: bytes) -> list[ServerSpec]:
-    """The servers that ``data`` names. Raises ValueError, saying which line is wrong and how."""
+def servers_in(data: bytes, workers: int = 1) -> list[ServerSpec]:
+    """The servers that ``data`` names, whose limits so many ``workers`` share. Raises ValueError, saying which line is wrong and how."""
     found: dict[Address, int] = {}
     specs: list[ServerSpec] = []
     for number, line in enumerate(data.split(b"\n"), 1):
@@ -59,6 +59,7 @@ def servers_in(data: bytes) -> list[ServerSpec]:
             continue
         try:
             spec = ServerSpec.parse(text)
+            check_shares(str(spec.address), workers, max_active=spec.max_active, max_connections=spec.max_connections)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
         first = found.setdefault(spec.address, number)
@@ -72,7 +73,7 @@ def servers_in(data: bytes) -> list[ServerSpec]:
     return specs
 
 
-def read_servers(path: Path) -> list[ServerSpec]:
+def read_servers(path: Path, workers: int = 1) -> list[ServerSpec]:
     """The servers that the file names. Raises ConfigError, saying what is wrong. Blocks."""
     try:
         with path.open("rb") as file:
@@ -82,17 +83,17 @@ def read_servers(path: Path) -> list[ServerSpec]:
     if len(data) > MAX_BYTES:
         raise ConfigError(FLAG, f"{path} has more than {MAX_BYTES} bytes")
     try:
-        return servers_in(data.removeprefix(b"\xef\xbb\xbf"))
+        return servers_in(data.removeprefix(b"\xef\xbb\xbf"), workers)
     except ValueError as error:
         raise ConfigError(FLAG, f"{path}: {error}") from error
 
 
-def read_settled(path: Path, signature: Signature) -> list[ServerSpec] | ConfigError | None:
+def read_settled(path: Path, signature: Signature, workers: int = 1) -> list[ServerSpec] | ConfigError | None:
     """What the file says, or what is wrong with it; None when it is not, or does not stay, the one of ``signature``. Blocks."""
     if signature_of(path) != signature:
         return None
     try:
-        outcome: list[ServerSpec] | ConfigError = read_servers(path)
+        outcome: list[ServerSpec] | ConfigError = read_servers(path, workers)
     except ConfigError as error:
         outcome = error
     return outcome if signature_of(path) == signature else None
@@ -105,16 +106,17 @@ class FileReading(NamedTuple):
     specs: list[ServerSpec]
 
 
-def read_file(path: Path) -> FileReading:
+def read_file(path: Path, workers: int = 1) -> FileReading:
     """What the file says now. Raises ConfigError when it cannot be taken in. Blocks."""
     # looked at first: what changes while it is read is read again
     signature = signature_of(path)
-    return FileReading(signature, read_servers(path))
+    return FileReading(signature, read_servers(path, workers))
 
 
 class FileDiscovery(OrderedService):
     """Keeps ``upstream`` at the servers that ``file`` names, at first those of ``reading``.
 
+    Files whose servers' limits ``workers`` processes cannot share change nothing either.
     ``trusted``: these take traffic before their first check; others that are added later never do.
     """
 
@@ -128,12 +130,14 @@ class FileDiscovery(OrderedService):
         upstream: Upstream,
         *,
         trusted: bool = True,
+        workers: int = 1,
         interval_s: float = INTERVAL_S,
         settled_s: float = SETTLED_S,
     ) -> None:
         super().__init__()
         self._reactor = reactor
         self._settled_s = settled_s
+        self._workers = workers
         self._source = str(file)
         self._path = file.path
         self._upstream = upstream
@@ -153,7 +157,7 @@ class FileDiscovery(OrderedService):
             self._keep(f"there is no file {self._path} any more")
             return
         await deferLater(self._reactor, self._settled_s)
-        outcome = await self._threads.run(partial(read_settled, self._path, seen))
+        outcome = await self._threads.run(partial(read_settled, self._path, seen, self._workers))
         if outcome is None or not self.running:
             return  # it is being written: the next look is soon enough; or nobody wants to know any more
         self._signature = seen

@@ -94,7 +94,9 @@ class ServiceTargets:
             tls = (service.certificate or record.target) if service.tls else ""
             weight = scaled(record.weight, heaviest[record.priority])
             for address in self._targets[record.target].held:
-                yield ServerSpec(Address(address, record.port), weight, tls, levels[record.priority], service.max_active)
+                yield ServerSpec(
+                    Address(address, record.port), weight, tls, levels[record.priority], service.max_active, service.max_connections
+                )
 
 
 def heaviest_of(records: Iterable[ServiceRecord]) -> Mapping[int, int]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -105,7 +105,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_later(tmp_path: Path, monk
     file = tmp_path / "servers"
     file.write_bytes(b"a:1\n")
 
-    def read(path: Path) -> list[ServerSpec]:
+    def read(path: Path, workers: int) -> list[ServerSpec]:
         path.write_bytes(b"a:1\nb:1\n")
         raise ConfigError("--backend", "it is half written")
 
@@ -118,13 +118,15 @@ def test_a_file_that_changes_while_it_is_read_is_read_later(tmp_path: Path, monk
 class Watched:
     """A file, and the servers that a balancer takes from it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Any) -> None:
         from twisted.internet import reactor
 
         self.path = folder / "servers"
         self.path.write_text("a:1\nb:1,weight=2\n")
         self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
-        self.watch = FileDiscovery(reactor, ServerFile(self.path), read_file(self.path), self.upstream, interval_s=3600, settled_s=0.01)
+        self.watch = FileDiscovery(
+            reactor, ServerFile(self.path), read_file(self.path), self.upstream, interval_s=3600, settled_s=0.01, **more
+        )
         self._clock_ns = os.stat(self.path).st_mtime_ns
 
     def write(self, text: str) -> None:
@@ -138,8 +140,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(folder: Path) -> AsyncIterator[Watched]:
-    found = Watched(folder)
+async def watched(folder: Path, **more: Any) -> AsyncIterator[Watched]:
+    found = Watched(folder, **more)
     found.watch.startService()
     try:
         yield found
@@ -184,6 +186,19 @@ async def test_a_bad_file_changes_nothing_says_why_once_and_its_next_change_is_a
         file.write("c:1\nd:1\n")
         await file.watch.look()
         assert file.servers() == {"c:1": 1, "d:1": 1}
+
+
+async def test_a_file_whose_limits_the_workers_cannot_share_changes_nothing(tmp_path: Path, logged: list[str]) -> None:
+    async with watched(tmp_path, workers=2) as file:
+        file.write("a:1,weight=9\nb:1,maxconn=1\n")
+        await file.watch.look()
+        assert file.servers() == {"a:1": 1, "b:1": 2}
+        assert any("line 2: 2 workers cannot share the maxconn=1 of b:1; each needs 1 at least; servers kept: 2" in line for line in logged)
+        with pytest.raises(ConfigError, match="line 2: 2 workers cannot share"):
+            read_file(file.path, 2)
+        file.write("a:1,weight=9\nb:1,maxconn=2\n")
+        await file.watch.look()
+        assert file.servers() == {"a:1": 9, "b:1": 1}
 
 
 @pytest.mark.parametrize("emptied", ["", "# all gone\n"])
