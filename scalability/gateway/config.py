@@ -1,5 +1,6 @@
 """The options of ``scalelab-gateway``."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self
 
 from msgspec import Meta
@@ -138,7 +139,7 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         tuple[Network, ...],
         Flag(
             "A network (CIDR) or address of proxies in front of this one, the balancer say, whose X-Forwarded-For is believed: rate limits "
-            "count the client that it names.",
+            "count the client that it names, and the servers of routes are told of it.",
             "CIDR",
         ),
     ] = ()
@@ -157,6 +158,20 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = ()
     routes: Annotated[tuple[RouteOptions, ...], Flag("Routes, each a table.", "TABLES", flag=False)] = ()
+
+    admin_token_file: Annotated[
+        Path | None,
+        Flag(
+            "File with a token of 16 characters or more: whoever sends it as Authorization: Bearer TOKEN to the admin listener may purge "
+            "the HTTP cache. Without it nobody may.",
+            "FILE",
+        ),
+    ] = None
+
+    cache_max_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 50), Flag("Bytes of memory for the HTTP cache of routes.", "N")] = 256 << 20
+    cache_max_object_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 40), Flag("Bytes of the largest answer's body that the HTTP cache stores; larger ones pass unstored.", "N")
+    ] = 16 << 20
 
     @property
     def all_routes(self) -> tuple[RouteOptions, ...]:

@@ -39,8 +39,10 @@ class DataHits:
         look_aside: LookAside,
         load: Load,
         metrics: GatewayMetrics,
+        *,
+        pass_on: Application | None = None,
     ) -> None:
-        self._pass_on = site.request_received
+        self._pass_on = (pass_on or site).request_received
         self._date_now = site.date  # the route's own: that of the server's may change at another moment
         self._record = site.http.record
         self._near_hit = look_aside.near_hit

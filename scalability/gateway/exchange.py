@@ -20,6 +20,8 @@ class GatewayExchange(Exchange):
 
     __slots__ = ("added", "asked", "authenticated", "consumer", "route")
 
+    connection: "GatewayConnection"
+
     def __init__(self, connection: ServerConnection, head: RequestHead, began_s: float) -> None:
         super().__init__(connection, head, began_s)
         self.added: list[Field] = []

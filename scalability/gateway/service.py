@@ -6,26 +6,38 @@ from typing import Any
 from prometheus_client.registry import Collector
 from twisted.application.service import IService
 
+from scalability.api.admin_token import AdminToken
 from scalability.api.component import component_service
-from scalability.api.mount import mount
-from scalability.config import ServiceURL
+from scalability.api.json import MAX_BODY_BYTES
+from scalability.api.routes import routes as resource_of
+from scalability.config import ServiceURL, fail
+from scalability.errors import ConfigError
 from scalability.gateway.access.assembly import Access
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.metrics import access_metrics
 from scalability.gateway.access.own_paths import own_policies
+from scalability.gateway.admin import admin_calls
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.data import DataSource
 from scalability.gateway.data_hits import DataHits
 from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
-from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_api import Parts, gateway_app
+from scalability.gateway.http_cache.metrics import add_http_cache
+from scalability.gateway.http_cache.purging import add_purging
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.look_aside.building import build_cache
 from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.routing.building import Routes
+from scalability.gateway.routing.description import forwarded
+from scalability.gateway.routing.front import GatewayServer
+from scalability.gateway.routing.metrics import upstream_metrics
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_server import Application
 from scalability.net.service_client import ServiceClient
 from scalability.telemetry import process_collectors
+
+WHO = "scalelab-gateway"
 
 
 def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
@@ -76,16 +88,35 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             metrics=metrics,
             exposed=exposed,
             secured=jwt is not None or options.api_keys is not None,
+            forwarded=[forwarded(route, secured=route.jwt is not None or route.api_keys is not None) for route in options.all_routes],
         )
     )
-    factory = mount(app, reactor=reactor)
-    hits = DataHits(factory, look_aside, DataSource(database).load, metrics)
-    factory.application = hits
-    if policy_of is not None:
-        factory.make_exchange = GatewayExchange
-        factory.application = Guard(lambda exchange: policy_of(exchange.head), hits, answered=factory.answered_before_routing)
+    factory = GatewayServer(resource_of(app), reactor, MAX_BODY_BYTES)
     exposed.append(factory.metrics)
-    return component_service(reactor, options, who="scalelab-gateway", factory=factory, parts=parts, collectors=[counts])
+    try:
+        routes = Routes(reactor, options, wheel, access)
+    except ConfigError as error:
+        fail(WHO, str(error))
+    parts += routes.parts
+    own: Application = DataHits(factory, look_aside, DataSource(database).load, metrics, pass_on=routes.caching_opted_in(factory))
+    if policy_of is not None:
+        own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
+    factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()])
+    add_http_cache(counts, routes.store, routes.counts)
+    upstreams = upstream_metrics(routes.upstreams)
+    exposed.append(upstreams)
+    admin = admin_calls(routes.upstreams)
+    add_purging(admin, routes.store, routes.counts, AdminToken(options.admin_token_file), reactor.seconds)
+    return component_service(
+        reactor,
+        options,
+        who=WHO,
+        factory=factory,
+        parts=parts,
+        collectors=[counts, upstreams],
+        ready=lambda: "it is stopping" if factory.draining else None,
+        admin=admin,
+    )
 
 
 def _policy(options: GatewayOptions) -> Policy:

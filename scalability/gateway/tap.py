@@ -4,11 +4,13 @@ from pathlib import Path
 
 from twisted.application.service import IService
 
+from scalability.api.admin_token import read_token
 from scalability.config import CommandLine, command_line
 from scalability.gateway.access.config import read_secret
 from scalability.gateway.access.key_file import read_key_file
 from scalability.gateway.access.key_files import check_files
 from scalability.gateway.config import GatewayOptions
+from scalability.gateway.routing.checking import check_routes
 from scalability.gateway.routing.shaping import validation_of
 
 _Options: type[CommandLine[GatewayOptions]] = command_line(
@@ -25,6 +27,9 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
             read_secret(config.jwt_secret_file)
         if config.api_keys is not None:
             read_key_file(Path(config.api_keys.file), "[gateway] api_keys")
+        if config.admin_token_file is not None:
+            read_token(config.admin_token_file)
+        check_routes(config)
         for route in config.all_routes:
             check_files(route.path, route.api_keys, route.jwt, config.jwt())
             if route.validate is not None:

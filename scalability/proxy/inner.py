@@ -13,6 +13,7 @@ client's memory of an application (``connection.memory``) is not touched.
 
 from typing import Any, Protocol
 
+from twisted.internet.address import IPv4Address
 from twisted.logger import Logger
 
 from scalability.errors import BadAnswer, BadMessage, BrokenAnswer, ClientGone, ScalelabError
@@ -70,6 +71,15 @@ class _Factory:
         self.wheel = server.wheel
 
 
+class _Nowhere:
+    """The transport of a request that this process makes itself."""
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", 0)
+
+    getHost = getPeer
+
+
 class InnerConnection:
     """What applications ask of a client's connection. One may serve many requests of one client to one application, one after another."""
 
@@ -83,7 +93,7 @@ class InnerConnection:
         connection = None if client is None else client.connection
         self.peer_host = b"127.0.0.1" if client is None else client.peer_host
         self.scheme = b"http" if client is None else client.scheme
-        self.transport: Any = None if connection is None else connection.transport
+        self.transport: Any = _Nowhere() if connection is None else connection.transport
         self._ends = (("127.0.0.1", 0), ("127.0.0.1", 0)) if connection is None else connection.ends()
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:

@@ -69,8 +69,8 @@ class Client:
         return self._full
 
     def interim(self, head: ResponseHead) -> None:
-        """Pass on a 1xx, to a client that knows of them."""
-        if self.request.minor and head.status != 100:
+        """Pass on a 1xx, to a client that knows of them; 100 to one that waits for it before it sends its request's body."""
+        if self.request.minor and (head.status != 100 or self.request.expect_continue):
             self.exchange.send_interim(
                 head_block(head.status, head.reason, head.fields, length=None, chunked=False, keep_alive=True, minor=1)
             )

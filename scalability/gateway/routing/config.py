@@ -8,8 +8,10 @@ from msgspec import Meta
 from scalability.config import ServiceURL
 from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.compose.config import ComposeOptions
+from scalability.gateway.http_cache.config import CacheOptions
 from scalability.gateway.openapi.config import ValidateOptions
 from scalability.gateway.rate_limits.config import RateLimitOptions
+from scalability.gateway.routing.upstream_options import HealthOptions, UpstreamOptions
 from scalability.gateway.transform.config import CompressionOptions, RewriteOptions
 from scalability.upstream.discovery import Backend
 
@@ -76,6 +78,9 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_keys: APIKeyOptions | None = None
     jwt: JWTOptions | None = None
     rate_limit: RateLimitOptions | None = None
+    cache: CacheOptions = CacheOptions()
+    health: HealthOptions = HealthOptions()
+    upstream: UpstreamOptions = UpstreamOptions()
 
     def __post_init__(self) -> None:
         Prefix.parse(self.prefix)

@@ -1,0 +1,91 @@
+"""From options to routes: the servers of each, what shapes requests and answers, the cache, the policies; and the front before all."""
+
+import secrets
+from typing import Any
+
+from twisted.application.service import IService
+
+from scalability.errors import ConfigError
+from scalability.gateway.access.assembly import Access
+from scalability.gateway.access.policy import AccessPolicy
+from scalability.gateway.config import GatewayOptions
+from scalability.gateway.http_cache.cache import HTTPCache
+from scalability.gateway.http_cache.counts import CacheCounts
+from scalability.gateway.http_cache.store import AnswerStore
+from scalability.gateway.routing.config import RouteOptions
+from scalability.gateway.routing.front import Front, Own, Within
+from scalability.gateway.routing.route import Route, Servers
+from scalability.gateway.routing.shaping import Shape
+from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
+from scalability.http1.trust import Networks
+from scalability.lifecycle import DeadlineWheel
+from scalability.net.http_server import Application
+
+
+class Routes:
+    """The routes of ``options``: ``parts`` are their services. Raises ConfigError for what only the machine can tell; blocks for that.
+
+    ``access`` makes their policies. The HTTP cache of all of them is ``store``, and what became of requests there is in ``counts``.
+    """
+
+    def __init__(self, reactor: Any, options: GatewayOptions, wheel: DeadlineWheel, access: Access) -> None:
+        self.parts: list[IService] = []
+        self.upstreams: dict[str, RouteUpstream] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.routes: dict[str, Route] = {}
+        self.store = AnswerStore(max_bytes=options.cache_max_bytes, max_object_bytes=options.cache_max_object_bytes)
+        self.counts = CacheCounts()
+        self._access = access
+        self._reactor = reactor
+        self._wheel = wheel
+        self._via = b"scalelab-gateway-" + secrets.token_hex(4).encode()
+        self._trusted = Networks(network.addresses for network in options.trusted_proxy)
+        self.within = Within()
+        for route in options.all_routes:
+            self.routes[route.path] = Route(route.path, self._application(route), self._policy(route))
+        self.within.composed = frozenset(route.path for route in options.all_routes if route.compose is not None)
+
+    def front(self, own: Application, paths: list[str]) -> Front:
+        """What stands before ``own``, which answers the gateway's own ``paths``."""
+        front = self.within.front = Front(Own(own), paths, self.routes)
+        return front
+
+    def _application(self, route: RouteOptions) -> Application:
+        shape = self.shapes[route.path] = Shape(route, self._servers(route), self.within, self._reactor)
+        if not route.cache.enabled:
+            return shape.application
+        return HTTPCache(
+            shape.application,
+            self.store,
+            seconds=self._reactor.seconds,
+            options=route.cache.storing(),
+            upgrades=UPGRADES,
+            stale_if_disconnected_s=route.cache.stale_if_disconnected_s,
+            counts=self.counts,
+        )
+
+    def caching_opted_in(self, own: Application) -> Application:
+        """The same cache in front of ``own``, routes in code: it stores what sets a lifetime."""
+        return HTTPCache(own, self.store, seconds=self._reactor.seconds, counts=self.counts, opt_in=True)
+
+    def _servers(self, route: RouteOptions) -> Application | None:
+        if route.compose is not None:
+            return None
+        try:
+            known = RouteUpstream(self._reactor, route, self._wheel, via=self._via, trusted=self._trusted)
+        except ConfigError as error:
+            raise ConfigError(f"[gateway] routes {route.path}", str(error)) from error
+        self.upstreams[route.path] = known
+        self.parts += known.parts
+        return Servers(known.proxy, strip=route.path.encode().rstrip(b"/") if route.strip_prefix else b"")
+
+    def _policy(self, route: RouteOptions) -> AccessPolicy | None:
+        policy = self._access.policy(
+            route.path,
+            cors=route.cors,
+            max_body_bytes=route.max_body,
+            api_keys=route.api_keys,
+            jwt=route.jwt,
+            rate_limit=route.rate_limit,
+        )
+        return policy or None

@@ -1,0 +1,116 @@
+"""What the gateway's clients meet: its own paths, which Klein answers, then routes, then Klein again, which says that nothing is there."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import Resource
+
+from scalability.api.adapter import APIFactory
+from scalability.errors import BadMessage, ClientError
+from scalability.gateway.exchange import GatewayConnection, GatewayExchange
+from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
+from scalability.gateway.routing.route import Route
+from scalability.net.http_server import Application, Exchange
+
+MAX_KNOWN: Final = 1024
+"""Targets whose place is remembered."""
+MAX_KNOWN_BYTES: Final = 256
+"""Of such a target."""
+CLIENT_GONE: Final = 499
+
+
+class GatewayServer(APIFactory):
+    """Serves the gateway's Klein app, and whatever ``application`` puts in front of it. Routes' requests are counted beside Klein's."""
+
+    connection_type = GatewayConnection
+    exchange_type = GatewayExchange
+
+    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
+        super().__init__(resource, clock, max_body_bytes)
+        self.abort_on_close = False  # the front says so, for its own paths
+        self._ended = self._route_ended
+
+    def _route_ended(self, exchange: Any, seconds: float) -> None:
+        if exchange.route:
+            self.http.record(exchange.head.method, exchange.route, exchange.status or CLIENT_GONE, seconds)
+
+
+class Own:
+    """The gateway's own paths: ``application`` is Klein, or what stands in front of it."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def request_received(self, exchange: Exchange) -> None:
+        """net's server has a request."""
+        connection: Any = exchange.connection
+        if type(exchange) is GatewayExchange:
+            connection.serve(self)
+            connection.abort_on_close = True  # who hangs up ends what a route in code does for it
+        self._application.request_received(exchange)
+
+
+class Front:
+    """Chooses for each request: ``own`` for ``paths`` and for what is nowhere, else the route with the longest prefix."""
+
+    def __init__(self, own: Application, paths: Iterable[str], routes: Mapping[str, Route]) -> None:
+        self._own = own
+        self._paths = OwnPaths(paths)
+        self._routes: Prefixes[Route] = Prefixes({name.encode(): route for name, route in routes.items()})
+        self._known: dict[bytes, Any] = {}
+
+    def request_received(self, exchange: Exchange) -> None:
+        """net's server has a request."""
+        target = exchange.head.target
+        place = self._known.get(target)
+        if place is None:
+            try:
+                place = self.find(target)
+            except ClientError as error:
+                exchange.fail(error)
+                return
+            if len(target) <= MAX_KNOWN_BYTES:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[target] = place
+        place.request_received(exchange)
+
+    def find(self, target: bytes) -> Any:
+        """A route or ``own``. Raises ClientError for a path that might mean another one."""
+        if target.partition(b"?")[0] in self._paths:
+            return self._own
+        try:
+            route = self._routes.find(path_of(target))
+        except DottedPath:
+            if self._routes:
+                raise ClientError("The path has a segment of dots; send it resolved.") from None
+            return self._own
+        return self._own if route is None else route
+
+
+class Within:
+    """The same for requests of the gateway's own (the parts of a composed route): the caller's policies have admitted them already.
+
+    A composed route may not be a part of another one: who writes such a configuration would build a loop sooner or later.
+    """
+
+    def __init__(self) -> None:
+        self.front: Front | None = None
+        self.composed: frozenset[str] = frozenset()
+        """Names of routes."""
+
+    def request_received(self, exchange: Exchange) -> None:
+        """An inner exchange has a request."""
+        assert self.front is not None
+        try:
+            place = self.front.find(exchange.head.target)
+        except ClientError as error:
+            exchange.fail(error)
+            return
+        if isinstance(place, Route):
+            if place.name in self.composed:
+                exchange.fail(BadMessage("A composed route is no part of another.", status=508, code="loop_detected"))
+                return
+            place = place.application
+        place.request_received(exchange)

@@ -1,0 +1,107 @@
+"""Where requests go: the gateway's own paths, then routes, then nowhere."""
+
+import pytest
+
+from scalability.gateway.routing.config import RouteOptions
+from scalability.http1.making import make_request_head
+from scalability.proxy.inner import InnerConnection, InnerExchange
+from scalability.testing.gateway_routes import MemoryGateway
+from tests.proxy.test_inner import Asker
+
+SHOP = RouteOptions(prefix="/shop", url="http://10.0.0.1")
+ADMIN = RouteOptions(prefix="/shop/admin", url="http://10.0.0.2")
+DATA = RouteOptions(prefix="/data", url="http://10.0.0.3")
+ALL = RouteOptions(prefix="/", url="http://10.0.0.4")
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"/shop", "10.0.0.1"),
+        (b"/shop?/shop/admin", "10.0.0.1"),
+        (b"/shop/administer", "10.0.0.1"),
+        (b"/shop/admin/x", "10.0.0.2"),
+        (b"/shop/%61dmin", "10.0.0.2"),
+        (b"//shop//admin", "10.0.0.2"),
+        (b"/data/x", "10.0.0.3"),
+        (b"/shopping", "10.0.0.4"),
+        (b"/", "10.0.0.4"),
+    ],
+)
+def test_the_longest_prefix_of_whole_segments_gets_the_request(target: bytes, host: str) -> None:
+    gateway = MemoryGateway(SHOP, ADMIN, DATA, ALL)
+    gateway.ask(target)
+    assert [attempt.host for attempt in gateway.network.attempts] == [host]
+    assert gateway.answer().startswith(b"GET " + target + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(("target", "body"), [(b"/data", b"own"), (b"/data?x", b"own"), (b"/tasks/1", b"own 1")])
+def test_the_gateways_own_paths_come_first(target: bytes, body: bytes) -> None:
+    gateway = MemoryGateway(DATA, ALL, RouteOptions(prefix="/tasks", url="http://10.0.0.5"))
+    gateway.ask(target)
+    assert gateway.client.taken().endswith(b"\r\n\r\n" + body)
+    assert gateway.network.attempts == []
+
+
+def test_what_is_nowhere_is_404() -> None:
+    gateway = MemoryGateway(SHOP)
+    gateway.ask(b"/elsewhere")
+    assert gateway.client.taken().startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_path_that_could_mean_another_one_is_refused() -> None:
+    gateway = MemoryGateway(SHOP, ADMIN)
+    for target in (b"/shop/../admin", b"/shop/x/%2e%2e/admin", b"/shop/."):
+        gateway.ask(target)
+        assert gateway.client.taken().startswith(b"HTTP/1.1 400 ")
+    assert gateway.network.attempts == []
+
+
+def test_requests_of_one_connection_may_go_to_several_routes_and_own_paths() -> None:
+    gateway = MemoryGateway(SHOP, ADMIN)
+    for _ in range(3):
+        gateway.ask(b"/shop")
+        gateway.ask(b"/data")
+        gateway.ask(b"/shop/admin", fields=b"X-Forwarded-For: me\r\n")
+        while gateway.network.attempts:
+            asked = gateway.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+            assert b"X-Forwarded-For: 192.0.2.1\r\n" in asked
+    sent = gateway.client.taken()
+    assert sent.count(b"HTTP/1.1 200 ") == 9
+    assert sent.count(b"own") == 3
+
+
+def test_a_client_that_half_closes_gets_the_answer_of_a_route_and_ends_what_a_route_in_code_does() -> None:
+    gateway = MemoryGateway(SHOP)
+    gateway.ask(b"/shop")
+    gateway.client.finish()
+    gateway.answer()
+    assert gateway.client.taken().endswith(b"hi")
+
+
+def test_many_different_targets_are_not_all_remembered() -> None:
+    gateway = MemoryGateway(SHOP)
+    for number in range(3000):
+        gateway.ask(b"/elsewhere/%d" % number, method=b"HEAD")
+    front = gateway.server.application
+    assert len(front._known) <= 1024  # type: ignore[attr-defined]
+
+
+def test_requests_are_counted_by_route_and_never_by_path() -> None:
+    gateway = MemoryGateway(SHOP)
+    gateway.ask(b"/shop/secret")
+    gateway.answer()
+    text = [(sample.labels.get("http_route"), sample.value) for family in gateway.server.metrics.collect() for sample in family.samples]
+    assert ("/shop", 1.0) in text
+    assert not any(label is not None and "secret" in label for label, _ in text)
+
+
+def test_a_part_of_a_composed_route_reaches_routes_and_own_paths_but_no_composed_route() -> None:
+    gateway = MemoryGateway(SHOP)
+    within = gateway.routes.within
+    within.composed = frozenset(["/shop"])
+    for target, told in ((b"/data", ("head", 200)), (b"/shop", ("failed", "loop_detected")), (b"/a/../b", ("failed", "bad_request"))):
+        asker = Asker()
+        head = make_request_head(b"GET", target, [(b"Host", b"shop")])
+        InnerExchange(head, asker, InnerConnection(gateway.server)).ask(within)
+        assert asker.told[0] == told

@@ -1,0 +1,72 @@
+"""A route's servers."""
+
+from scalability.gateway.http_cache.config import CacheOptions
+from scalability.gateway.routing.config import RouteOptions
+from scalability.gateway.routing.upstream_options import HealthOptions, UpstreamOptions
+from scalability.gateway.routing.upstreams import check_of
+from scalability.testing.gateway_routes import MemoryGateway
+from scalability.upstream.check import HTTPCheck, TCPCheck
+
+UNCACHED = CacheOptions(enabled=False)
+TWO = RouteOptions(prefix="/a", servers=("10.0.0.1:80,weight=3", "10.0.0.2:80"), cache=UNCACHED)
+
+
+def test_requests_are_spread_by_weight() -> None:
+    gateway = MemoryGateway(TWO)
+    for _ in range(8):
+        gateway.client = gateway.connect()
+        gateway.ask()
+    hosts = [attempt.host for attempt in gateway.network.attempts]
+    assert (hosts.count("10.0.0.1"), hosts.count("10.0.0.2")) == (6, 2)
+
+
+def test_a_refused_connection_is_tried_on_another_server() -> None:
+    gateway = MemoryGateway(TWO)
+    gateway.ask(method=b"POST", fields=b"Content-Length: 4\r\n", body=b"body")
+    gateway.network.refuse()
+    assert gateway.answer().endswith(b"\r\n\r\nbody")
+    assert gateway.client.taken().endswith(b"hi")
+
+
+def test_a_route_without_a_healthy_server_says_so() -> None:
+    gateway = MemoryGateway(RouteOptions(prefix="/a", url="http://10.0.0.1", health=HealthOptions(initial="mandatory")))
+    gateway.ask()
+    assert gateway.client.taken().startswith(b"HTTP/1.1 503 ")
+
+
+def test_servers_have_no_more_requests_than_they_may_and_the_rest_waits() -> None:
+    gateway = MemoryGateway(
+        RouteOptions(prefix="/a", servers=("10.0.0.1:80,maxconn=1",), upstream=UpstreamOptions(max_queue=1), cache=UNCACHED)
+    )
+    clients = [gateway.connect() for _ in range(3)]
+    for gateway.client in clients:
+        gateway.ask()
+    assert len(gateway.network.attempts) == 1
+    assert clients[2].taken().startswith(b"HTTP/1.1 503 ")
+    gateway.answer()
+    gateway.network.advance(0)
+    assert clients[0].taken().endswith(b"hi")
+
+
+def test_a_check_asks_for_a_path_or_makes_a_connection_alone() -> None:
+    gateway = MemoryGateway(TWO)
+    server = next(iter(gateway.routes.upstreams["/a"].upstream))
+    plain = check_of(gateway.network, HealthOptions(), gateway.wheel, lambda name: None, timeout_s=1.0)(server)
+    assert type(plain) is TCPCheck
+    asking = check_of(gateway.network, HealthOptions(path="/up"), gateway.wheel, lambda name: None, timeout_s=1.0)(server)
+    assert isinstance(asking, HTTPCheck)
+    assert asking.request.startswith(b"GET /up HTTP/1.1\r\nHost: 10.0.0.1:80\r\n")
+
+
+def test_one_client_goes_to_one_server_where_it_is_hashed() -> None:
+    gateway = MemoryGateway(RouteOptions(prefix="/a", servers=("10.0.0.1:80", "10.0.0.2:80"), upstream=UpstreamOptions(algorithm="maglev")))
+    upstream = gateway.routes.upstreams["/a"].upstream
+    while upstream.step():
+        pass
+    hosts = set()
+    for _ in range(6):
+        gateway.ask()
+        hosts.add(gateway.network.attempts[0].host)
+        gateway.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        gateway.network.advance(0)
+    assert len(hosts) == 1

@@ -1,0 +1,130 @@
+"""Routes of a real gateway, with real servers behind them."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from scalability.testing.client import HTTPClient
+from scalability.testing.processes import Process
+from tests.integration.test_gateway import wait_until
+from tests.integration.test_proxy_tunnel import echo, running
+
+Start = Callable[..., Process]
+
+
+class Shop:
+    """Two servers whose faults a test chooses, and a gateway with a route to them."""
+
+    def __init__(self, run: Start, start: Start, folder: Path) -> None:
+        self.run, self.start, self.folder = run, start, folder
+        self.backends = [self.backend() for _ in range(2)]
+
+    def backend(self) -> tuple[Process, int]:
+        process = self.run(sys.executable, "-m", "scalability.testing.faulty_backend", "127.0.0.1:0")
+        return process, int(process.wait_for(r"listens on .*:(\d+)")[1])
+
+    def gateway(self, more: str = "", *flags: str) -> tuple[Process, int, int]:
+        file = self.folder / "lab.toml"
+        servers = ", ".join(f'"127.0.0.1:{port}"' for _, port in self.backends)
+        file.write_text(f'[[gateway.routes]]\nprefix = "/shop"\nservers = [{servers}]\n{more}')
+        process = self.start("scalelab-gateway", "--config", str(file), "--cache", "memory:", "--admin", "127.0.0.1:0", *flags)
+        return process, process.wait_listening(), process.wait_admin()
+
+
+@pytest.fixture
+def shop(run: Start, start: Start, tmp_path: Path) -> Shop:
+    return Shop(run, start, tmp_path)
+
+
+@pytest.fixture
+def echoing() -> Iterator[int]:
+    with running(serve(echo, "127.0.0.1", 0)) as port:
+        yield port
+
+
+def test_a_route_serves_through_both_servers_and_goes_on_when_one_dies(shop: Shop, http: HTTPClient) -> None:
+    _, port, admin = shop.gateway()
+    for number in range(10):
+        assert http.get(port, f"/shop/{number}").text == f"/shop/{number}"
+    assert http.get(port, "/nowhere").status == 404
+    shop.backends[0][0].kill(signal.SIGKILL)
+    shop.backends[0][0].wait()
+    for number in range(20):
+        assert http.get(port, f"/shop/after/{number}").status == 200
+    (route,) = http.get(admin, "/routes").json()["routes"]
+    assert sorted(server["requests"] > 0 for server in route["servers"]) == [True, True]
+    metrics = http.get(admin, "/metrics").text
+    assert f'scalelab_upstream_requests_total{{route="/shop",server="127.0.0.1:{shop.backends[1][1]}"}}' in metrics
+    assert "/shop/after" not in metrics
+    wait_until(lambda: 'scalelab_upstream_healthy{route="/shop"} 1.0' in http.get(admin, "/metrics").text)
+
+
+def test_the_cheapest_route_is_a_flag(shop: Shop, http: HTTPClient) -> None:
+    _, port, _ = shop.gateway("", "--route", f"/other=http://127.0.0.1:{shop.backends[0][1]}")
+    assert http.get(port, "/other/a?b").text == "/other/a?b"
+    assert http.get(port, "/otherwise").status == 404
+
+
+def test_requests_in_flight_are_finished_when_the_gateway_is_told_to_end(shop: Shop, http: HTTPClient) -> None:
+    for _, port in shop.backends:
+        assert http.put(port, "/behave/slow:1/good").status == 204
+    process, port, admin = shop.gateway()
+    assert http.get(admin, "/readyz").status == 200
+    assert http.get(admin, "/healthz").status == 200
+    began = time.monotonic()
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(http.get(port, "/shop/slow").status))
+    thread.start()
+    time.sleep(0.4)
+    process.kill(signal.SIGTERM)
+    thread.join()
+    assert got == [200]
+    assert process.wait() == -signal.SIGTERM
+    assert time.monotonic() - began < 10
+
+
+def test_a_websocket_passes_a_route(shop: Shop, echoing: int) -> None:
+    _, port, _ = shop.gateway("", "--route", f"/ws=http://127.0.0.1:{echoing}")
+    with connect(f"ws://127.0.0.1:{port}/ws/chat") as socket:
+        socket.send("hello")
+        assert socket.recv(10) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ('prefix = "shop"\nurl = "http://h:1"\n', "'shop' is not a path"),
+        ('prefix = "/a"\n', "needs servers"),
+        ('prefix = "/a"\nurl = "http://h:1"\nsrip_prefix = true\n', "unknown field"),
+        ('prefix = "/a"\nservers = ["file:/nowhere/x"]\n', "/nowhere/x"),
+        ('prefix = "/a"\nurl = "http://h:1"\n[gateway.routes.upstream]\nalgorithm = "best"\n', "there is no 'best'"),
+        ('prefix = "/a"\nurl = "http://h:1"\n[gateway.routes.health]\ninterval = 0\n', ">= 0.05"),
+    ],
+)
+def test_a_bad_route_is_one_line_from_check_config(start: Start, tmp_path: Path, table: str, why: str) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text("[[gateway.routes]]\n" + table)
+    process = start("scalelab-gateway", "--config", str(file), "--check-config", listen=None)
+    assert process.wait() == 1
+    (line,) = process.stderr.strip().splitlines()
+    assert why in line
+    assert "[gateway] routes" in line
+
+
+def test_check_config_prints_routes_that_it_reads_again(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text('[[gateway.routes]]\nprefix = "/a"\nservers = ["h:1,weight=2"]\n')
+    first = start("scalelab-gateway", "--config", str(file), "--check-config", listen=None)
+    assert first.wait() == 0
+    file.write_text(first.stdout)
+    second = start("scalelab-gateway", "--config", str(file), "--check-config", listen=None)
+    assert second.wait() == 0
+    assert json.dumps(second.stdout) == json.dumps(first.stdout)
