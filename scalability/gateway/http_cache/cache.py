@@ -14,7 +14,7 @@ from typing import Any, Final
 from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache.answer import made
-from scalability.gateway.http_cache.client import Client
+from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.counts import CacheCounts
 from scalability.gateway.http_cache.directives import NOTHING_ASKED, RequestDirectives, request_directives
 from scalability.gateway.http_cache.fetch import Fetch
@@ -93,7 +93,7 @@ class HTTPCache:
                         return
         if head.upgrade is not None and upgrades_asked(head, self._upgrades):
             self.counts.bypassed += 1
-            _add(exchange, forwarded(Forward.BYPASS))
+            add_field(exchange, forwarded(Forward.BYPASS))
             self._pass(exchange)
         elif self.opt_in and self._is_no_business_of_ours(exchange, head):
             self._pass(exchange)
@@ -135,7 +135,7 @@ class HTTPCache:
             self._hit(exchange, head, asked, resource, stored, decision, now)
         elif decision.action is Action.GATEWAY_TIMEOUT:
             self.counts.refused += 1
-            _add(exchange, of_decision(decision, stored, now))
+            add_field(exchange, of_decision(decision, stored, now))
             exchange.fail(NotInCache())
         else:
             client = Client(exchange, asked, decision.forward or Forward.MISS)
@@ -317,7 +317,7 @@ class HTTPCache:
         if what is OnFailure.GATEWAY_TIMEOUT:
             self.counts.refused += 1
             client.fetch = None
-            _add(exchange, forwarded(client.forward, detail="must-validate"))
+            add_field(exchange, forwarded(client.forward, detail="must-validate"))
             exchange.fail(AnswerTimeout("What is stored must not be used without the origin's word, and it does not answer."))
             return True
         assert stored is not None
@@ -330,12 +330,6 @@ class HTTPCache:
     def without_name(answer: StoredAnswer) -> StoredAnswer:
         """A request's name is of no use to another's client."""
         return replace(answer, fields=tuple([field for field in answer.fields if field[0].lower() != b"x-request-id"]))
-
-
-def _add(exchange: Exchange, cache_status: bytes) -> None:
-    """Cache-Status for an answer that somebody else makes."""
-    if isinstance(exchange, GatewayExchange):
-        exchange.added.append((b"Cache-Status", cache_status))
 
 
 def _is_somebodys(exchange: Exchange) -> bool:

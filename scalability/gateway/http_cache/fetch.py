@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scalability.errors import ScalelabError
-from scalability.gateway.http_cache.client import Client
+from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.conditions import not_modified
 from scalability.gateway.http_cache.key import selecting_values
 from scalability.gateway.http_cache.ranges import absorbed
@@ -218,6 +218,8 @@ class Fetch:
         clients, self._clients = self._clients, {}
         for client in clients:
             self._cache.counts.misses += 1
+            if not (client.exchange.begun or self._cache.opt_in):
+                add_field(client.exchange, forwarded(client.forward, collapsed=client.collapsed, detail=error.code))
             client.fail(error)
 
     # the head

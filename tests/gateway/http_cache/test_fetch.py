@@ -138,7 +138,10 @@ class WaitingTests(CacheCase):
     def test_a_failure_is_everybodys(self) -> None:
         clients = [self.ask() for _ in range(3)]
         self.origin.asked[0].fail(NoAnswer())
-        assert all(self.got(client).startswith("HTTP/1.1 502 ") for client in clients)
+        said = [self.got(client) for client in clients]
+        assert all(text.startswith("HTTP/1.1 502 ") for text in said)
+        assert "Cache-Status: scalelab; fwd=uri-miss; detail=no_answer\r\n" in said[0]
+        assert "Cache-Status: scalelab; fwd=uri-miss; collapsed; detail=no_answer\r\n" in said[1]
         assert len(self.origin.asked) == 1
 
     def test_the_first_may_leave_while_others_wait(self) -> None:
