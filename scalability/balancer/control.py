@@ -239,6 +239,7 @@ REASONS = {
     "status": "the answer before was an error's (a retry)",
     "connect_failed": "the connection before was refused",
     "connect_timeout": "the connection before was not made in time",
+    "went_down": "the server before went down while it was connected to",
     "hedged": "asked too, as the first one took long (a hedge)",
     "no_answer": "the connection before broke without an answer (a retry)",
     "bad_answer": "what came before was no HTTP/1.1 (a retry)",

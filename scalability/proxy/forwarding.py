@@ -52,7 +52,7 @@ from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.http_server import Exchange
 from scalability.net.service_client import IDEMPOTENT
-from scalability.proxy.hedging import SecondAttempt
+from scalability.proxy.hedging import DOWN_BEFORE_IT_ACCEPTED, DOWN_BEFORE_IT_ANSWERED, SecondAttempt
 from scalability.proxy.tunnel import Tunnel
 from scalability.upstream.breaker import State
 from scalability.upstream.server import Server
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from scalability.proxy.application import ProxyApplication
 
 _CHUNKED = Framing.CHUNKED  # an enumeration's member costs ten times a global name
+
+_NOT_SENT = (ConnectError, ConnectTimeout)
 
 SLOW_ATTEMPTS = 3
 """Servers that one request may wait for in vain (connect timeouts, dead connections). Refusals cost no time and are not counted."""
@@ -102,6 +104,7 @@ class Forwarding:
         "_nominated",
         "_opening",
         "_queued",
+        "_raced",
         "_replayable",
         "_reused",
         "_second",
@@ -118,6 +121,8 @@ class Forwarding:
     _epoch: int
     _framing: Framing
     _nominated: frozenset[bytes]
+    _raced: UpstreamError
+    """Why the first of two attempts failed while the second went on."""
     _reused: bool
 
     def __init__(self, application: "ProxyApplication", exchange: Exchange, block: bytes) -> None:
@@ -253,6 +258,7 @@ class Forwarding:
         if isinstance(error, ConnectTimeout):
             self._slow_attempts += 1
         if self._second is not None and self._second.racing:
+            self._raced = error
             return  # as where the answer fails
         self._elsewhere(error)
         self._go_on()
@@ -365,6 +371,7 @@ class Forwarding:
         server = self._server
         self._give_up_server(error)
         if self._second is not None and self._second.racing:
+            self._raced = error
             return  # the other one may still answer; if not, that is where the request fails
         if self._exchange.begun or error.code not in self._application.retries.policy.reasons or not self._may_replay():
             self._fail(error)
@@ -380,7 +387,16 @@ class Forwarding:
         if not self._application.servers.has_other(tried):
             return
         if self._opening is not None:
-            self._opening.fail(ConnectTimeout("A server behind this one went down before it accepted a connection."))
+            opening, self._opening = self._opening, None
+            opening.cancel()
+            self._give_up_server(WentDown())
+            self._slow_attempts += 1
+            error = ConnectTimeout(DOWN_BEFORE_IT_ACCEPTED)
+            if self._second is not None and self._second.racing:
+                self._raced = error
+                return
+            self._elsewhere(error, WentDown.code)
+            self._go_on()
             return
         connection = self._connection
         if connection is None or self._exchange.begun or not self._may_replay():
@@ -388,8 +404,11 @@ class Forwarding:
         self._connection = None
         connection.abort()
         self._give_up_server(WentDown())
+        lost = NoAnswer(DOWN_BEFORE_IT_ANSWERED)
         if self._second is None or not self._second.racing:
-            self._once_more(NoAnswer("A server behind this one went down before it answered."), None)
+            self._once_more(lost, None)
+        else:
+            self._raced = lost
 
     def upload_paused(self) -> None:
         self._exchange.pause_body()
@@ -452,8 +471,8 @@ class Forwarding:
             self.tried = (*self.tried, server)
             server.failed(error, self._epoch, self._application.servers.seconds() - self._sent_s)
 
-    def _elsewhere(self, error: ScalelabError) -> None:
-        """Nothing was sent: another server may get any request."""
+    def _elsewhere(self, error: ScalelabError, reason: str = "") -> None:
+        """Nothing was sent: another server may get any request. ``reason`` is noted of it, else the code of ``error``."""
         if self._slow_attempts >= SLOW_ATTEMPTS:
             self._fail(error)
             return
@@ -466,7 +485,7 @@ class Forwarding:
         else:
             self._application.retries.count += 1
             self._sent_s = self._application.servers.seconds()
-            self._attempt(server, error.code)
+            self._attempt(server, reason or error.code)
 
     def _once_more(self, error: ScalelabError, fallback: Server | None) -> None:
         """What was sent was lost: send it again, when the budget lets it."""
@@ -600,16 +619,22 @@ class Forwarding:
         attempt.connection.hand_over(self)
         self.answer_received(head, data, ended)
 
-    def second_failed(self) -> None:
+    def second_failed(self, server: Server, error: UpstreamError) -> None:
         self._second = None
+        self.tried = (*self.tried, server)
         again = self._again
         waits = self._queued or (again is not None and (again.waits or again.later is not None))
         if self._server is None and not self._exchange.begun and not waits:
             # the first had failed before
-            if self._may_replay():
-                self._once_more(NoAnswer(), None)
+            first = self._raced
+            if isinstance(error, _NOT_SENT) and isinstance(first, _NOT_SENT):
+                self._elsewhere(error)
+                return
+            lost = first if isinstance(error, _NOT_SENT) else error
+            if lost.code in self._application.retries.policy.reasons and self._may_replay():
+                self._once_more(lost, None)
             else:
-                self._fail(NoAnswer())
+                self._fail(lost)
 
     def _end_race(self) -> None:
         second, self._second = self._second, None

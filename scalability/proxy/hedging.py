@@ -16,12 +16,15 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from scalability.errors import ConnectError, ConnectTimeout, NoServer, Outrun, ScalelabError, ServersBusy, UpstreamError
+from scalability.errors import ConnectError, ConnectTimeout, NoAnswer, NoServer, Outrun, ScalelabError, ServersBusy, UpstreamError, WentDown
 from scalability.http1.head import ResponseHead
 from scalability.net.http_client import ClientConnection, Opening
 from scalability.proxy.retrying import Retries
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
+
+DOWN_BEFORE_IT_ACCEPTED = "A server behind this one went down before it accepted a connection."
+DOWN_BEFORE_IT_ANSWERED = "A server behind this one went down before it answered."
 
 METHODS = frozenset((b"GET", b"HEAD"))
 
@@ -41,8 +44,8 @@ class Hedged(Protocol):
     def second_won(self, attempt: "SecondAttempt", head: ResponseHead, data: bytes, ended: bool) -> None:
         """Go on with what the second attempt was answered; the first is to be cancelled."""
 
-    def second_failed(self) -> None:
-        """The second attempt came to nothing."""
+    def second_failed(self, server: Server, error: UpstreamError) -> None:
+        """The second attempt, at ``server``, came to nothing."""
 
 
 class SecondAttempt:
@@ -124,10 +127,13 @@ class SecondAttempt:
             server.failed(error, self.epoch, self._servers.seconds() - self.sent_s)
             self._retries.done(self._request.active())
 
-    def _failed(self, error: ScalelabError) -> None:
+    def _failed(self, error: UpstreamError, counted: ScalelabError | None = None) -> None:
+        """``counted`` is what stands in the counts of the server where that is something else."""
         self.connection = None
-        self._give_up(error)
-        self._request.second_failed()
+        server = self.server
+        assert server is not None
+        self._give_up(error if counted is None else counted)
+        self._request.second_failed(server, error)
 
     # ConnectReceiver
 
@@ -156,10 +162,14 @@ class SecondAttempt:
         self._failed(error)
 
     def server_down(self) -> None:
-        """The server went down while its answer is waited for."""
-        if self.connection is not None:
+        """The server went down while a connection to it, or its answer, is waited for."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+            self._failed(ConnectTimeout(DOWN_BEFORE_IT_ACCEPTED), WentDown())
+        elif self.connection is not None:
             self.connection.abort()
-            self._failed(Outrun())
+            self._failed(NoAnswer(DOWN_BEFORE_IT_ANSWERED), WentDown())
 
     def upload_paused(self) -> None:
         """There is no body."""

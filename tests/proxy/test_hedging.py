@@ -161,6 +161,46 @@ def test_when_both_fail_it_is_a_matter_of_retries(retries: int) -> None:
     assert race.settled()
 
 
+@pytest.mark.parametrize("retries", [0, 2])
+def test_when_neither_could_connect_nothing_was_sent_and_a_third_server_is_asked(retries: int) -> None:
+    race = Race(servers=3, policy=RetryPolicy(retries=retries))
+    race.client.deliver(GET)
+    race.network.advance(0.1)
+    race.network.refuse()
+    race.network.refuse()
+    race.network.accept().deliver(OK + b"hi")
+    assert race.client.taken().endswith(b"hi")
+    assert race.settled()
+
+
+@pytest.mark.parametrize(("retries", "status"), [(0, 502), (2, 200)])
+def test_when_the_first_could_not_connect_and_the_second_is_lost_that_is_what_is_told_or_retried(retries: int, status: int) -> None:
+    race = Race(servers=3, policy=RetryPolicy(retries=retries))
+    race.client.deliver(GET)
+    race.network.advance(0.1)
+    race.network.refuse()
+    race.network.accept().finish()
+    if retries:
+        race.network.accept().deliver(OK + b"hi")
+    assert race.client.taken().startswith(b"HTTP/1.1 %d" % status)
+    assert [failures for failures in race.failures() if failures] == [{"connect_failed": 1}, {"no_answer": 1}]
+    assert race.settled()
+
+
+def test_a_server_that_goes_down_while_it_is_connected_to_is_not_taken_for_one_that_refused() -> None:
+    race = Race(servers=3)
+    race.client.deliver(GET)
+    race.network.advance(0.1)
+    first, second, _ = race.upstream
+    race.upstream.went_down(first)
+    race.upstream.went_down(second)
+    race.network.accept().deliver(OK + b"hi")
+    assert race.client.taken().endswith(b"hi")
+    assert race.failures() == [{"went_down": 1}, {"went_down": 1}, {}]
+    assert not first.unreachable
+    assert race.settled()
+
+
 def test_a_client_that_leaves_cancels_both() -> None:
     race = Race()
     first = race.ask()
