@@ -59,7 +59,7 @@ class DataHits:
         if head.target == DATA_PATH and head.method == b"GET" and head.minor and not (head.content_length or head.chunked):
             factory = exchange.connection.factory
             if head.keep_alive and not factory.draining:
-                value = self._near_hit(DATA_KEY, self._load)
+                value = self._near_hit(DATA_KEY, self._load, exchange.began_s)
                 if value is not None:
                     date = self._date_now()
                     if value is not self._value or date is not self._date:

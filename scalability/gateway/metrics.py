@@ -4,7 +4,7 @@ from typing import Any
 
 from scalability.gateway.dependencies import Dependencies
 from scalability.gateway.look_aside import LookAside
-from scalability.telemetry.histogram import Histogram
+from scalability.telemetry.buckets import Buckets
 from scalability.telemetry.metrics import Kind, MetricSet
 
 
@@ -16,7 +16,7 @@ class GatewayMetrics:
         self.misses = 0
         """Answers that were not in the cache: loaded, stale, or none at all."""
         self.stale = 0
-        self.latency = Histogram()
+        self.latency = Buckets()
         self._look_aside = look_aside
         self._dependencies = dependencies
 

@@ -132,7 +132,7 @@ class LookAside(MultiService):
 
     def get(self, key: str, load: Load) -> Deferred[Found]:
         """The value of ``key``. Fails as ``load`` does when there is nothing else, and with ClientError when ``key`` is no good."""
-        value = self.near_hit(key, load)
+        value = self.near_hit(key, load, self._clock.seconds())
         if value is not None:
             return succeed(Found(value, Origin.HIT))
         stale = self._last_good.stale_while_hanging(key, self._clock.seconds())
@@ -146,16 +146,15 @@ class LookAside(MultiService):
         flights = self._refreshes if key in self._refreshes else self._looks
         return flights.do(key, lambda: self._look(key, load))
 
-    def near_hit(self, key: str, load: Load) -> bytes | None:
+    def near_hit(self, key: str, load: Load, now: float) -> bytes | None:
         """The value of ``key`` if the process has it; counted. One that is due is loaded anew, for whoever comes later."""
-        now = self._clock.seconds()
         entry = self.near.get(key, now)
         if entry is None:
             return None
         self.counts.near_hits += 1
         if entry.value == NOTHING:
             self.counts.negative_hits += 1
-        if entry.due(now):
+        if now >= entry.refresh_at and entry.due(now):
             self._refresh_early(key, entry, load)
         return entry.value
 
