@@ -26,6 +26,7 @@ from scalability.gateway.compose.cache_control import Freshness, all_varies, fre
 from scalability.gateway.compose.config import ComposeOptions, PartOptions
 from scalability.gateway.compose.merge import Members, NotMergeable, members_of, merged
 from scalability.gateway.compose.patterns import PathPattern, chosen_query
+from scalability.gateway.routing.paths import DottedPath, path_of
 from scalability.http1.head import Field, RequestHead, ResponseHead, parse_request_head
 from scalability.http1.limits import Limits
 from scalability.net.failures import JSON, error_fields
@@ -92,8 +93,11 @@ class ComposingApplication:
         if head.method not in (b"GET", b"HEAD"):
             exchange.fail(MethodNotAllowed("Only GET and HEAD are answered here.", allow=("GET", "HEAD")))
             return
-        path, _, query = head.target.partition(b"?")
-        values = self._path.match(path)
+        query = head.target.partition(b"?")[2]
+        try:
+            values = self._path.match(path_of(head.target))
+        except DottedPath:
+            values = None
         if values is None:
             exchange.fail(NotFound())
         elif self.at_once >= self._max_at_once:

@@ -9,6 +9,7 @@ from scalability.gateway.openapi.operations import Methods, Operation
 from scalability.gateway.openapi.parameters import NotJSON, Parameter, parse_cookies, parse_json, parse_query
 from scalability.gateway.openapi.schemas import MAX_PROBLEMS, Check
 from scalability.gateway.openapi.templates import PathTree
+from scalability.gateway.routing.paths import DottedPath, path_of
 from scalability.http1.head import RequestHead
 
 MAX_ARGUMENTS: Final = 1000
@@ -61,8 +62,11 @@ class Validation:
 
         Raises NotFound or MethodNotAllowed.
         """
-        path = head.target.partition(b"?")[0]
         base = self._base
+        try:
+            path = path_of(head.target)  # in no other form may a path pass by its description
+        except DottedPath as error:
+            raise NotFound("The path has a segment of dots.") from error
         below = path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/")
         match = self._tree.match(path[len(base) :] or b"/") if below else None
         if match is None:

@@ -8,7 +8,8 @@ from scalability.gateway.openapi.application import ValidatingApplication
 from scalability.gateway.openapi.config import ValidateOptions
 from scalability.gateway.openapi.validation import Validation
 from scalability.gateway.routing.config import RouteOptions
-from scalability.gateway.transform.application import TransformingApplication
+from scalability.gateway.transform.application import Compression, TransformingApplication
+from scalability.gateway.transform.request_fields import FieldsApplication
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Application
 
@@ -22,7 +23,10 @@ def validation_of(route: RouteOptions, options: ValidateOptions) -> Validation:
 
 
 class Shape:
-    """A route's applications, for what they counted; those that the route does not have are None. ``application`` is the first of them."""
+    """A route's applications, for what they counted; those that the route does not have are None.
+
+    ``application`` is the first of those that stand behind the route's cache; ``before`` puts in front of the cache what belongs there.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,8 @@ class Shape:
 
         Raises ConfigError when the OpenAPI document cannot be used.
         """
+        self._route = route
+        self._limits = limits
         self.composing: ComposingApplication | None = None
         self.transforming: TransformingApplication | None = None
         self.validating: ValidatingApplication | None = None
@@ -46,10 +52,22 @@ class Shape:
         else:
             assert servers is not None
             self.application = servers
-        if route.rewrite is not None or route.compression is not None:
+        if route.compression is not None or TransformingApplication.needed(route.rewrite):
             self.application = self.transforming = TransformingApplication(
                 self.application, clock, prefix=route.path, limits=limits, rewrite=route.rewrite, compression=route.compression
             )
         if route.validate is not None:
             validation = validation_of(route, route.validate)
             self.application = self.validating = ValidatingApplication(validation, self.application, max_body_bytes=route.validate.max_body)
+
+    @property
+    def compression(self) -> Compression | None:
+        """The route's codings, and what they count."""
+        return None if self.transforming is None else self.transforming.compression
+
+    def before(self, application: Application) -> Application:
+        """``application``, which is the cache or what stands behind it, with requests' fields changed before it sees them."""
+        rewrite = self._route.rewrite
+        if rewrite is None or not FieldsApplication.needed(rewrite):
+            return application
+        return FieldsApplication(application, rewrite, prefix=self._route.path, limits=self._limits)

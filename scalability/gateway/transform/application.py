@@ -1,12 +1,10 @@
-"""A route's transformation: what is asked of the application behind it, and what its answers become."""
+"""A route's transformation, behind its cache: which path is asked of the application behind it, and what its answers become."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from twisted.internet.interfaces import IReactorTime
 
 from scalability.errors import BadAnswer, BadMessage
-from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.accept_encoding import IDENTITY, Choice, choose
 from scalability.gateway.transform.compression import Coded, code
 from scalability.gateway.transform.config import CompressionOptions, RewriteOptions
@@ -14,8 +12,10 @@ from scalability.gateway.transform.entity_tags import Condition
 from scalability.gateway.transform.fields import Rules
 from scalability.gateway.transform.paths import check_prefix, replace_prefix
 from scalability.gateway.transform.relay import Relay
+from scalability.gateway.transform.request_fields import request_head
+from scalability.gateway.transform.values import values_of
 from scalability.http1.answer import REASONS
-from scalability.http1.head import Field, RequestHead, ResponseHead, parse_request_head, parse_response_head
+from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
 from scalability.http1.limits import Limits
 from scalability.net.http_server import Application, Exchange
 
@@ -44,22 +44,25 @@ class TransformingApplication:
         self._limits = limits
         self._prefix = b"" if prefix == "/" else prefix.rstrip("/").encode()
         self._replacement = None if rewrite is None or rewrite.replace_prefix is None else check_prefix(rewrite.replace_prefix)
-        self._requests = Rules() if rewrite is None else rewrite.request_rules()
-        self.answers = Rules() if rewrite is None else rewrite.answer_rules()
-        self._variables = self._requests.variables | self.answers.variables
+        self.answers = Rules() if rewrite is None else rewrite.answer_rules().split()[0]
         self.compression = None if compression is None else Compression(compression)
+
+    @staticmethod
+    def needed(rewrite: RewriteOptions | None) -> bool:
+        """Whether there is anything to do here."""
+        return rewrite is not None and (rewrite.replace_prefix is not None or bool(rewrite.answer_rules().split()[0]))
 
     def request_received(self, exchange: Exchange) -> None:
         """See ``Application``."""
-        values = values_of(exchange, self._variables)
+        values = values_of(exchange, self.answers.variables, route=self._prefix or b"/")
         head = exchange.head
         choice, condition = _UNIDENTIFIED, None
         if self.compression is not None:
             choice = choose(head.get_all(b"accept-encoding"), self.compression.offered)
             condition = Condition(head.get_all(b"if-none-match"), choice.coding) if b"if-none-match" in head.index else None
-        if self._replacement is not None or self._requests or condition:
+        if self._replacement is not None or condition:
             try:
-                exchange.head = self._changed(head, values, condition)
+                exchange.head = self._changed(head, condition)
             except BadMessage as error:
                 exchange.fail(error)
                 return
@@ -68,16 +71,16 @@ class TransformingApplication:
             return
         Relay(exchange, _AnswerChange(self, values, choice, condition, exchange, self._limits), self._clock).ask(self._application)
 
-    def _changed(self, head: RequestHead, values: Mapping[str, bytes], condition: Condition | None) -> RequestHead:
+    def _changed(self, head: RequestHead, condition: Condition | None) -> RequestHead:
         """The head to be asked, read by the strict parser again, so that nothing can be smuggled in. Raises BadMessage."""
         target = head.target
         if self._replacement is not None:
             target = replace_prefix(target, self._prefix, self._replacement)
-        fields = self._requests.apply(head.fields, values) if self._requests else list(head.fields)
-        if condition:
-            fields = [field for field in fields if field[0].lower() != b"if-none-match"]
-            fields.append((b"If-None-Match", condition.value))
-        return parse_request_head(_block(b"%b %b HTTP/1.%d" % (head.method, target, head.minor), fields), self._limits)
+        if not condition:
+            return RequestHead(head.method, target, head.minor, head.host, head.shared)
+        fields = [field for field in head.fields if field[0].lower() != b"if-none-match"]
+        fields.append((b"If-None-Match", condition.value))
+        return request_head(head, target, fields, self._limits)
 
 
 class Compression:
@@ -153,23 +156,6 @@ class _AnswerChange:
             return parse_response_head(_block(start, rules.apply(head.fields, self._values)), self._limits)
         except BadMessage as error:
             raise BadAnswer from error
-
-
-def values_of(exchange: Exchange, names: frozenset[str]) -> dict[str, bytes]:
-    """What the variables in ``names`` stand for, for this request."""
-    return {name: _VALUES[name](exchange) for name in names}
-
-
-_VALUES: Mapping[str, Callable[[Any], bytes]] = {
-    "client_address": lambda exchange: exchange.client_host or exchange.peer_host,
-    "consumer": lambda exchange: exchange.consumer if isinstance(exchange, GatewayExchange) else b"",
-    "host": lambda exchange: exchange.head.host,
-    "method": lambda exchange: exchange.head.method,
-    "path": lambda exchange: (exchange.asked if isinstance(exchange, GatewayExchange) else exchange.head).target.partition(b"?")[0],
-    "request_id": lambda exchange: exchange.request_id,
-    "route": lambda exchange: exchange.route.encode() if isinstance(exchange, GatewayExchange) else b"",
-    "scheme": lambda exchange: exchange.scheme,
-}
 
 
 def _block(start: bytes, fields: list[Field]) -> bytes:

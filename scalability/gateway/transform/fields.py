@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from scalability.gateway.transform.templates import Template
+from scalability.gateway.transform.templates import PERSONAL, Template
 from scalability.http1.forward import HOP_BY_HOP
 from scalability.http1.head import Field
 
@@ -34,6 +34,12 @@ class Rules(NamedTuple):
         """The names that its values need."""
         return frozenset(name for _, template in (*self.set, *self.add) for name in template.variables)
 
+    def split(self) -> "tuple[Rules, Rules]":
+        """Those that are the same for every client who asks for the same, and the others, which only set."""
+        own = {name for name, template in self.set if template.variables & PERSONAL}
+        shared = tuple(rule for rule in self.set if rule[0] not in own)
+        return self._replace(set=shared), Rules(set=tuple(rule for rule in self.set if rule[0] in own))
+
     def apply(self, fields: Sequence[Field], values: Mapping[str, bytes]) -> list[Field]:
         """``fields`` by these rules. A field whose value lacks a variable is left out; ``set`` removes it even then."""
         gone = self.remove | {name.lower() for name, _ in self.set}
@@ -51,10 +57,17 @@ def request_rules(remove: Sequence[str], set_: Mapping[str, str], add: Mapping[s
 
 
 def answer_rules(remove: Sequence[str], set_: Mapping[str, str], add: Mapping[str, str]) -> Rules:
-    """Rules for answers. Raises ValueError likewise. ``Vary`` may only be added to: whoever took it away would mix up clients."""
+    """Rules for answers. Raises ValueError likewise. ``Vary`` may only be added to: whoever took it away would mix up clients.
+
+    What is added must not depend on the client: it would stand in caches.
+    """
     if any(name.lower() == "vary" for name in (*remove, *set_)):
         raise ValueError("Vary: can only be added to; without it a cache would answer one client with what is another's")
-    return _rules(remove, set_, add, _refused_in_answers)
+    rules = _rules(remove, set_, add, _refused_in_answers)
+    for name, template in rules.add:
+        if template.variables & PERSONAL:
+            raise ValueError(f"{name.decode()}: {', '.join(sorted(PERSONAL))} can be set in answers, and not added")
+    return rules
 
 
 def _rules(remove: Sequence[str], set_: Mapping[str, str], add: Mapping[str, str], refused: Callable[[str], bool]) -> Rules:

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from scalability.gateway.routing.paths import path_of
+
 _PREFIX: Final = re.compile(r"/(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+/?)*")
 
 
@@ -18,12 +20,19 @@ def check_prefix(prefix: str) -> bytes:
 def replace_prefix(target: bytes, prefix: bytes, replacement: bytes) -> bytes:
     """``target`` (origin form, its path begins with the whole segments of ``prefix``) with ``replacement`` in its place.
 
-    Neither ends with a slash. The rest stays byte for byte: query, percent-encodings and empty segments too. ``*`` stays.
+    Neither ends with a slash. The rest stays byte for byte: query, percent-encodings and empty segments too; only a target that has the
+    prefix in another form (``/%61pi`` for ``/api``) is normalised. ``*`` stays.
     """
-    if not target.startswith(prefix) or target == b"*":
+    if target == b"*":
         return target
-    rest = target[len(prefix) :]
-    if rest[:1] not in (b"", b"/", b"?"):
-        return target
-    changed = replacement + rest
+    if not _below(target, prefix):
+        path, mark, query = target.partition(b"?")
+        target = path_of(path) + mark + query
+        if not _below(target, prefix):
+            return target
+    changed = replacement + target[len(prefix) :]
     return changed if changed[:1] == b"/" else b"/" + changed
+
+
+def _below(target: bytes, prefix: bytes) -> bool:
+    return target.startswith(prefix) and target[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?")

@@ -20,6 +20,9 @@ VARIABLES: Final = {
     "scheme": "http or https",
 }
 
+PERSONAL: Final = frozenset(("client_address", "consumer", "request_id"))
+"""Those that are different for two clients who ask for the same: what a cache may keep must not hold them."""
+
 MAX_BYTES: Final = 4096
 """Of a value, before its variables have been put in; each of those is cut at as much."""
 

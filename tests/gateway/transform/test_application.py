@@ -57,28 +57,12 @@ GZIP = "Accept-Encoding: gzip"
 # rewriting
 
 
-def test_paths_and_fields_of_requests_are_changed() -> None:
-    rules = {"replace_prefix": "/v2", "request": {"remove": ["X-Debug"], "set": {"X-Path": "${path} by ${method}", "X-Who": "${consumer}"}}}
-    route = Route(reply(), rewrite=rules)
-    assert route.ask("GET", "/api/x?y=%2F", "X-Debug: 1", "X-Who: admin", "X-Keep: 1").status == 200
+def test_the_path_that_is_asked_for_is_changed() -> None:
+    route = Route(reply(), rewrite={"replace_prefix": "/v2"})
+    assert route.ask("GET", "/api/x?y=%2F", "X-Keep: 1").status == 200
     head = route.played.last.head
     assert head.target == b"/v2/x?y=%2F"
-    assert head.fields == ((b"Host", b"gateway.example"), (b"X-Keep", b"1"), (b"X-Path", b"/api/x by GET"))
-
-
-def test_the_consumer_that_a_policy_found_is_told() -> None:
-    route = Route(reply(), rewrite={"request": {"set": {"X-Who": "${consumer} at ${route} from ${client_address} ${scheme}"}}})
-    application = route.application
-
-    class Policy:
-        def request_received(self, exchange: Exchange) -> None:
-            assert isinstance(exchange, GatewayExchange)
-            exchange.consumer, exchange.route = b"ann\r\nX-Evil: 1", "/api"
-            application.request_received(exchange)
-
-    client = Client(lambda network: Policy())
-    client.ask("GET", "/api/x")
-    assert route.played.last.head.get(b"x-who") == b"ann%0D%0AX-Evil:%201 at /api from 192.0.2.1 http"
+    assert head.fields == ((b"Host", b"gateway.example"), (b"X-Keep", b"1"))
 
 
 def test_fields_of_answers_are_changed_and_the_body_is_not() -> None:
@@ -93,14 +77,12 @@ def test_fields_of_answers_are_changed_and_the_body_is_not() -> None:
 
 
 def test_nothing_is_read_anew_where_there_is_nothing_to_change() -> None:
-    route = Route(reply(), rewrite={"request": {"set": {"X-A": "1"}}})
+    route = Route(reply(), rewrite={"replace_prefix": "/v2"})
     route.ask("GET", "/api")
     assert isinstance(route.played.last, GatewayExchange)
 
 
-def test_a_head_that_becomes_too_large_is_refused() -> None:
-    route = Route(reply(), rewrite={"request": {"add": {f"X-{n}": "x" * 4096 for n in range(20)}}})
-    assert route.ask("GET", "/api").status == 431
+def test_an_answers_head_that_becomes_too_large_is_502() -> None:
     assert Route(reply(), rewrite={"answer": {"add": {f"X-{n}": "x" * 4096 for n in range(20)}}}).ask("GET", "/api").status == 502
 
 
@@ -109,6 +91,13 @@ def test_an_upgrade_keeps_its_connection() -> None:
     route.client.send("GET", "/api", "Connection: Upgrade", "Upgrade: websocket")
     assert isinstance(route.played.last, GatewayExchange)
     assert route.played.last.head.target == b"/ws"
+
+
+def test_what_is_each_clients_own_is_not_said_behind_a_cache() -> None:
+    rules = {"answer": {"set": {"X-Who": "${consumer}", "X-Where": "${path} ${route} ${method} ${host} ${scheme}"}}}
+    answered = Route(reply(), rewrite=rules).ask("GET", "/api/x?y")
+    assert answered.get("x-who") is None
+    assert answered.get("x-where") == "/api/x /api GET gateway.example http"
 
 
 def test_errors_and_interim_answers_are_passed_on() -> None:

@@ -57,6 +57,15 @@ def test_what_is_no_value_is_refused_with_its_name(value: str) -> None:
         answer_rules([], {}, {"X-A": value})
 
 
+def test_what_depends_on_the_client_is_set_apart_and_never_added() -> None:
+    shared, own = answer_rules(["X-R"], {"X-A": "${path}", "X-B": "${consumer} ${path}"}, {"X-C": "${route}"}).split()
+    assert [name for name, _ in shared.set] == [b"X-A"]
+    assert [name for name, _ in own.set] == [b"X-B"]
+    assert (sorted(shared.remove), sorted(own.remove), len(shared.add), len(own.add)) == ([b"x-r"], [], 1, 0)
+    with pytest.raises(ValueError, match="can be set in answers, and not added"):
+        answer_rules([], {}, {"X-A": "${consumer}"})
+
+
 def test_vary_is_only_added_to() -> None:
     assert answer_rules([], {}, {"Vary": "X-A"}).apply([(b"Vary", b"Origin")], {}) == [(b"Vary", b"Origin"), (b"Vary", b"X-A")]
     with pytest.raises(ValueError, match="only be added"):

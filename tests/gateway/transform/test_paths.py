@@ -20,6 +20,8 @@ from scalability.gateway.transform.paths import check_prefix, replace_prefix
         (b"/apis/x", b"/api", b"/a", b"/apis/x"),
         (b"/other", b"/api", b"/a", b"/other"),
         (b"*", b"", b"/a", b"*"),
+        (b"/%61pi/x?%61", b"/api", b"/a", b"/a/x?%61"),
+        (b"//api//%2f", b"/api", b"/a", b"/a/%2F"),
     ],
 )
 def test_whole_segments_are_replaced(target: bytes, prefix: bytes, replacement: bytes, changed: bytes) -> None:
