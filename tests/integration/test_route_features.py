@@ -42,6 +42,8 @@ class Behind(http.server.BaseHTTPRequestHandler):
             if last == "slow":
                 time.sleep(3)
             self._answer(200, json.dumps([f"order of {last}"]).encode(), ("Cache-Control", "private, max-age=5"))
+        elif path == "/files/fresh.json":
+            self._answer(200, LARGE, ("Cache-Control", "max-age=600"))
         elif path == "/files/large.json":
             if '"v1"' in self.headers.get("If-None-Match", ""):
                 self._answer(304, b"", ("ETag", '"v1"'))
@@ -209,6 +211,15 @@ def test_bodies_come_in_the_coding_that_the_client_likes(gateway: int, http: HTT
         assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
         head = http.request("HEAD", gateway, "/files/large.json", headers={"Accept-Encoding": accepted})
         assert (head.headers.get("content-encoding"), head.headers["etag"]) == (got.headers.get("content-encoding"), tag)
+
+
+def test_a_hit_is_not_compressed_again(gateway: int, behind: Any, http: HTTPClient) -> None:
+    for accepted in ("gzip", "br", "gzip, deflate", "br", "gzip;q=1.0"):
+        got = http.get(gateway, "/files/fresh.json", headers={"Accept-Encoding": accepted})
+        assert accepted.startswith(got.headers["content-encoding"])
+    counts = http.get(gateway, "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}).text
+    assert 'scalelab_compression_encoded_total{route="/files"} 3' in counts, "gzip, br, and the list with deflate"
+    assert len(behind.asked) == 3
 
 
 def test_fields_are_rewritten_both_ways(gateway: int, behind: Any, http: HTTPClient) -> None:
