@@ -31,6 +31,7 @@ from scalability.gateway.routing.building import Routes
 from scalability.gateway.routing.description import forwarded
 from scalability.gateway.routing.front import GatewayServer
 from scalability.gateway.routing.metrics import upstream_metrics
+from scalability.gateway.routing.shape_metrics import shape_metrics
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Application
@@ -103,6 +104,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
     factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()])
     add_http_cache(counts, routes.store, routes.counts)
+    counts.include(shape_metrics(routes.shapes))
     upstreams = upstream_metrics(routes.upstreams)
     exposed.append(upstreams)
     admin = admin_calls(routes.upstreams)

@@ -32,8 +32,9 @@ def freshness(head: ResponseHead, request_time_s: float, response_time_s: float)
         fresh_s,
         no_store=said.no_store,
         no_cache=said.no_cache or bool(said.no_cache_fields),
-        private=said.private or bool(said.private_fields),
-        must_revalidate=said.must_revalidate or said.proxy_revalidate,
+        # proxy-revalidate is for shared caches alone, and the whole keeps out of them
+        private=said.private or bool(said.private_fields) or said.proxy_revalidate,
+        must_revalidate=said.must_revalidate,
     )
 
 
@@ -45,13 +46,16 @@ def strictest(parts: Sequence[Freshness], *, complete: bool = True) -> bytes:
     """
     if not complete or not parts or any(part.no_store for part in parts):
         return b"no-store"
-    directives = [b"private"] if any(part.private for part in parts) else []
+    revalidate = any(part.must_revalidate for part in parts)
+    # must-revalidate lets shared caches keep what was answered to an Authorization (section 3.5): all parts must have allowed that
+    private = any(part.private for part in parts) or (revalidate and not all(part.must_revalidate for part in parts))
+    directives = [b"private"] if private else []
     lifetimes = [part.fresh_s for part in parts if part.fresh_s is not None]
     if len(lifetimes) < len(parts) or any(part.no_cache for part in parts):
         directives.append(b"no-cache")
     else:
         directives.append(b"max-age=%d" % max(0, int(min(lifetimes))))
-        if any(part.must_revalidate for part in parts):
+        if revalidate:
             directives.append(b"must-revalidate")
     return b", ".join(directives)
 

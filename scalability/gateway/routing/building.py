@@ -53,8 +53,8 @@ class Routes:
     def _application(self, route: RouteOptions) -> Application:
         shape = self.shapes[route.path] = Shape(route, self._servers(route), self.within, self._reactor)
         if not route.cache.enabled:
-            return shape.application
-        return HTTPCache(
+            return shape.before(shape.application)
+        cache = HTTPCache(
             shape.application,
             self.store,
             seconds=self._reactor.seconds,
@@ -63,6 +63,7 @@ class Routes:
             stale_if_disconnected_s=route.cache.stale_if_disconnected_s,
             counts=self.counts,
         )
+        return shape.before(cache)
 
     def caching_opted_in(self, own: Application) -> Application:
         """The same cache in front of ``own``, routes in code: it stores what sets a lifetime."""

@@ -16,7 +16,9 @@ from scalability.http1.limits import DEFAULT_LIMITS
         ([Freshness(60), Freshness(60, private=True)], b"private, max-age=60"),
         ([Freshness(60, private=True), Freshness(60, no_cache=True)], b"private, no-cache"),
         ([Freshness(60), Freshness(60, no_store=True, private=True)], b"no-store"),
-        ([Freshness(60), Freshness(50, must_revalidate=True)], b"max-age=50, must-revalidate"),
+        ([Freshness(60, must_revalidate=True), Freshness(50, must_revalidate=True)], b"max-age=50, must-revalidate"),
+        # what was answered to an Authorization may be shared when it says must-revalidate: not when a part of it does not
+        ([Freshness(60), Freshness(50, must_revalidate=True)], b"private, max-age=50, must-revalidate"),
         ([], b"no-store"),
     ],
 )
@@ -48,7 +50,8 @@ def test_the_whole_varies_by_whatever_a_part_varies_by() -> None:
         (b"Expires: never\r\n", Freshness(-2.0)),
         (b"Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n", Freshness()),
         (b'Cache-Control: private="x", no-cache=y\r\n', Freshness(None, private=True, no_cache=True)),
-        (b"Cache-Control: no-store, proxy-revalidate\r\n", Freshness(None, no_store=True, must_revalidate=True)),
+        (b"Cache-Control: no-store, must-revalidate\r\n", Freshness(None, no_store=True, must_revalidate=True)),
+        (b"Cache-Control: proxy-revalidate\r\n", Freshness(None, private=True)),
     ],
 )
 def test_a_part_allows_what_its_answer_says(fields: bytes, expected: Freshness) -> None:
