@@ -26,7 +26,6 @@ from scalability.gateway.openapi.described import Answered, described
 from scalability.gateway.openapi.http_api import describe
 from scalability.gateway.openapi.own import Error, Forwarded, api_document
 from scalability.net.service_client import Answer
-from scalability.proxy.inner import InnerExchange
 from scalability.telemetry.exposition import asks_for_prometheus
 
 API_VERSION = "1.0.0"
@@ -197,9 +196,8 @@ def _permission(parts: Parts) -> Callable[[Any], None]:
         return lambda request: None
 
     def permit(request: Any) -> None:
-        exchange = request.channel.exchange
-        # what another part of the gateway asks, the HTTP cache say, it asks for whom a policy has admitted
-        if not (isinstance(exchange, InnerExchange) or exchange.authenticated):
+        # what another part of the gateway asks, the HTTP cache say, is as good as the client that it asks for
+        if not request.channel.exchange.authenticated:
             raise Unauthorized
 
     return permit

@@ -83,7 +83,7 @@ class _Nowhere:
 class InnerConnection:
     """What applications ask of a client's connection. One may serve many requests of one client to one application, one after another."""
 
-    __slots__ = ("_ends", "abort_on_close", "factory", "memory", "peer_host", "scheme", "transport")
+    __slots__ = ("_ends", "abort_on_close", "authenticated", "factory", "memory", "peer_host", "scheme", "transport")
 
     def __init__(self, server: HTTPServerFactory, client: Exchange | None = None) -> None:
         """``client``: on whose behalf, so that the application sees its address; without one it is this process itself."""
@@ -94,6 +94,8 @@ class InnerConnection:
         self.peer_host = b"127.0.0.1" if client is None else client.peer_host
         self.scheme = b"http" if client is None else client.scheme
         self.transport: Any = _Nowhere() if connection is None else connection.transport
+        self.authenticated: bool = getattr(client, "authenticated", False)
+        """Whether somebody in front has checked who that is."""
         self._ends = (("127.0.0.1", 0), ("127.0.0.1", 0)) if connection is None else connection.ends()
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -173,6 +175,13 @@ class InnerExchange(Exchange):
         over, self._over = self._over, True
         if receiver is not None and not over:
             receiver.client_lost(error or ClientGone())
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the client on whose behalf it is was checked, as applications in front of it note that on their own exchanges."""
+        connection: Any = self.connection
+        checked: bool = connection.authenticated
+        return checked
 
     @property
     def over(self) -> bool:

@@ -236,3 +236,13 @@ def test_cancelling_resets_the_connection_to_the_server() -> None:
     inner.cancel()
     assert server.ended == "reset"
     assert [server.active for server in proxy.servers] == [0]
+
+
+def test_who_was_checked_in_front_is_known_within() -> None:
+    network = MemoryNetwork()
+    server = HTTPServerFactory(Application(), clock=network, wheel=DeadlineWheel(network))
+    assert not InnerExchange(HEAD, Asker(), InnerConnection(server)).authenticated
+    connection = InnerConnection(server)
+    connection.authenticated = True
+    client = InnerExchange(HEAD, Asker(), connection)
+    assert InnerExchange(HEAD, Asker(), InnerConnection(server, client)).authenticated

@@ -33,7 +33,7 @@ from scalability.http1.head import Field, RequestHead, ResponseHead
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.making import with_fields
 from scalability.net.http_server import Application, Exchange
-from scalability.proxy.inner import InnerConnection
+from scalability.proxy.inner import InnerConnection, InnerExchange
 
 _ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")
 _PRECONDITIONS: Final = (b"if-none-match", b"if-modified-since")
@@ -335,5 +335,7 @@ class HTTPCache:
 def _is_somebodys(exchange: Exchange) -> bool:
     """Whether the client has said who it is, to the gateway or to the origin: what it gets is for others only when the origin says so."""
     if isinstance(exchange, GatewayExchange) and (exchange.authenticated or b"authorization" in exchange.asked.index):
+        return True
+    if isinstance(exchange, InnerExchange) and exchange.authenticated:
         return True
     return b"authorization" in exchange.head.index

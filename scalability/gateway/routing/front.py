@@ -7,11 +7,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
 from scalability.api.adapter import APIFactory
-from scalability.errors import BadMessage, ClientError
+from scalability.errors import BadMessage, ClientError, Unauthorized
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
 from scalability.gateway.routing.route import Route
 from scalability.net.http_server import Application, Exchange
+from scalability.proxy.inner import InnerExchange
 
 MAX_KNOWN: Final = 1024
 """Targets whose place is remembered."""
@@ -90,7 +91,9 @@ class Front:
 
 
 class Within:
-    """The same for requests of the gateway's own (the parts of a composed route): the caller's policies have admitted them already.
+    """The same for requests of the gateway's own (the parts of a composed route), which the policies of that route have admitted.
+
+    Where a part asks for a key or a token, the composed route must have asked for one, too.
 
     A composed route may not be a part of another one: who writes such a configuration would build a loop sooner or later.
     """
@@ -102,6 +105,7 @@ class Within:
 
     def request_received(self, exchange: Exchange) -> None:
         """An inner exchange has a request."""
+        assert isinstance(exchange, InnerExchange)
         assert self.front is not None
         try:
             place = self.front.find(exchange.head.target)
@@ -111,6 +115,9 @@ class Within:
         if isinstance(place, Route):
             if place.name in self.composed:
                 exchange.fail(BadMessage("A composed route is no part of another.", status=508, code="loop_detected"))
+                return
+            if place.asks_who and not exchange.authenticated:
+                exchange.fail(Unauthorized())
                 return
             place = place.application
         place.request_received(exchange)

@@ -96,6 +96,19 @@ def test_requests_are_counted_by_route_and_never_by_path() -> None:
     assert not any(label is not None and "secret" in label for label, _ in text)
 
 
+def test_a_part_that_asks_who_it_is_wants_the_composed_route_to_have_asked() -> None:
+    gateway = MemoryGateway(SHOP)
+    gateway.routes.routes["/shop"].asks_who = True
+    head = make_request_head(b"GET", b"/shop", [(b"Host", b"shop")])
+    connection = InnerConnection(gateway.server)
+    asker = Asker()
+    InnerExchange(head, asker, connection).ask(gateway.routes.within)
+    assert asker.told == [("failed", "unauthorized")]
+    connection.authenticated = True
+    InnerExchange(head, Asker(), connection).ask(gateway.routes.within)
+    assert len(gateway.network.attempts) == 1
+
+
 def test_a_part_of_a_composed_route_reaches_routes_and_own_paths_but_no_composed_route() -> None:
     gateway = MemoryGateway(SHOP)
     within = gateway.routes.within
