@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TextIO
 from urllib.parse import quote
 
 from scalability.api.admin_token import read_token
+from scalability.balancer.tables import decisions_table, errors_table, info_lines, servers_table, stat_csv
 from scalability.config import Address
 from scalability.errors import ConfigError
 from scalability.upstream.spec import MAX_WEIGHT
@@ -73,7 +74,10 @@ class Admin:
         except ValueError as error:
             raise Failed(f"what listens at {self._address} is not a balancer's admin listener", UNREACHABLE) from error
         if answer.status != 200:
-            raise Failed(str(told.get("message", answer.reason)) if isinstance(told, dict) else answer.reason)
+            why = str(told.get("message", answer.reason)) if isinstance(told, dict) else answer.reason
+            if method in CHANGES and answer.status in (401, 403) and self._token_file is None:
+                why += "; give --token-file the balancer's --admin-token-file"
+            raise Failed(why)
         return told
 
 
@@ -81,7 +85,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and ends with 64."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"lbctl: {message}\n")
+        self.exit(USAGE, f"lbctl: {message}; --help says more\n")
 
 
 def _address(text: str) -> Address:
@@ -97,6 +101,15 @@ def _weight(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or int(text) > MAX_WEIGHT:
         raise argparse.ArgumentTypeError(f"{text!r} is neither 0 to {MAX_WEIGHT} nor default, the configured weight")
     return int(text)
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name",
+        type=lambda text: text.rpartition("/")[2],
+        metavar="NAME",
+        help="HOST:PORT, as show servers names it; HAProxy's BACKEND/ may stand before it",
+    )
 
 
 def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -118,19 +131,31 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="print the balancer's answer as it is")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="VERB")
-    shows = verbs.add_parser("show", help="show servers; show why REQUEST-ID").add_subparsers(dest="what", required=True, metavar="WHAT")
-    shows.add_parser("servers", help="every server: state, weight, requests, checks")
+    shows = verbs.add_parser("show", help="show servers|stat|info|errors; show why REQUEST-ID").add_subparsers(
+        dest="what", required=True, metavar="WHAT"
+    )
+    servers = shows.add_parser("servers", help="every server: state, weight, requests, checks")
+    servers.add_argument("state", nargs="?", choices=("state",), help="may be said, as HAProxy has it")
+    shows.add_parser("stat", help="the same as CSV, with HAProxy's names of columns")
+    shows.add_parser("info", help="the balancer as a whole, a line each")
+    shows.add_parser("errors", help="what failed at each server, and the last check that did")
     why = shows.add_parser("why", help="why a request went where it went")
     why.add_argument("request_id", metavar="REQUEST-ID", help="the X-Request-Id of its answer")
-    changes = verbs.add_parser("set", help="set server NAME state ready|drain|maint; set server NAME weight N")
-    sets = changes.add_subparsers(dest="what", required=True, metavar="server")
+    changes = verbs.add_parser("set", help="set server NAME state ready|drain|maint; set weight NAME N")
+    sets = changes.add_subparsers(dest="what", required=True, metavar="server|weight")
     server = sets.add_parser("server", help="change a server")
-    server.add_argument("name", metavar="NAME", help="HOST:PORT, as show servers names it")
+    _add_name(server)
     keys = server.add_subparsers(dest="key", required=True, metavar="state|weight")
     state = keys.add_parser("state", help="ready: takes requests; drain: finishes what it has; maint: gets none at all")
     state.add_argument("value", choices=("ready", "drain", "maint"))
     weight = keys.add_parser("weight", help="its share of the requests")
     weight.add_argument("value", type=_weight, metavar="N", help=f"0 to {MAX_WEIGHT}, or default: the configured one again")
+    heavy = sets.add_parser("weight", help="set weight NAME N: the same as set server NAME weight N")
+    _add_name(heavy)
+    heavy.add_argument("value", type=_weight, metavar="N", help=f"0 to {MAX_WEIGHT}, or default: the configured one again")
+    for verb, mode, what in (("enable", "ready", "takes requests again"), ("disable", "maint", "gets no request at all")):
+        one = verbs.add_parser(verb, help=f"{verb} server NAME: it {what} (set server NAME state {mode})")
+        _add_name(one.add_subparsers(dest="what", required=True, metavar="server").add_parser("server", help=f"it {what}"))
     verbs.add_parser("reload", help="read the configuration anew")
     return made
 
@@ -138,125 +163,31 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace, admin: Admin) -> tuple[Any, str]:
     """What the balancer answered, and the same for people. Raises Failed."""
     match arguments.verb, getattr(arguments, "what", None):
-        case "show", "servers":
-            told = admin.ask("GET", "/servers")
-            return told, servers_table(told)
-        case "show", _:
+        case "show", "why":
             told = admin.ask("GET", f"/why/{quote(arguments.request_id, safe='')}")
             return told, decisions_table(told)
+        case "show", str(what):
+            told = admin.ask("GET", "/servers")
+            return told, TABLES[what](told)
+        case "set", "weight":
+            return changed(admin, arguments.name, "weight", arguments.value)
         case "set", _:
-            key = arguments.key
-            told = admin.ask("PUT", f"/servers/{quote(arguments.name, safe='')}/{key}", {key: arguments.value})
-            return told, f"{told['name']}: {told['mode']}, weight {told['weight']} (configured {told['configured_weight']})"
+            return changed(admin, arguments.name, arguments.key, arguments.value)
+        case ("enable" | "disable") as verb, _:
+            return changed(admin, arguments.name, "state", "ready" if verb == "enable" else "maint")
         case _:
             told = admin.ask("POST", "/reload")
             return told, f"{told['result']}: {told['what']}"
 
 
-def servers_table(told: Mapping[str, Any]) -> str:
-    """``GET /servers`` for people."""
-    rows = [("SERVER", "STATE", "MODE", "WEIGHT", "ACTIVE", "REQUESTS", "FAILED", "ANSWER", "BREAKER", "LAST CHECK")]
-    for server in told["servers"]:
-        checks = server.get("checks", {})
-        state = server["state"] + (", ejected" if server.get("ejected") else "")
-        most = f"/{server['max_active']}" if server.get("max_active") else ""
-        rows.append(
-            (
-                server["name"],
-                state,
-                server.get("mode", "-"),
-                weight_of(server),
-                f"{server['active']}{most}",
-                str(server["requests"]),
-                str(sum(server["failures"].values())),
-                answer_time(server),
-                server["breaker"]["state"],
-                checks.get("last", "-"),
-            )
-        )
-    queue, retries, shedding = told["queue"], told["retries"], told["shedding"]
-    sums = (
-        f"{told['algorithm']}{', PANIC' if told['panic'] else ''}; "
-        f"queue {queue['length']} of {queue['limit']}, refused {queue['refused']}, expired {queue['expired']}; "
-        f"retries {retries['attempts']}, denied {retries['denied']}; turned away {shedding['shed']}"
-    )
-    return f"{aligned(rows, right={3, 4, 5, 6, 7})}\n{sums}"
+TABLES = {"servers": servers_table, "stat": stat_csv, "info": info_lines, "errors": errors_table}
+"""What is shown of the answer of ``GET /servers``."""
 
 
-def weight_of(server: Mapping[str, Any]) -> str:
-    """``0 (1)``: the weight, and the configured one where that is another."""
-    if "weight" not in server:
-        return "-"
-    return (
-        str(server["weight"]) if server["weight"] == server["configured_weight"] else f"{server['weight']} ({server['configured_weight']})"
-    )
-
-
-def answer_time(server: Mapping[str, Any]) -> str:
-    """What an answer takes: what was learned lately, else the mean since the start."""
-    if server["ewma_s"] is not None:
-        return f"{server['ewma_s'] * 1e3:.1f}ms"
-    answers = server["answers"]
-    return f"{answers['seconds'] / answers['count'] * 1e3:.1f}ms" if answers["count"] else "-"
-
-
-def decisions_table(told: Mapping[str, Any]) -> str:
-    """``GET /why/REQUEST-ID`` for people."""
-    lines = []
-    for number, decision in enumerate(told["decisions"], 1):
-        where = f", in worker {decision['worker']}" if "worker" in decision else ""
-        lines.append(f"attempt {number}: {decision['server']}, {REASONS.get(decision['reason'], decision['reason'])}{where}")
-        if decision.get("tried"):
-            lines.append(f"  tried before: {' '.join(decision['tried'])}")
-        if "drawn" in decision:
-            drawn = [("  DRAWN", "WEIGHT", "ACTIVE", "EWMA", "SCORE")]
-            drawn += [
-                (f"  {each['server']}", str(each["weight"]), str(each["active"]), ewma(each), score(each)) for each in decision["drawn"]
-            ]
-            lines.append(aligned(drawn, right={1, 2, 3, 4}))
-        rows = [("  CANDIDATE", "WEIGHT", "ACTIVE")]
-        rows += [(f"  {each['server']}", str(each["weight"]), str(each.get("active", "-"))) for each in decision["candidates"]]
-        lines.append(aligned(rows, right={1, 2}))
-        if decision["candidates_in_all"] > len(decision["candidates"]):
-            lines.append(f"  and {decision['candidates_in_all'] - len(decision['candidates'])} more")
-    return "\n".join(lines)
-
-
-def ewma(drawn: Mapping[str, Any]) -> str:
-    """The average that ``peak_ewma`` went by."""
-    return f"{drawn['ewma_s'] * 1e3:.3f}ms" if drawn.get("ewma_s") is not None else "-"
-
-
-def score(drawn: Mapping[str, Any]) -> str:
-    """What the algorithm compared; the lower one won."""
-    return f"{drawn['score']:.4g}" if drawn.get("score") is not None else "-"
-
-
-REASONS = {
-    "chosen": "chosen by the algorithm",
-    "bound": "the client is bound to it by its cookie",
-    "queued": "the first with a free place, after a wait in the queue",
-    "status": "the answer before was an error's (a retry)",
-    "connect_failed": "the connection before was refused",
-    "connect_timeout": "the connection before was not made in time",
-    "went_down": "the server before went down while it was connected to",
-    "hedged": "asked too, as the first one took long (a hedge)",
-    "no_answer": "the connection before broke without an answer (a retry)",
-    "bad_answer": "what came before was no HTTP/1.1 (a retry)",
-    "answer_timeout": "no answer came in time before (a retry)",
-}
-
-
-def aligned(rows: Sequence[Sequence[str]], *, right: set[int]) -> str:
-    """``rows`` as columns; those in ``right`` stand at their right edge."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if column in right else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+def changed(admin: Admin, name: str, key: str, value: Any) -> tuple[Any, str]:
+    """Have the state or the weight of a server be ``value``. Raises Failed."""
+    told = admin.ask("PUT", f"/servers/{quote(name, safe='')}/{key}", {key: value})
+    return told, f"{told['name']}: {told['mode']}, weight {told['weight']} (configured {told['configured_weight']})"
 
 
 def main(arguments: Sequence[str] | None = None, *, out: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> int:
