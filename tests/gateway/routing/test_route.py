@@ -17,6 +17,8 @@ POST = b"Content-Length: 4\r\n"
 class Guard:
     """A policy that a test decides for."""
 
+    keys = tokens = None
+
     def __init__(self) -> None:
         self.waiting: list[Deferred[None]] = []
         self.cancelled = 0
