@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.application.service import IService
 
+from scalability.gateway.access.cors import ANSWERS
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.upstream_options import HealthOptions
 from scalability.http1.trust import NOBODY, Networks
@@ -87,6 +88,9 @@ class RouteUpstream:
             key_of=_client if balancing.algorithm == "maglev" else None,
             hedge_s=balancing.hedge_after_s,
         )
+        if options.cors is not None:
+            # which pages may read what is for the gateway to say: a server's own word would widen that
+            self.proxy.answer_without |= ANSWERS
         timeout_s = health.timeout_s or health.interval_s
         checks = HealthChecks(
             reactor,

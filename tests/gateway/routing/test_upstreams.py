@@ -1,5 +1,6 @@
 """A route's servers."""
 
+from scalability.gateway.access.config import CorsOptions
 from scalability.gateway.http_cache.config import CacheOptions
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.upstream_options import HealthOptions, UpstreamOptions
@@ -46,6 +47,15 @@ def test_servers_have_no_more_requests_than_they_may_and_the_rest_waits() -> Non
     gateway.answer()
     gateway.network.advance(0)
     assert clients[0].taken().endswith(b"hi")
+
+
+def test_where_the_gateway_says_which_pages_may_read_a_server_does_not() -> None:
+    said = b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\naccess-control-allow-credentials: true\r\nContent-Length: 2\r\n\r\nhi"
+    for cors, passed in ((None, 2), (CorsOptions(origins=("https://app.example",)), 0)):
+        gateway = MemoryGateway(RouteOptions(prefix="/a", url="http://10.0.0.1", cache=UNCACHED, cors=cors))
+        gateway.ask(fields=b"Origin: https://evil.example\r\n")
+        gateway.answer(said)
+        assert gateway.client.taken().lower().count(b"access-control-") == passed
 
 
 def test_a_check_asks_for_a_path_or_makes_a_connection_alone() -> None:
