@@ -158,6 +158,9 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = ()
     routes: Annotated[tuple[RouteOptions, ...], Flag("Routes, each a table.", "TABLES", flag=False)] = ()
+    no_docs: Annotated[
+        bool, Flag("Do not describe the gateway's own API: neither /openapi.json nor the page /docs, which tell the prefixes of routes.")
+    ] = False
 
     admin_token_file: Annotated[
         Path | None,

@@ -63,6 +63,8 @@ class Parts:
     """What ``/metrics`` tells a Prometheus server."""
     secured: bool = False
     """Whether keys or tokens are checked before ``/data`` and ``/longtask`` are asked (``access.guard``)."""
+    docs: bool = True
+    """Whether the gateway describes itself."""
     forwarded: Sequence[Forwarded] = ()
     """What the configuration adds, for the description."""
 
@@ -73,7 +75,8 @@ def gateway_app(parts: Parts) -> Klein:
     _data_route(app, parts)
     _task_routes(app, parts)
     _plain_routes(app, parts)
-    describe(app, lambda: api_document(app, parts.forwarded, title="scalelab-gateway", version=API_VERSION, secured=parts.secured))
+    if parts.docs:
+        describe(app, lambda: api_document(app, parts.forwarded, title="scalelab-gateway", version=API_VERSION, secured=parts.secured))
     return app
 
 

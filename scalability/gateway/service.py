@@ -89,6 +89,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             metrics=metrics,
             exposed=exposed,
             secured=jwt is not None or options.api_keys is not None,
+            docs=not options.no_docs,
             forwarded=[forwarded(route, secured=route.jwt is not None or route.api_keys is not None) for route in options.all_routes],
         )
     )

@@ -33,7 +33,7 @@ FRESH = "Fetched fresh data from DB"
 
 
 class Gateway:
-    def __init__(self, *required: RequiredClaim, tokens: bool = False) -> None:
+    def __init__(self, *required: RequiredClaim, tokens: bool = False, docs: bool = True) -> None:
         self.clock = Clock()
         self.clock.advance(START)
         self.database, self.microservice, self.worker = FakeService(), FakeService(), FakeService()
@@ -49,6 +49,7 @@ class Gateway:
             metrics=metrics,
             exposed=[metrics.metric_set()],
             secured=tokens,
+            docs=docs,
             database=each["database"],
             microservice=each["microservice"],
             worker=each["worker"],

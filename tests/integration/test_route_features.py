@@ -6,14 +6,19 @@ import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import brotli
 import pytest
 import zstandard
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
 
 from scalability.gateway.openapi.own import documented
 from scalability.testing.api_document import SHOP
@@ -247,9 +252,38 @@ def test_an_event_arrives_before_the_stream_has_ended(gateway: int, behind: Any)
 
 
 def _decoded(body: bytes) -> bytes:
-    import zlib
-
     return zlib.decompressobj(31).decompress(body)
+
+
+def echo(connection: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        for message in connection:
+            connection.send(message)
+
+
+def test_websockets_pass_through_a_route_that_changes_answers(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    server = serve(echo, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        file = tmp_path / "gateway.toml"
+        file.write_text(f"""
+            [[gateway.routes]]
+            prefix = "/ws"
+            url = "http://127.0.0.1:{server.socket.getsockname()[1]}"
+            compression = {{}}
+            rewrite = {{replace_prefix = "/", answer = {{remove = ["Server"], set = {{X-Route = "ws"}}}}}}
+        """)
+        port = start("scalelab-gateway", config=str(file), cwd=tmp_path).wait_listening()
+        with connect(f"ws://127.0.0.1:{port}/ws/chat") as client:
+            for message in ("hello", b"\x00" * 200_000):
+                client.send(message)
+                assert client.recv(20) == message
+        refused = http.get(port, "/ws/chat")
+        assert (refused.status, refused.headers["x-route"], refused.headers.get("server")) == (426, "ws", None)
+    finally:
+        server.shutdown()
+        thread.join(5)
 
 
 def test_only_described_requests_reach_the_server(gateway: int, behind: Any, http: HTTPClient) -> None:

@@ -26,7 +26,7 @@ class TransformingApplication:
     """Serves a route below ``prefix`` by ``application``, with paths, fields and bodies as the options say.
 
     What a request asks for is changed in its exchange's ``head``. Answers are read and written anew only where ``rewrite`` has rules for
-    them or there is ``compression``; a request that may switch protocols keeps its connection, and its answer's fields as they are.
+    them or there is ``compression``.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TransformingApplication:
             except BadMessage as error:
                 exchange.fail(error)
                 return
-        if head.upgrade is not None or not (self.answers or self.compression is not None):
+        if not self.answers and self.compression is None:
             self._application.request_received(exchange)
             return
         Relay(exchange, _AnswerChange(self, values, choice, condition, exchange, self._limits), self._clock).ask(self._application)

@@ -18,6 +18,7 @@ from scalability.gateway.transform.answer_head import answer_head, framing_of
 from scalability.gateway.transform.codings import ENCODERS
 from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.encoded_body import EncodedBody
+from scalability.gateway.transform.switching import SwitchableExchange
 from scalability.http1.forward import Framing, chunk, end_of_chunks
 from scalability.http1.head import Field, ResponseHead
 from scalability.net.http_server import Application, Exchange
@@ -77,7 +78,11 @@ class Relay:
         self._pauses = 0
         uploading = None if exchange.body_complete else exchange
         connection = InnerConnection(exchange.connection.factory, exchange)
-        self._inner = InnerExchange(exchange.head, self, connection, body=exchange.body, uploading=uploading)
+        head, body = exchange.head, exchange.body
+        if head.upgrade is None:
+            self._inner = InnerExchange(head, self, connection, body=body, uploading=uploading)
+        else:
+            self._inner = SwitchableExchange(exchange, head, self, connection, body=body, uploading=uploading)
         self._inner.request_id = exchange.request_id
         exchange.receiver = _Client(self, self._inner, exchange)
 

@@ -102,6 +102,11 @@ def test_every_route_of_the_gateway_describes_itself() -> None:
     assert len(routes) >= 8
 
 
+def test_a_gateway_may_keep_its_description_to_itself() -> None:
+    gateway = Gateway(docs=False)
+    assert [gateway.http.get(path).status for path in ("/openapi.json", "/docs", "/health")] == [404, 404, 200]
+
+
 def test_every_documented_path_is_answered_with_a_status_and_a_body_that_are_documented() -> None:
     gateway = Gateway()
     document = gateway.http.get("/openapi.json").json()

@@ -86,11 +86,10 @@ def test_an_answers_head_that_becomes_too_large_is_502() -> None:
     assert Route(reply(), rewrite={"answer": {"add": {f"X-{n}": "x" * 4096 for n in range(20)}}}).ask("GET", "/api").status == 502
 
 
-def test_an_upgrade_keeps_its_connection() -> None:
-    route = Route(rewrite={"replace_prefix": "/ws", "answer": {"set": {"X-A": "1"}}}, compression={})
-    route.client.send("GET", "/api", "Connection: Upgrade", "Upgrade: websocket")
-    assert isinstance(route.played.last, GatewayExchange)
-    assert route.played.last.head.target == b"/ws"
+def test_who_asks_for_another_protocol_in_vain_gets_the_changed_answer_too() -> None:
+    route = Route(reply(b"Server: secret"), rewrite={"answer": {"remove": ["Server"]}}, compression={})
+    answered = route.ask("GET", "/api", "Connection: Upgrade", "Upgrade: websocket")
+    assert (answered.status, answered.get("server"), answered.body) == (200, None, BODY)
 
 
 def test_what_is_each_clients_own_is_not_said_behind_a_cache() -> None:
