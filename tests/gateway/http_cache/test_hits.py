@@ -1,12 +1,25 @@
 """A hit that repeats on a connection: byte for byte what the long way answers."""
 
+import jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalability.gateway.access.claims import Rules
+from scalability.gateway.access.cors import Cors
+from scalability.gateway.access.guard import Guard
+from scalability.gateway.access.keys import Keys, secret_key
+from scalability.gateway.access.policy import AccessPolicy
+from scalability.gateway.access.token_check import TokenCheck
+from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache.cache import HTTPCache
 from scalability.gateway.http_cache.hits import Prepared, changes_after
 from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.gateway.rate_limits.config import Per
+from scalability.gateway.rate_limits.fields import Limit
+from scalability.gateway.rate_limits.gcra import Rate
+from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
+from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.net.http_server import Exchange
 from scalability.testing.cache_case import CacheCase
 
@@ -80,3 +93,60 @@ class SameTests(CacheCase):
                 self.network.advance(pause_s)
 
         check()
+
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+GOOD = jwt.encode({"sub": "a"}, SECRET, algorithm="HS256")
+ENDING = jwt.encode({"sub": "a", "exp": 1_000_003}, SECRET, algorithm="HS256")
+ASKED = st.sampled_from(
+    [
+        (f"Authorization: Bearer {GOOD}",),
+        (f"Authorization: Bearer {ENDING}",),
+        ("Authorization: Bearer nonsense",),
+        (),
+        (f"Authorization: Bearer {GOOD}", "Origin: https://app.example"),
+        (f"Authorization: Bearer {GOOD}", "Origin: https://other.example"),
+        (f"Authorization: Bearer {GOOD}", 'If-None-Match: "a"'),
+    ]
+)
+
+
+class Side(CacheCase):
+    """A cache behind policies: a token, a limit that counts, CORS. ``known``: its client keeps its connection."""
+
+    def begin(self, *, known: bool) -> None:
+        self.setUp()
+        rate = Rate(5, 3 * 10**9)
+        limits = RateLimits([CountedLimit(Limit("all", rate), Per.CONSUMER)], MemoryLimits([rate], 100), self.network.seconds)
+        checked = Tokens(Keys([secret_key(SECRET)]), Rules())
+        policy = AccessPolicy(
+            cors=Cors(["https://app.example"], methods=["GET"], credentials=True),
+            tokens=TokenCheck(checked, self.network.seconds, subject_field="X-Subject"),
+            limits=limits,
+        )
+        self.factory.application = Guard(lambda exchange: policy, self.cache)
+        self.known = self.client() if known else None
+
+    def said(self, fields: tuple[str, ...]) -> str:
+        if self.known is not None and self.known.ended:
+            self.known = self.client()
+        before = len(self.origin.asked)
+        client = self.ask(*fields, client=self.known)
+        if len(self.origin.asked) > before:
+            self.origin.answer("Cache-Control: public, max-age=2", 'ETag: "a"', self.date(), body=b"0123456789")
+        return self.got(client)
+
+
+@given(st.lists(st.tuples(ASKED, st.integers(1, 4), st.floats(0.0, 1.5)), max_size=6))
+def test_tokens_limits_and_cors_stand_before_every_hit(asked: list[tuple[tuple[str, ...], int, float]]) -> None:
+    knowing, new = Side("said"), Side("said")
+    knowing.begin(known=True)
+    new.begin(known=False)
+    for fields, times, pause_s in asked:
+        for _ in range(times):
+            assert knowing.said(fields) == new.said(fields)
+        knowing.network.advance(pause_s)
+        new.network.advance(pause_s)
+    assert knowing.cache.counts.hits == new.cache.counts.hits
+    knowing.tearDown()
+    new.tearDown()
