@@ -23,6 +23,8 @@ POLICY: Final = "; ".join(
 )
 """The Content-Security-Policy of every page."""
 
+_EVERY: Final = 7
+"""So many methods, and more, are called any."""
 _METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _SAID_APART: Final = frozenset(
     ("type", "title", "description", "properties", "required", "items", "$ref", "format", "anyOf", "oneOf", "allOf")
@@ -32,20 +34,17 @@ _SAID_APART: Final = frozenset(
 def page(document: Mapping[str, Any]) -> bytes:
     """The page for ``document``, whose every word is shown as text."""
     info = document["info"]
-    operations = [(path, method, item) for path, item in document["paths"].items() for method in _METHODS if method in item]
+    operations = [(path, methods, item) for path, item in document["paths"].items() for methods in _alike(item)]
     parts = [
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n',
         f'<title>{escape(info["title"])}</title>\n<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n',
         f"<header><h1>{escape(info['title'])}</h1><p>version {escape(info['version'])}, {len(operations)} operations; "
         'for programs: <a href="openapi.json">openapi.json</a></p></header>\n<nav aria-label="Operations"><ul>\n',
     ]
-    parts += (
-        f'<li><a href="#{_anchor(method, path)}"><span class="method {method}">{method}</span> {_path(path)}</a></li>\n'
-        for path, method, _ in operations
-    )
+    parts += (f'<li><a href="#{_anchor(methods, path)}">{_badge(methods)} {_path(path)}</a></li>\n' for path, methods, _ in operations)
     parts.append("</ul></nav>\n<main>\n")
-    for path, method, item in operations:
-        parts += _operation(path, method, item)
+    for path, methods, item in operations:
+        parts += _operation(path, methods, item)
     schemas = document.get("components", {}).get("schemas", {})
     if schemas:
         parts.append("<h2>Objects</h2>\n")
@@ -55,9 +54,24 @@ def page(document: Mapping[str, Any]) -> bytes:
     return "".join(parts).encode()
 
 
-def _operation(path: str, method: str, item: Mapping[str, Any]) -> Iterator[str]:
-    operation = item[method]
-    yield f'<section id="{_anchor(method, path)}">\n<h2><span class="method {method}">{method}</span> {_path(path)}</h2>\n'
+def _alike(item: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The methods of a path; all together where there are all of them, and of all is told the same."""
+    methods = tuple(method for method in _METHODS if method in item)
+    if len(methods) >= _EVERY and all(item[method] == item[methods[0]] for method in methods):
+        return [methods]
+    return [(method,) for method in methods]
+
+
+def _badge(methods: tuple[str, ...]) -> str:
+    method = methods[0] if len(methods) == 1 else "any"
+    return f'<span class="method {method}">{method}</span>'
+
+
+def _operation(path: str, methods: tuple[str, ...], item: Mapping[str, Any]) -> Iterator[str]:
+    operation = item[methods[0]]
+    yield f'<section id="{_anchor(methods, path)}">\n<h2>{_badge(methods)} {_path(path)}</h2>\n'
+    if len(methods) > 1:
+        yield f"<p>{', '.join(methods).upper()}</p>\n"
     if "summary" in operation:
         yield f'<p class="summary">{escape(operation["summary"])}</p>\n'
     yield from _described(operation)
@@ -135,8 +149,8 @@ def _path(path: str) -> str:
     return f'<span class="path">{escape(path).replace("{", "<var>{").replace("}", "}</var>")}</span>'
 
 
-def _anchor(method: str, path: str) -> str:
-    return escape(quote(f"{method}-{path}", safe="-"))
+def _anchor(methods: tuple[str, ...], path: str) -> str:
+    return escape(quote(f"{methods[0]}-{path}", safe="-"))
 
 
 def _schema_anchor(name: str) -> str:

@@ -37,6 +37,16 @@ def test_every_operation_parameter_answer_and_object_is_on_it() -> None:
         assert f'id="{anchor}"' in text, anchor
 
 
+def test_methods_of_which_the_same_is_told_stand_together() -> None:
+    told = {"summary": "The same.", "responses": {}}
+    every = dict.fromkeys(("get", "head", "post", "put", "patch", "delete", "options"), told)
+    text = page({"info": {"title": "A", "version": "1"}, "paths": {"/a": every, "/b": {"get": told, "put": told, "post": {}}}}).decode()
+    assert text.count("The same.") == 3
+    assert '<span class="method any">any</span>' in text
+    assert "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" in text
+    assert '<h2><span class="method put">put</span>' in text
+
+
 @given(st.text(max_size=30))
 def test_no_text_becomes_markup(words: str) -> None:
     hostile = f"<script>\"{words}'</style>&"
