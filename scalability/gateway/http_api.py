@@ -1,7 +1,7 @@
 """The gateway's routes: ``/data``, ``/longtask``, ``/tasks/<id>``, ``/process``, ``/health``, ``/metrics``."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from twisted.web.iweb import IRequest
 from scalability.api.admin import metrics_answer
 from scalability.api.json import json_answer, read_json
 from scalability.errors import BadAnswer, NotFound, ScalelabError, Unauthorized
+from scalability.gateway.access.description import Schemes
 from scalability.gateway.cache_clients import JSON_FIELDS
 from scalability.gateway.data import DATA_KEY, DataSource, data_body
 from scalability.gateway.dependencies import Dependencies, Dependency
@@ -61,8 +62,8 @@ class Parts:
     metrics: GatewayMetrics
     exposed: Sequence[Collector]
     """What ``/metrics`` tells a Prometheus server."""
-    secured: bool = False
-    """Whether keys or tokens are checked before ``/data`` and ``/longtask`` are asked (``access.guard``)."""
+    security: Schemes = field(default_factory=dict)
+    """The keys or tokens that are checked before ``/data`` and ``/longtask`` are asked (``access.guard``)."""
     docs: bool = True
     """Whether the gateway describes itself."""
     forwarded: Sequence[Forwarded] = ()
@@ -76,7 +77,7 @@ def gateway_app(parts: Parts) -> Klein:
     _task_routes(app, parts)
     _plain_routes(app, parts)
     if parts.docs:
-        describe(app, lambda: api_document(app, parts.forwarded, title="scalelab-gateway", version=API_VERSION, secured=parts.secured))
+        describe(app, lambda: api_document(app, parts.forwarded, title="scalelab-gateway", version=API_VERSION, security=parts.security))
     return app
 
 
@@ -195,7 +196,7 @@ _STATES = {None: "unknown", True: "up", False: "down"}
 
 def _permission(parts: Parts) -> Callable[[Any], None]:
     """What raises Unauthorized for a request that has come here past whoever checks keys and tokens, should there be a way."""
-    if not parts.secured:
+    if not parts.security:
         return lambda request: None
 
     def permit(request: Any) -> None:

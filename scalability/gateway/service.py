@@ -13,6 +13,8 @@ from scalability.api.routes import routes as resource_of
 from scalability.config import ServiceURL, fail
 from scalability.errors import ConfigError
 from scalability.gateway.access.assembly import Access
+from scalability.gateway.access.config import APIKeyOptions, JWTOptions
+from scalability.gateway.access.description import Schemes, schemes
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.metrics import access_metrics
 from scalability.gateway.access.own_paths import own_policies
@@ -88,9 +90,9 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             worker=worker,
             metrics=metrics,
             exposed=exposed,
-            secured=jwt is not None or options.api_keys is not None,
+            security=_asked(jwt, options.api_keys),
             docs=not options.no_docs,
-            forwarded=[forwarded(route, secured=route.jwt is not None or route.api_keys is not None) for route in options.all_routes],
+            forwarded=[forwarded(route, _asked(route.jwt, route.api_keys)) for route in options.all_routes],
         )
     )
     factory = GatewayServer(resource_of(app), reactor, MAX_BODY_BYTES)
@@ -120,6 +122,10 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         ready=lambda: "it is stopping" if factory.draining else None,
         admin=admin,
     )
+
+
+def _asked(jwt: JWTOptions | None, api_keys: APIKeyOptions | None) -> Schemes:
+    return schemes(tokens=jwt is not None, key_field=None if api_keys is None else api_keys.field)
 
 
 def _policy(options: GatewayOptions) -> Policy:

@@ -11,6 +11,7 @@ from scalability.api.mount import mount
 from scalability.errors import ConnectError, QueueFull
 from scalability.gateway.access.claims import Rules
 from scalability.gateway.access.cors import Cors
+from scalability.gateway.access.description import schemes
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.keys import Keys, secret_key
 from scalability.gateway.access.own_paths import path_of
@@ -76,7 +77,17 @@ class Gateway:
         self.look_aside = LookAside(cache, self.network, Policy(ttl_s=5.0, ttl_jitter=0.0, stale_ttl_s=4.0), draw=lambda: 0.5)
         self.metrics = GatewayMetrics(self.look_aside, everyone)
         counts = self.metrics.metric_set()
-        parts = Parts(self.network, self.look_aside, everyone, database, database, database, self.metrics, [counts], tokens)
+        parts = Parts(
+            self.network,
+            self.look_aside,
+            everyone,
+            database,
+            database,
+            database,
+            self.metrics,
+            [counts],
+            schemes(tokens=tokens, key_field=None),
+        )
         self.factory = mount(gateway_app(parts), reactor=self.network)
         self.factory.startFactory()
         self.exposed = [counts, self.factory.metrics]

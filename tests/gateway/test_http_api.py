@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from scalability.errors import AnswerTimeout, BadAnswer, ConnectError, NoAnswer, Overloaded
 from scalability.gateway.access.claims import Rules
+from scalability.gateway.access.description import schemes
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.keys import Keys, secret_key
 from scalability.gateway.access.own_paths import path_of
@@ -48,7 +49,7 @@ class Gateway:
             dependencies=dependencies,
             metrics=metrics,
             exposed=[metrics.metric_set()],
-            secured=tokens,
+            security=schemes(tokens=tokens, key_field=None),
             docs=docs,
             database=each["database"],
             microservice=each["microservice"],

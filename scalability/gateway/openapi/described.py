@@ -21,7 +21,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Description:
-    """``summary`` is one line. ``body`` is the JSON that the request has; ``secured``: where tokens are configured one is needed here.
+    """``summary`` is one line. ``body`` is the JSON that the request has; ``secured``: keys and tokens that are configured are needed here.
 
     ``parameters`` explains what stands in the path, and ``examples`` has a value for each.
     """

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 from klein import Klein
 
+from scalability.gateway.access.description import Schemes
 from scalability.gateway.openapi.described import Answered, Description, description_of
 from scalability.http1.answer import REASONS
 
 VERSION: Final = "3.1.0"
+NOTHING: Final[Schemes] = {}
 
 _ARGUMENT: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 _CONVERTERS: Final = {"int": {"type": "integer"}, "float": {"type": "number"}, "uuid": {"type": "string", "format": "uuid"}}
@@ -32,12 +34,14 @@ class Forwarded:
 
     prefix: str
     summary: str
-    secured: bool = False
+    security: Schemes = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] | None = None
 
 
-def api_document(app: Klein, forwarded: Sequence[Forwarded] = (), *, title: str, version: str, secured: bool = False) -> dict[str, Any]:
-    """The document. ``secured``: routes in code that say so need a token."""
+def api_document(
+    app: Klein, forwarded: Sequence[Forwarded] = (), *, title: str, version: str, security: Schemes = NOTHING
+) -> dict[str, Any]:
+    """The document. ``security``: what routes in code ask for that say so."""
     described = [(rule, _description(app, rule.endpoint)) for rule in app.url_map.iter_rules()]
     bodies = [Error, *(body for _, one in described for body in _bodies(one))]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=_REFERENCE)
@@ -51,7 +55,7 @@ def api_document(app: Klein, forwarded: Sequence[Forwarded] = (), *, title: str,
             item["parameters"] = parameters
         for method in sorted(rule.methods or ("GET",)):
             if method not in ("HEAD", "OPTIONS"):
-                item[method.lower()] = _operation(description, schema_of, secured)
+                item[method.lower()] = _operation(description, schema_of, security)
     for route in sorted(forwarded, key=lambda one: one.prefix):
         for path, item in _forwarded(route).items():
             paths.setdefault(path, item)
@@ -61,8 +65,9 @@ def api_document(app: Klein, forwarded: Sequence[Forwarded] = (), *, title: str,
         "paths": paths,
         "components": {"schemas": components},
     }
-    if any("security" in operation for item in paths.values() for operation in item.values() if isinstance(operation, dict)):
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    known = {name: scheme for one in (security, *(route.security for route in forwarded)) for name, scheme in one.items()}
+    if known:
+        document["components"]["securitySchemes"] = known
     return document
 
 
@@ -79,7 +84,7 @@ def _bodies(description: Description) -> Iterator[Any]:
             yield answer.body
 
 
-def _operation(description: Description, schema_of: Mapping[int, Any], secured: bool) -> dict[str, Any]:
+def _operation(description: Description, schema_of: Mapping[int, Any], security: Schemes) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": description.summary}
     if description.text:
         operation["description"] = description.text
@@ -91,9 +96,13 @@ def _operation(description: Description, schema_of: Mapping[int, Any], secured: 
         "description": "An error.",
         "content": {"application/json": {"schema": schema_of[id(Error)]}},
     }
-    if description.secured and secured:
-        operation["security"] = [{"token": []}]
+    if description.secured and security:
+        operation["security"] = _needed(security)
     return operation
+
+
+def _needed(security: Schemes) -> list[dict[str, list[str]]]:
+    return [{name: [] for name in security}]
 
 
 def _answer(status: int, answer: Answered, schema_of: Mapping[int, Any]) -> dict[str, Any]:
@@ -117,7 +126,7 @@ def _parameters(rule: str, description: Description) -> Iterator[dict[str, Any]]
 
 def _forwarded(route: Forwarded) -> dict[str, Any]:
     """A route's paths: its own operations, or the prefix and whatever stands below it, which OpenAPI has no words for but a parameter."""
-    security: dict[str, Any] = {"security": [{"token": []}]} if route.secured else {}
+    security: dict[str, Any] = {"security": _needed(route.security)} if route.security else {}
     if route.operations is not None:
         return {
             path: {name: {**one, **security} if name in (*_FORWARDED, "trace") else one for name, one in item.items()}

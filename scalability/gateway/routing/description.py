@@ -4,25 +4,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scalability.gateway.access.description import Schemes
 from scalability.gateway.compose.config import ComposeOptions
 from scalability.gateway.compose.patterns import PathPattern
 from scalability.gateway.openapi.config import ValidateOptions
 from scalability.gateway.openapi.document import Document, pointer
 from scalability.gateway.openapi.operations import METHODS, base_path
-from scalability.gateway.openapi.own import Forwarded
+from scalability.gateway.openapi.own import NOTHING, Forwarded
 from scalability.gateway.openapi.templates import names_in
 from scalability.gateway.routing.config import RouteOptions
 
 _ANSWERS = {"default": {"description": "What the server behind the route answers."}}
 
 
-def forwarded(route: RouteOptions, *, secured: bool = False) -> Forwarded:
+def forwarded(route: RouteOptions, security: Schemes = NOTHING) -> Forwarded:
     """A composed route is its path; one that checks requests has the paths of its document; any other, whatever stands below its prefix."""
     if route.compose is not None:
-        return Forwarded(route.path, "", secured, _composed(route.compose))
+        return Forwarded(route.path, "", security, _composed(route.compose))
     if route.validate is not None and route.validate.unknown == "refuse":
-        return Forwarded(route.path, "", secured, _checked(route.validate))
-    return Forwarded(route.path, f"What stands below {route.path} is answered by other servers.", secured)
+        return Forwarded(route.path, "", security, _checked(route.validate))
+    return Forwarded(route.path, f"What stands below {route.path} is answered by other servers.", security)
 
 
 def _composed(options: ComposeOptions) -> dict[str, Any]:

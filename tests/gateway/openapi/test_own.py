@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from klein import Klein
 
+from scalability.gateway.access.description import Schemes, schemes
 from scalability.gateway.openapi.described import Answered, described, description_of
 from scalability.gateway.openapi.document import Document
 from scalability.gateway.openapi.operations import operations
@@ -50,8 +51,10 @@ def app() -> Klein:
     return found
 
 
+BOTH = schemes(tokens=True, key_field="X-API-Key")
+
 ROUTES = [
-    Forwarded("/shop", "To the shop.", secured=True),
+    Forwarded("/shop", "To the shop.", BOTH),
     Forwarded("/", "All the rest."),
     Forwarded(
         "/pages", "Pages.", operations={"/pages/{id}": {"get": {"summary": "A page.", "responses": {"200": {"description": "It."}}}}}
@@ -64,14 +67,14 @@ def mistakes(document: Any) -> list[str]:
     return [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(msgspec.to_builtins(document))]
 
 
-@pytest.mark.parametrize("secured", [False, True])
-def test_the_document_is_valid_by_the_schema_of_openapi(secured: bool) -> None:
-    assert mistakes(api_document(app(), ROUTES, title="A", version="1", secured=secured)) == []
+@pytest.mark.parametrize("security", [{}, BOTH, schemes(tokens=True, key_field=None)])
+def test_the_document_is_valid_by_the_schema_of_openapi(security: Schemes) -> None:
+    assert mistakes(api_document(app(), ROUTES, title="A", version="1", security=security)) == []
     assert mistakes({"openapi": "3.1.0"})
 
 
 def test_it_tells_what_the_tables_of_the_routes_have() -> None:
-    paths = api_document(app(), ROUTES, title="A", version="1", secured=True)["paths"]
+    paths = api_document(app(), ROUTES, title="A", version="1", security=schemes(tokens=True, key_field=None))["paths"]
     assert sorted(paths) == ["/pages/{id}", "/plain", "/shop", "/shop/{rest}", "/things/{number}/{name}", "/{rest}"]
     thing = paths["/things/{number}/{name}"]
     assert [(one["name"], one["schema"]["type"], one.get("description")) for one in thing["parameters"]] == [
@@ -83,7 +86,7 @@ def test_it_tells_what_the_tables_of_the_routes_have() -> None:
     assert thing["get"]["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Thing"}
     assert thing["get"]["responses"]["404"]["description"] == "Not Found"
     assert paths["/plain"]["get"]["summary"] == "plain"
-    assert paths["/shop"]["post"]["security"] == [{"token": []}]
+    assert paths["/shop"]["post"]["security"] == [{"token": [], "key_X-API-Key": []}]
 
 
 def test_without_tokens_nothing_asks_for_one() -> None:

@@ -7,6 +7,7 @@ import jsonschema_rs
 import msgspec
 from klein import Klein
 
+from scalability.gateway.access.description import schemes
 from scalability.gateway.openapi.own import api_document
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.description import forwarded
@@ -25,7 +26,7 @@ def test_each_kind_of_route_is_told_as_far_as_it_is_known(tmp_path: Path) -> Non
         {"prefix": "/open", "url": "http://127.0.0.1:1", "validate": {"file": str(file), "unknown": "pass"}},
         {"prefix": "/pages", "compose": {"path": "/pages/{id}", "parts": [{"name": "user", "target": "/users/{id}"}]}},
     ]
-    routes = [forwarded(msgspec.convert(table, RouteOptions), secured=True) for table in tables]
+    routes = [forwarded(msgspec.convert(table, RouteOptions), schemes(tokens=True, key_field=None)) for table in tables]
     document = api_document(Klein(), routes, title="A", version="1")
     assert sorted(document["paths"]) == [
         "/open", "/open/{rest}", "/pages/{id}", "/plain", "/plain/{rest}",
