@@ -194,6 +194,14 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
             "FILE",
         ),
     ] = None
+    state_file: Annotated[
+        Path | None,
+        Flag(
+            "File in which modes and weights that an operator has set outlive the process: written at each change, read at the start. "
+            "Without it they end with the process.",
+            "FILE",
+        ),
+    ] = None
     explained_requests: Annotated[
         int,
         Meta(ge=0, le=1_000_000),

@@ -101,7 +101,7 @@ def _check_checks(options: "BalancerOptions") -> None:
 
 
 def check_files(options: "BalancerOptions") -> None:
-    """Raise ConfigError when the access log could not be written, a certificate not be served, or a file of servers not be read."""
+    """Raise ConfigError when access log or state could not be written, a certificate not be served, or a file of servers not be read."""
     if options.admin_token_file is not None:
         read_token(options.admin_token_file)
     if options.sticky_key_file is not None:
@@ -118,16 +118,22 @@ def check_files(options: "BalancerOptions") -> None:
     for backend in options.backend:
         if isinstance(backend.source, ServerFile):
             read_servers(backend.source.path, options.workers)
-    file = options.access_log
-    if file is None:
-        return
+    if options.access_log is not None:
+        file = options.access_log
+        _check_written("--access-log", file, file if file.exists() else file.absolute().parent)
+    if options.state_file is not None:
+        # another file is put in its place
+        _check_written("--state-file", options.state_file, options.state_file.absolute().parent)
+
+
+def _check_written(flag: str, file: Path, place: Path) -> None:
     folder = file.absolute().parent
     if file.is_dir():
-        raise ConfigError("--access-log", f"{file} is a folder")
+        raise ConfigError(flag, f"{file} is a folder")
     if not folder.is_dir():
-        raise ConfigError("--access-log", f"there is no folder {folder}")
-    if not os.access(file if file.exists() else folder, os.W_OK):
-        raise ConfigError("--access-log", f"{file} cannot be written")
+        raise ConfigError(flag, f"there is no folder {folder}")
+    if not os.access(place, os.W_OK):
+        raise ConfigError(flag, f"{file} cannot be written")
 
 
 def is_loopback(host: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from twisted.application.service import IService
+
 from scalability.api.admin_token import AdminToken
 from scalability.api.component import component_service
 from scalability.balancer.admin import admin_calls
@@ -14,6 +16,7 @@ from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health, add_reloads
 from scalability.balancer.reload import Reload
+from scalability.balancer.state_file import StateFile
 from scalability.balancer.traffic import WHO, Connections, Traffic, selections
 from scalability.balancer.use import ThisProcess
 from scalability.lifecycle import DeadlineWheel, OrderedService
@@ -41,6 +44,7 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)
+    kept: list[IService] = [] if options.state_file is None else [StateFile(reactor, options.state_file, upstream)]
     traffic = Traffic(reactor, options, wheel, upstream, via=b"scalelab-lb-" + secrets.token_hex(4).encode())
     factory = traffic.factory
     add_health(traffic.metrics, upstream)
@@ -77,7 +81,7 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         options,
         who=WHO,
         factory=traffic.plain,
-        parts=[*reloads, wheel, upstream, Upkeep(reactor, upstream), *checking.parts, *traffic.parts],
+        parts=[*reloads, wheel, upstream, *kept, Upkeep(reactor, upstream), *checking.parts, *traffic.parts],
         collectors=[traffic.metrics],
         ready=not_ready,
         admin=admin_calls(

@@ -134,6 +134,7 @@ class Upstream(Service):
         """By address and the name in the certificate: one may leave while another has taken its place."""
         self._watchers: list[Watcher] = []
         self._changed: list[Callable[[], None]] = []
+        self._wanted: list[Callable[[], None]] = []
 
     def _note_selections(self) -> None:
         both = (self.selection, self._rising)
@@ -285,6 +286,10 @@ class Upstream(Service):
         """Call ``changed`` whenever a request might be sent elsewhere than before: a server comes, goes, or changes its state or weight."""
         self._changed.append(changed)
 
+    def when_wanted(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever an operator has set the mode or weight of a server."""
+        self._wanted.append(changed)
+
     def name_servers(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
         """From now on ``source`` names exactly ``specs``.
 
@@ -385,12 +390,16 @@ class Upstream(Service):
                 self._warm(server)
             server.mode = mode
             self._refresh()
+            for changed in self._wanted:
+                changed()
 
     def set_weight(self, server: Server, weight: int | None) -> None:
         """From now on ``server`` has this weight, 0 to 256, instead of the configured one; None: that one again."""
         server.weight = server.spec.weight if weight is None else weight
         self.log.info("server {server} has weight {weight}", server=server.name, weight=server.weight)
         self._refresh()
+        for changed in self._wanted:
+            changed()
 
     def configure(self, rules: UpstreamRules) -> None:
         """Go by ``rules`` from now on."""

@@ -102,6 +102,21 @@ def test_what_decided_and_what_was_tried_before_is_told(start: Start, http: HTTP
         assert decision["tried"] == []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_operator_has_set_outlives_the_process_in_a_file(start: Start, http: HTTPClient, tmp_path: Path, workers: int) -> None:
+    kept = ("--state-file", os.fspath(tmp_path / "state"))
+    house = House(start, http, tmp_path, workers, *kept)
+    first, second, _ = house.names
+    assert house.put(first, "state", "maint").status == 200
+    assert house.put(second, "weight", 7).status == 200
+    house.process.stop()
+    flags = [flag for name in house.names for flag in ("--backend", name)]
+    again = start("scalelab-lb", "--admin", "127.0.0.1:0", "--workers", str(workers), *kept, *flags)
+    admin = again.wait_admin()
+    told = {server["name"]: server for server in http.get(admin, "/servers").json()["servers"]}
+    assert (told[first]["mode"], told[second]["weight"]) == ("maint", 7)
+
+
 def test_nothing_changes_without_the_token_and_a_new_one_counts_at_once(start: Start, http: HTTPClient, tmp_path: Path) -> None:
     house = House(start, http, tmp_path, 1)
     first = house.names[0]

@@ -348,6 +348,16 @@ def test_a_weight_that_an_operator_sets_stays_until_the_configured_one_changes_o
     assert a.weight == 2
 
 
+def test_whoever_keeps_what_is_wanted_hears_when_that_is_set() -> None:
+    upstream = upstream_of(A)
+    told: list[str] = []
+    upstream.when_wanted(lambda: told.append(next(iter(upstream)).mode.value))
+    upstream.set_mode(server_of(upstream, A), Mode.DRAIN)
+    upstream.set_mode(server_of(upstream, A), Mode.DRAIN)
+    upstream.set_weight(server_of(upstream, A), 3)
+    assert told == ["drain", "drain"]
+
+
 def test_a_server_is_found_by_its_name() -> None:
     upstream = ruled(A, B)
     assert upstream.server_named(B) is list(upstream)[1]

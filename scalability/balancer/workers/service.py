@@ -16,6 +16,7 @@ from scalability.balancer.checking import Checking
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.metrics import add_health, add_reloads
 from scalability.balancer.reload import Reload
+from scalability.balancer.state_file import StateFile
 from scalability.balancer.traffic import WHO, Connections, selections, watched_certificates
 from scalability.balancer.workers.metrics import add_workers
 from scalability.balancer.workers.parent import Workers
@@ -46,11 +47,12 @@ def balancer_of_workers(
         later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)
+    kept: list[IService] = [] if options.state_file is None else [StateFile(reactor, options.state_file, upstream)]
     sockets = [SharedSocket(options.listen, who=WHO)]
     if options.tls_listen is not None:
         sockets.append(SharedSocket(options.tls_listen, who=f"{WHO} tls", flag="--tls-listen"))
     metrics = MetricSet()
-    parts: list[IService] = [wheel, upstream, Upkeep(reactor, upstream), *checking.parts]
+    parts: list[IService] = [wheel, upstream, *kept, Upkeep(reactor, upstream), *checking.parts]
     certificates = None if options.tls_listen is None else watched_certificates(reactor, options, metrics, parts)
     if certificates is not None and sum(len(made.pem.data) + len(made.pem.key_data) for made in certificates.certificates) > MAX_PEM_BYTES:
         fail(WHO, f"--tls-cert: more than {MAX_PEM_BYTES} bytes of certificates cannot be told to workers; --workers 1 needs no telling")
