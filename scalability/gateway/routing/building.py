@@ -51,7 +51,7 @@ class Routes:
         return front
 
     def _application(self, route: RouteOptions) -> Application:
-        shape = self.shapes[route.path] = Shape(route, self._servers(route), self.within, self._reactor)
+        shape = self.shapes[route.path] = Shape(route, self._servers(route), self.within, self._reactor, trusted=self._trusted)
         if not route.cache.enabled:
             return shape.before(shape.application)
         cache = HTTPCache(

@@ -11,6 +11,7 @@ from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.transform.application import Compression, TransformingApplication
 from scalability.gateway.transform.request_fields import FieldsApplication
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_server import Application
 
 
@@ -36,13 +37,16 @@ class Shape:
         clock: IReactorTime,
         *,
         limits: Limits = DEFAULT_LIMITS,
+        trusted: Networks = NOBODY,
     ) -> None:
-        """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for.
+        """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for;
+        proxies in ``trusted`` are believed who their client is.
 
         Raises ConfigError when the OpenAPI document cannot be used.
         """
         self._route = route
         self._limits = limits
+        self._trusted = trusted
         self.composing: ComposingApplication | None = None
         self.transforming: TransformingApplication | None = None
         self.validating: ValidatingApplication | None = None
@@ -70,4 +74,4 @@ class Shape:
         rewrite = self._route.rewrite
         if rewrite is None or not FieldsApplication.needed(rewrite):
             return application
-        return FieldsApplication(application, rewrite, prefix=self._route.path, limits=self._limits)
+        return FieldsApplication(application, rewrite, prefix=self._route.path, limits=self._limits, trusted=self._trusted)

@@ -11,19 +11,23 @@ from scalability.gateway.transform.config import RewriteOptions
 from scalability.gateway.transform.values import values_of
 from scalability.http1.head import Field, RequestHead, parse_request_head
 from scalability.http1.limits import Limits
+from scalability.http1.trust import NOBODY, Networks, client_of
 from scalability.net.http_server import Application, Exchange
 
 
 class FieldsApplication:
-    """Changes the fields of requests by ``rewrite``, and hands them to ``application``."""
+    """Changes the fields of requests by ``rewrite``, and hands them to ``application``. ``trusted`` proxies say who the client is."""
 
-    def __init__(self, application: Application, rewrite: RewriteOptions, *, prefix: str, limits: Limits) -> None:
+    def __init__(
+        self, application: Application, rewrite: RewriteOptions, *, prefix: str, limits: Limits, trusted: Networks = NOBODY
+    ) -> None:
         self._application = application
         self._requests = rewrite.request_rules()
         self._answers = rewrite.answer_rules().split()[1]
         self._variables = self._requests.variables | self._answers.variables
         self._prefix = prefix.encode()
         self._limits = limits
+        self._trusted = trusted if "client_address" in self._variables else NOBODY
 
     @staticmethod
     def needed(rewrite: RewriteOptions | None) -> bool:
@@ -32,6 +36,8 @@ class FieldsApplication:
 
     def request_received(self, exchange: Exchange) -> None:
         """See ``Application``."""
+        if not exchange.client_host and exchange.peer_host in self._trusted:
+            exchange.client_host = client_of(exchange.peer_host, exchange.head, self._trusted)
         values = values_of(exchange, self._variables, route=self._prefix)
         if self._requests:
             head = exchange.head

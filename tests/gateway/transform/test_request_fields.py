@@ -1,5 +1,6 @@
 """What a cache sees of a request, and what it does not see of an answer."""
 
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -8,14 +9,16 @@ from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.config import RewriteOptions
 from scalability.gateway.transform.request_fields import FieldsApplication
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_server import Exchange
 from scalability.testing.played_application import Client, PlayedApplication
 
 
 class Route:
-    def __init__(self, rewrite: Any, consumer: bytes = b"") -> None:
+    def __init__(self, rewrite: Any, consumer: bytes = b"", trusted: Networks = NOBODY) -> None:
         self.played = PlayedApplication(lambda exchange: exchange.answer(200, b"{}"))
-        fields = FieldsApplication(self.played, msgspec.convert(rewrite, RewriteOptions), prefix="/api", limits=DEFAULT_LIMITS)
+        options = msgspec.convert(rewrite, RewriteOptions)
+        fields = FieldsApplication(self.played, options, prefix="/api", limits=DEFAULT_LIMITS, trusted=trusted)
 
         class Policy:
             def request_received(self, exchange: Exchange) -> None:
@@ -45,6 +48,14 @@ def test_what_is_each_clients_own_is_added_to_whatever_is_answered() -> None:
     assert (answered.get("x-who"), answered.get("x-shared")) == ("ann", None)
     assert not FieldsApplication.needed(msgspec.convert({"answer": {"set": {"X-Shared": "${path}"}}}, RewriteOptions))
     assert not FieldsApplication.needed(None)
+
+
+def test_the_clients_address_is_what_a_trusted_proxy_says_and_nobody_else() -> None:
+    rules = {"request": {"set": {"X-Client": "${client_address}"}}}
+    for trusted, seen in ((NOBODY, b"192.0.2.1"), (Networks([ip_network("192.0.2.0/24")]), b"198.51.100.7")):
+        route = Route(rules, trusted=trusted)
+        route.ask("GET", "/api", "X-Forwarded-For: 203.0.113.1, 198.51.100.7")
+        assert route.played.last.head.get(b"x-client") == seen
 
 
 def test_a_body_stays_what_it_is() -> None:
