@@ -58,7 +58,8 @@ class DataHits:
         head = exchange.head
         if head.target == DATA_PATH and head.method == b"GET" and head.minor and not (head.content_length or head.chunked):
             factory = exchange.connection.factory
-            if head.keep_alive and not factory.draining:
+            # what Cache-Control asks for, the HTTP cache in front of the route knows (504 to only-if-cached)
+            if head.keep_alive and not factory.draining and head.shared.cache_control is None:
                 value = self._near_hit(DATA_KEY, self._load, exchange.began_s)
                 if value is not None:
                     date = self._date_now()

@@ -107,6 +107,11 @@ class RequestHead:
         return self.shared.connection_options
 
     @property
+    def cache_control(self) -> bytes | None:
+        """The first Cache-Control field's value, known without parsing the fields again."""
+        return self.shared.cache_control
+
+    @property
     def max_forwards(self) -> bytes | None:
         """The Max-Forwards field's value."""
         return self.shared.max_forwards
@@ -326,6 +331,7 @@ class RequestFields:
         "_parsed",
         "begin",
         "block",
+        "cache_control",
         "chunked",
         "connection_options",
         "content_length",
@@ -344,6 +350,7 @@ class RequestFields:
         fields = self._parsed = _parse_fields(block[begin:-2], limits, request=True)
         index = fields.index
         self.max_forwards = index.get(b"max-forwards")
+        self.cache_control = index.get(b"cache-control")
         host = index.get(b"host")
         if host is None:
             if minor:
@@ -382,6 +389,7 @@ class RequestFields:
         fields._limits = self._limits
         fields._parsed = None
         fields.max_forwards = self.max_forwards
+        fields.cache_control = self.cache_control
         fields.host = self.host
         fields.connection_options = self.connection_options
         fields.keep_alive = self.keep_alive

@@ -115,6 +115,8 @@ class HTTPCache:
             if head.method not in SAFE:
                 self.store.counts.invalidated += self.store.invalidate(key, now)
             return True
+        if head.cache_control is not None and request_directives(head).only_if_cached:
+            return False  # 504 before and after it is known that nothing can be stored
         return self.store.is_uncacheable(key, now)
 
     # hits

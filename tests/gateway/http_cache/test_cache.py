@@ -274,6 +274,12 @@ class OptInTests(CacheCase):
             assert said.endswith("hello")
         assert self.cache.counts.fetches == 1, "the second one was passed on as it was"
 
+    def test_only_a_stored_answer_is_asked_for_in_vain_before_and_after_it_is_known_that_nothing_is_stored(self) -> None:
+        for _ in range(2):
+            assert " 504 " in self.got(self.ask("Cache-Control: only-if-cached"))
+            self.ask()
+            self.origin.answer("Content-Type: text/plain")
+
     def test_nobody_waits_for_an_answer_that_may_not_be_for_him(self) -> None:
         for _ in range(3):
             self.ask()
