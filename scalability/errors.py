@@ -244,6 +244,16 @@ class AnswerTimeout(UpstreamError):
     code = "answer_timeout"
 
 
+class TotalTimeout(ScalelabError):
+    """This request took longer than any may.
+
+    It says nothing about the server: the client may have been the slow one, or the queue.
+    """
+
+    status = 504
+    code = "total_timeout"
+
+
 class NotInCache(ClientError):
     """There is no stored answer to this request, and nothing else was asked for."""
 

@@ -45,6 +45,7 @@ TRAFFIC = frozenset(
         "hedge_after",
         "connect_timeout",
         "answer_timeout",
+        "total_timeout",
         "header_timeout",
         "body_timeout",
         "min_body_rate",

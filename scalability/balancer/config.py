@@ -297,6 +297,15 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
         Meta(gt=0, le=86400),
         Flag("Seconds to the first byte of a server's answer, and between two pieces of it; then the client is answered 504.", "S"),
     ] = 60.0
+    total_timeout_s: Annotated[
+        float,
+        Meta(ge=0, le=86400),
+        Flag(
+            "Seconds from a request's head to the last byte of its answer, retries and waiting included; then 504, or a reset where an "
+            "answer has begun. Tunnels have no such limit. 0: none has.",
+            "S",
+        ),
+    ] = 0.0
     idle_timeout_s: Annotated[
         float, Meta(gt=0, le=86400), Flag("Seconds that a client's connection may lie idle between two requests, before it is closed.", "S")
     ] = 75.0

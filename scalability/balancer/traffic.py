@@ -38,6 +38,7 @@ from scalability.proxy.decisions import Decisions
 from scalability.proxy.lag import LagSampler
 from scalability.proxy.retrying import Retries
 from scalability.proxy.timed_forwarding import TimedForwarding
+from scalability.proxy.total_limit import TotalLimit
 from scalability.telemetry import MetricSet
 from scalability.telemetry.access_log import AccessLog
 from scalability.upstream.building import SelectionBuilder
@@ -122,6 +123,11 @@ def selections(reactor: Any, options: BalancerOptions) -> Callable[[], Selection
     return partial(ALGORITHMS[options.algorithm.name], clock=reactor.seconds, random=random.random)
 
 
+def total_limit(options: BalancerOptions, wheel: DeadlineWheel) -> TotalLimit | None:
+    """What limits whole exchanges, if they are to be."""
+    return TotalLimit(wheel, wheel.ticks(options.total_timeout_s)) if options.total_timeout_s else None
+
+
 def stickiness(options: BalancerOptions) -> Stickiness[Server] | None:
     """What binds clients to servers, if they are to be."""
     if options.sticky == "off":
@@ -195,6 +201,7 @@ class Traffic:
             shedding=shedding,
             hedge_s=options.hedge_after_s,
             decisions=decisions,
+            total=total_limit(options, wheel),
         )
         self.metrics = MetricSet()
         self.proxy = proxy
@@ -244,6 +251,7 @@ class Traffic:
         )
         self.proxy.tunnel_ticks = self._wheel.ticks(options.tunnel_timeout_s)
         self.proxy.hedge_s = options.hedge_after_s
+        self.proxy.limit_total(total_limit(options, self._wheel))
         self.proxy.retries.configure(
             options.retry_policy(),
             budget_percent=options.retry_budget,

@@ -22,6 +22,7 @@ from scalability.proxy import hedging
 from scalability.proxy.decisions import Decisions
 from scalability.proxy.forwarding import Forwarding
 from scalability.proxy.retrying import Retries
+from scalability.proxy.total_limit import TotalLimit
 from scalability.proxy.tunnel import TunnelCounts
 from scalability.upstream.server import Mode, Server
 from scalability.upstream.servers import Upstream
@@ -40,7 +41,7 @@ class ProxyApplication:
     are the protocols, in lower case, that a request may switch to; then the connection is a tunnel until nothing has passed for
     ``tunnel_ticks`` ticks of that wheel. ``stickiness`` binds clients to servers by a cookie, ``key_of`` says what a request is hashed by,
     ``shedding`` what to turn away, ``decisions`` remembers why requests went where they went. After ``hedge_s`` without an answer a
-    second server is asked, too; 0: never.
+    second server is asked, too; 0: never. ``total`` limits whole exchanges.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ProxyApplication:
         random: Callable[[], float] = chance.random,
         decisions: Decisions | None = None,
         hedge_s: float = 0.0,
+        total: TotalLimit | None = None,
     ) -> None:
         self.servers = servers
         self.via = via
@@ -81,7 +83,8 @@ class ProxyApplication:
         self._identifiers = identifiers
         self._send_proxy = send_proxy
         self._key_of = key_of
-        self._prepares = bool(send_proxy) or key_of is not None or stickiness is not None
+        self._total: TotalLimit | None = None
+        self.limit_total(total)
         self._shedding = shedding
         self._random = random
         self.hedge_s = hedge_s
@@ -131,9 +134,16 @@ class ProxyApplication:
             forwarding.hedge(self.hedge_s)
         forwarding.choose()
 
+    def limit_total(self, total: TotalLimit | None) -> None:
+        """From now on limit whole exchanges so, or not at all."""
+        self._total = total
+        self._prepares = bool(self._send_proxy) or self._key_of is not None or self.stickiness is not None or total is not None
+
     def _prepare(self, forwarding: "Forwarding", exchange: Exchange) -> None:
         """What only some configurations ask for."""
         head = exchange.head
+        if self._total is not None:
+            self._total.begin(exchange.connection, forwarding)
         if self._send_proxy:
             forwarding.preface = proxy_header(self._send_proxy, *exchange.connection.ends())
         if self._key_of is not None:

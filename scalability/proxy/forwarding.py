@@ -34,6 +34,7 @@ from scalability.errors import (
     QueueTimeout,
     ScalelabError,
     ServersBusy,
+    TotalTimeout,
     UpstreamError,
     WentDown,
 )
@@ -447,6 +448,18 @@ class Forwarding:
             self._end_race()
         if self._again is not None:
             self._settle()
+
+    # total_limit.Limited
+
+    def took_too_long(self) -> None:
+        """End now, if it has not ended: 504, or, where an answer has begun, the client's connection is reset."""
+        going_on = self._connection is not None or self._opening is not None or self._queued or self._again is not None
+        if going_on or self._second is not None:
+            error = TotalTimeout()
+            self.client_lost(error)
+            self._exchange.fail(error)
+
+    # Receiver, how fast the client reads
 
     def client_full(self) -> None:
         if self._connection is not None:
