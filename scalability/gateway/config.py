@@ -174,7 +174,7 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     cache_max_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 50), Flag("Bytes of memory for the HTTP cache of routes.", "N")] = 256 << 20
     cache_max_object_bytes: Annotated[
         int, Meta(ge=0, le=1 << 40), Flag("Bytes of the largest answer's body that the HTTP cache stores; larger ones pass unstored.", "N")
-    ] = 16 << 20
+    ] = 8 << 20
 
     @property
     def all_routes(self) -> tuple[RouteOptions, ...]:

@@ -7,6 +7,7 @@
 The rules are the pure modules' of this package; here is what remembers, waits and sends.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -18,7 +19,7 @@ from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.counts import CacheCounts
 from scalability.gateway.http_cache.directives import NOTHING_ASKED, RequestDirectives, request_directives
 from scalability.gateway.http_cache.fetch import Fetch
-from scalability.gateway.http_cache.hits import Known, Prepared
+from scalability.gateway.http_cache.hits import MAX_PREPARED, MAX_PREPARED_BYTES, Known, Prepared
 from scalability.gateway.http_cache.invalidation import invalidated
 from scalability.gateway.http_cache.key import primary_key, selecting_values
 from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, SAFE, Action, Decision, Forward, OnFailure, decide, on_failure
@@ -73,6 +74,8 @@ class HTTPCache:
         """What arrives beyond that is passed on and not stored."""
         self._upgrades = upgrades
         self._stale_if_disconnected_s = stale_if_disconnected_s
+        self._prepared_lately: deque[dict[int, object]] = deque()
+        """Of each resource what is prepared, the oldest first."""
         self._flights: dict[tuple[object, ...], Fetch] = {}
 
     def request_received(self, exchange: Exchange) -> None:
@@ -141,8 +144,11 @@ class HTTPCache:
             exchange.fail(NotInCache())
         else:
             client = Client(exchange, asked, decision.forward or Forward.MISS)
-            candidates = resource.variants.matching(head) if decision.action is Action.VALIDATE and resource is not None else []
-            self._forward(client, key, [answer for answer in candidates if answer.validators and answer.part is None])
+            validating = decision.action is Action.VALIDATE and resource is not None
+            candidates = resource.variants.matching(head) if validating and resource is not None else []
+            # what cannot be validated may still stand in for a failure (RFC 5861 section 4)
+            stand_in = stored if validating and stored is not None and stored.part is None else None
+            self._forward(client, key, [answer for answer in candidates if answer.validators and answer.part is None], stand_in)
 
     def _hit(
         self,
@@ -157,7 +163,8 @@ class HTTPCache:
         keep_alive = exchange.keep_alive
         if decision is FRESH:
             self.counts.hits += 1
-            if keep_alive and head.minor and head.method == b"GET" and (asked is NOTHING_ASKED or asked == NOTHING_ASKED):
+            plain = asked is NOTHING_ASKED or asked == NOTHING_ASKED
+            if plain and keep_alive and head.minor and head.method == b"GET" and len(stored.body) <= MAX_PREPARED_BYTES:
                 prepared = self._prepared(head, resource, stored, now)
                 if type(exchange) is GatewayExchange:
                     exchange.connection.memory = Known(head, resource, prepared)
@@ -180,6 +187,10 @@ class HTTPCache:
         block = whole_head(answer, status_line=of_decision(FRESH, stored, now), keep_alive=True, minor=1) + answer.body
         prepared = Prepared.of(answer.status, block, stored, now)
         if plain:
+            if not resource.prepared:
+                self._prepared_lately.append(resource.prepared)
+                if len(self._prepared_lately) > MAX_PREPARED:
+                    self._prepared_lately.popleft().clear()
             resource.prepared[id(stored)] = prepared
         return prepared
 
@@ -222,7 +233,7 @@ class HTTPCache:
         request = client.request
         self.forward(client, primary_key(client.exchange.scheme, request.host, request.target))
 
-    def _forward(self, client: Client, key: bytes, candidates: list[StoredAnswer]) -> None:
+    def _forward(self, client: Client, key: bytes, candidates: list[StoredAnswer], stand_in: StoredAnswer | None = None) -> None:
         request = client.request
         flight = self._flight(client, key, candidates) if key else None
         while flight is not None:
@@ -234,7 +245,7 @@ class HTTPCache:
                 fetch.join(client)
                 return
             flight = (*flight, *other)
-        self._send(client, key, candidates, flight)
+        self._send(client, key, candidates, flight, stand_in)
 
     def _flight(self, client: Client, key: bytes, candidates: list[StoredAnswer]) -> tuple[object, ...] | None:
         """What makes two requests the same for the origin; None for one that must go by itself."""
@@ -254,7 +265,14 @@ class HTTPCache:
         names = resource.variants.answers[-1].vary
         return (key, bool(candidates), names, selecting_values(names, request))
 
-    def _send(self, client: Client, key: bytes, candidates: list[StoredAnswer], flight: tuple[object, ...] | None) -> None:
+    def _send(
+        self,
+        client: Client,
+        key: bytes,
+        candidates: list[StoredAnswer],
+        flight: tuple[object, ...] | None,
+        stand_in: StoredAnswer | None = None,
+    ) -> None:
         exchange = client.exchange
         request = client.request
         sent = with_fields(request, preconditions(candidates), without=REPLACED, limits=self.limits) if candidates else request
@@ -267,6 +285,7 @@ class HTTPCache:
             sent,
             InnerConnection(exchange.connection.factory, exchange),
             candidates=candidates,
+            stand_in=stand_in,
             authenticated=_is_somebodys(exchange),
             flight=flight,
         )

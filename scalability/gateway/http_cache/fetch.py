@@ -41,7 +41,8 @@ class Fetch:
     """A request for ``key``. ``leader`` is the client whose request it is; None when the cache validates behind the clients' backs.
 
     ``request`` is what a client asked; ``sent`` what is sent, with the preconditions of ``candidates`` where those are validated.
-    ``flight`` is what others who want the same find it by; None: nobody is to wait for it.
+    ``stand_in`` is what is stored and may be served when the origin fails. ``flight`` is what others who want the same find it by;
+    None: nobody is to wait for it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Fetch:
         connection: InnerConnection,
         *,
         candidates: list[StoredAnswer],
+        stand_in: StoredAnswer | None = None,
         authenticated: bool = False,
         flight: tuple[object, ...] | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Fetch:
         self._leader = leader
         self._request = request
         self._candidates = candidates
+        self._stand_in = stand_in
         self._authenticated = authenticated
         self._flight = flight
         self._sent_s = cache.now()
@@ -149,7 +152,7 @@ class Fetch:
             leader.exchange.served_by = self._inner.served_by
         if self._candidates and head.status == 304 and self._validated(head, now):
             return
-        if self._candidates and head.status >= 500 and self._stood_in_for(None, head.status):
+        if self._stand_in is not None and head.status >= 500 and self._stood_in_for(None, head.status):
             self._finished()
             self._inner.cancel()
             return
@@ -315,9 +318,8 @@ class Fetch:
 
     def _stood_in_for(self, error: ScalelabError | None, status: int | None) -> bool:
         """Serve whoever may be served with a stale answer instead; whether nobody is left."""
-        stored = self._candidates[0] if self._candidates else None
         for client in list(self._clients):
-            if self._cache.stood_in(client, stored, error, status):
+            if self._cache.stood_in(client, self._stand_in, error, status):
                 del self._clients[client]
         return not self._clients
 

@@ -1,11 +1,18 @@
 """Answers from memory, ready to be sent: the bytes are made once a second, by the way that every answer is made."""
 
 from math import floor
-from typing import Self
+from typing import Final, Self
 
 from scalability.gateway.http_cache.store import Resource
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.http1.head import RequestHead
+
+MAX_PREPARED_BYTES: Final = 16 << 10
+"""Of a body, that an answer is prepared with: ten thousand connections that each remember another one hold 160 MB then. With a larger body
+the copy of it costs more than all else, prepared or not."""
+
+MAX_PREPARED: Final = 2048
+"""Resources that have prepared answers at once."""
 
 
 class Prepared:

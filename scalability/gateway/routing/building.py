@@ -20,6 +20,7 @@ from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Application
+from scalability.ttlcache import Sweeper
 
 
 class Routes:
@@ -35,6 +36,7 @@ class Routes:
         self.routes: dict[str, Route] = {}
         self.store = AnswerStore(max_bytes=options.cache_max_bytes, max_object_bytes=options.cache_max_object_bytes)
         self.counts = CacheCounts()
+        self.parts.append(Sweeper(reactor, 1.0, self.store))
         self._access = access
         self._reactor = reactor
         self._wheel = wheel

@@ -193,6 +193,18 @@ class StaleTests(CacheCase):
         assert self.got(client).endswith("hello")
         assert self.cache.counts.stale == 2
 
+    def test_stale_if_error_needs_no_validator(self) -> None:
+        self.stored("Cache-Control: max-age=1, stale-if-error=60")
+        self.network.advance(5)
+        client = self.ask()
+        self.origin.answer(status="503 Down", body=b"down")
+        said = self.got(client)
+        assert said.startswith("HTTP/1.1 200 OK\r\n")
+        assert said.endswith("\r\n\r\nhello")
+        client = self.ask()
+        self.origin.asked[-1].fail(NoAnswer())
+        assert self.got(client).endswith("\r\n\r\nhello")
+
     def test_must_revalidate_forbids_it(self) -> None:
         self.stored("Cache-Control: max-age=10, stale-if-error=60, must-revalidate", 'ETag: "a"')
         self.network.advance(20.0)

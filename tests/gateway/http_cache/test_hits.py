@@ -12,8 +12,10 @@ from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.exchange import GatewayExchange
+from scalability.gateway.http_cache import cache
 from scalability.gateway.http_cache.cache import HTTPCache
-from scalability.gateway.http_cache.hits import Prepared, changes_after
+from scalability.gateway.http_cache.hits import MAX_PREPARED_BYTES, Prepared, changes_after
+from scalability.gateway.http_cache.key import primary_key
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import Limit
@@ -45,8 +47,8 @@ FIELDS = st.sampled_from(
 class Adding:
     """Stands where policies do: adds a field to each answer, another one each time."""
 
-    def __init__(self, cache: HTTPCache) -> None:
-        self._cache = cache
+    def __init__(self, behind: HTTPCache) -> None:
+        self._cache = behind
         self.number = 0
 
     def request_received(self, exchange: Exchange) -> None:
@@ -150,3 +152,28 @@ def test_tokens_limits_and_cors_stand_before_every_hit(asked: list[tuple[tuple[s
     assert knowing.cache.counts.hits == new.cache.counts.hits
     knowing.tearDown()
     new.tearDown()
+
+
+class BoundTests(CacheCase):
+    def prepared(self, *targets: str) -> list[bool]:
+        """Whether there are prepared answers of each."""
+        resources = (self.store.resource(primary_key(b"http", b"x", target.encode()), self.network.seconds()) for target in targets)
+        return [resource is not None and bool(resource.prepared) for resource in resources]
+
+    def test_so_many_resources_have_prepared_answers_and_the_oldest_lose_theirs(self) -> None:
+        self.patch(cache, "MAX_PREPARED", 2)
+        for target in ("/a", "/b", "/c"):
+            self.stored("Cache-Control: max-age=30", target=target)
+            assert "hit" in self.got(self.ask(target=target))
+        assert self.prepared("/a", "/b", "/c") == [False, True, True]
+        assert "hit" in self.got(self.ask(target="/a"))
+        assert self.prepared("/a", "/b", "/c") == [True, False, True]
+
+    def test_an_answer_with_a_large_body_is_sent_from_the_store_itself(self) -> None:
+        body = b"x" * (MAX_PREPARED_BYTES + 1)
+        self.stored("Cache-Control: max-age=30", body=body)
+        client = self.client()
+        said = [self.got(self.ask(client=client)) for _ in range(3)]
+        assert all("hit" in answer and answer.endswith(body.decode()) for answer in said)
+        assert self.prepared("/a") == [False]
+        assert self.cache.counts.hits == 3
