@@ -7,14 +7,17 @@ so that an algorithm meets servers that have changed since it looked at them.
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
+from operator import itemgetter
 from statistics import median
 
 from scalability.upstream.selection import ALGORITHMS, Building, Selection, Tracking
 from scalability.upstream.selection.ewma import Ewma
 
 SERVERS = (2, 1_000, 10_000)
+WANTED = 5.0
+"""O(1) and O(log n) stay below this, processor caches that fail included; with 5,000 times the servers O(n) is far beyond."""
 BATCH = 50
 """Choices that are timed at once: the clock takes as long as one of them."""
 IN_FLIGHT = 200
@@ -111,4 +114,13 @@ def choice(rounds: int, seconds: float, report: Report) -> dict[str, object]:
     report(f"{'nanoseconds a choice among':<36}" + "".join(f"{servers:>10,} servers   " for servers in SERVERS))
     for name, (least, *more) in figures.items():
         report(f"{name:<36}{least:>15,.0f}    " + "".join(f"{each:>9,.0f} ({each / least:4.2f})   " for each in more))
+    report(verdict(figures))
     return {"benchmark": "choice", "servers": SERVERS, "choice_ns": figures}
+
+
+def verdict(figures: Mapping[str, Sequence[float]]) -> str:
+    """What the nanoseconds of each algorithm, from the fewest servers to the most, mean next to what is wanted."""
+    name, most = max(((name, found[-1] / found[0]) for name, found in figures.items()), key=itemgetter(1))
+    reached = "reached" if most < WANTED else "not reached"
+    times = SERVERS[-1] / SERVERS[0]
+    return f"choice: {times:,.0f} times the servers take at most {most:.2f} times as long ({name}; wanted: below {WANTED:g}): {reached}"

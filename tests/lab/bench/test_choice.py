@@ -3,7 +3,7 @@
 import pytest
 
 from scalability.lab.bench import choice as module
-from scalability.lab.bench.choice import BATCH, IN_FLIGHT, Running, choice, choice_ns
+from scalability.lab.bench.choice import BATCH, IN_FLIGHT, Running, choice, choice_ns, verdict
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -25,9 +25,17 @@ def test_every_algorithm_has_a_row_with_its_ratios(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "SERVERS", (2, 4, 6))
     said: list[str] = []
     figures = choice(1, 0.0, said.append)
-    assert len(said) == 1 + 2 * len(ALGORITHMS)
+    assert len(said) == 2 + 2 * len(ALGORITHMS)
     assert "6 servers" in said[0]
-    for name, line in zip(ALGORITHMS, said[1::2], strict=True):
+    for name, line in zip(ALGORITHMS, said[1:-1:2], strict=True):
         assert line.startswith(name)
         assert line.count("(") == 2
     assert figures["servers"] == (2, 4, 6)
+    assert said[-1].startswith("choice: 3 times the servers take at most ")
+
+
+@pytest.mark.parametrize(("most", "said"), [(499.0, "4.99 times as long (b; wanted: below 5): reached"), (500.0, "5.00 times as long")])
+def test_the_worst_ratio_decides(most: float, said: str) -> None:
+    line = verdict({"a": [100.0, 100.0, 120.0], "b": [100.0, 900.0, most]})
+    assert said in line
+    assert line.endswith("not reached" if most >= 500 else "reached")
