@@ -17,6 +17,7 @@ from scalability.gateway.routing.front import Front, Own, Within
 from scalability.gateway.routing.route import Route, Servers
 from scalability.gateway.routing.shaping import Shape
 from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
+from scalability.gateway.transform.turns import Turns
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Application
@@ -40,6 +41,7 @@ class Routes:
         self._access = access
         self._reactor = reactor
         self._wheel = wheel
+        self._turns = Turns(reactor)
         self._via = b"scalelab-gateway-" + secrets.token_hex(4).encode()
         self._trusted = Networks(network.addresses for network in options.trusted_proxy)
         self.within = Within()
@@ -53,7 +55,9 @@ class Routes:
         return front
 
     def _application(self, route: RouteOptions) -> Application:
-        shape = self.shapes[route.path] = Shape(route, self._servers(route), self.within, self._reactor, trusted=self._trusted)
+        shape = self.shapes[route.path] = Shape(
+            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns
+        )
         if not route.cache.enabled:
             return shape.before(shape.application)
         cache = HTTPCache(

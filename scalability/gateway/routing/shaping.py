@@ -10,6 +10,7 @@ from scalability.gateway.openapi.validation import Validation
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.transform.application import Compression, TransformingApplication
 from scalability.gateway.transform.request_fields import FieldsApplication
+from scalability.gateway.transform.turns import Turns
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.trust import NOBODY, Networks
 from scalability.net.http_server import Application
@@ -38,9 +39,10 @@ class Shape:
         *,
         limits: Limits = DEFAULT_LIMITS,
         trusted: Networks = NOBODY,
+        turns: Turns | None = None,
     ) -> None:
         """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for;
-        proxies in ``trusted`` are believed who their client is.
+        proxies in ``trusted`` are believed who their client is; all bodies that are encoded in this process share ``turns``.
 
         Raises ConfigError when the OpenAPI document cannot be used.
         """
@@ -58,7 +60,13 @@ class Shape:
             self.application = servers
         if route.compression is not None or TransformingApplication.needed(route.rewrite):
             self.application = self.transforming = TransformingApplication(
-                self.application, clock, prefix=route.path, limits=limits, rewrite=route.rewrite, compression=route.compression
+                self.application,
+                clock,
+                prefix=route.path,
+                limits=limits,
+                rewrite=route.rewrite,
+                compression=route.compression,
+                turns=turns,
             )
         if route.validate is not None:
             validation = validation_of(route, route.validate)

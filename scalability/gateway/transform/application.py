@@ -13,6 +13,7 @@ from scalability.gateway.transform.fields import Rules
 from scalability.gateway.transform.paths import check_prefix, replace_prefix
 from scalability.gateway.transform.relay import Relay
 from scalability.gateway.transform.request_fields import request_head
+from scalability.gateway.transform.turns import Turns
 from scalability.gateway.transform.values import values_of
 from scalability.http1.answer import REASONS
 from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
@@ -38,9 +39,12 @@ class TransformingApplication:
         limits: Limits,
         rewrite: RewriteOptions | None = None,
         compression: CompressionOptions | None = None,
+        turns: Turns | None = None,
     ) -> None:
+        """``turns`` are those of the process: all bodies that are encoded share them."""
         self._application = application
         self._clock = clock
+        self._turns = Turns(clock) if turns is None else turns
         self._limits = limits
         self._prefix = b"" if prefix == "/" else prefix.rstrip("/").encode()
         self._replacement = None if rewrite is None or rewrite.replace_prefix is None else check_prefix(rewrite.replace_prefix)
@@ -69,7 +73,9 @@ class TransformingApplication:
         if not self.answers and self.compression is None:
             self._application.request_received(exchange)
             return
-        Relay(exchange, _AnswerChange(self, values, choice, condition, exchange, self._limits), self._clock).ask(self._application)
+        Relay(exchange, _AnswerChange(self, values, choice, condition, exchange, self._limits), self._clock, self._turns).ask(
+            self._application
+        )
 
     def _changed(self, head: RequestHead, condition: Condition | None) -> RequestHead:
         """The head to be asked, read by the strict parser again, so that nothing can be smuggled in. Raises BadMessage."""

@@ -1,17 +1,17 @@
-"""A body on its way through an encoder: in pieces, a turn of the loop each, so that no body, however large, holds up the others.
+"""A body on its way through an encoder: in pieces, in turns with all others, so that no body, however large, holds anybody up.
 
 idle     all that came is encoded
-busy     more waits: one piece is encoded each turn; above a limit whoever brings it is told to wait
-ended    the last bytes are out
+busy     more waits for its turn; above a limit whoever brings it is told to wait
+held     the client reads too slowly: nothing is encoded
+ended    the last bytes are out, or nobody wants them
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
 from scalability.gateway.transform.codings import PIECE_BYTES, Encoder
+from scalability.gateway.transform.turns import Turns
 
 MAX_WAITING_BYTES: Final = 128 << 10
 """Of the body, not encoded yet; above that ``full`` is called."""
@@ -25,17 +25,18 @@ class EncodedBody:
     """
 
     __slots__ = (
+        "_asked",
         "_at",
-        "_call",
-        "_clock",
         "_encoder",
         "_ended",
         "_flush",
         "_full",
+        "_gone",
         "_held",
         "_over",
         "_ready",
         "_told_full",
+        "_turns",
         "_waiting",
         "_waiting_bytes",
         "_write",
@@ -44,7 +45,7 @@ class EncodedBody:
     def __init__(
         self,
         encoder: Encoder,
-        clock: IReactorTime,
+        turns: Turns,
         *,
         flush: bool,
         write: Callable[[bytes], None],
@@ -53,7 +54,7 @@ class EncodedBody:
         ready: Callable[[], None],
     ) -> None:
         self._encoder = encoder
-        self._clock = clock
+        self._turns = turns
         self._flush = flush
         self._write = write
         self._ended = ended
@@ -63,19 +64,20 @@ class EncodedBody:
         self._at = 0
         """What of the first of them is encoded."""
         self._waiting_bytes = 0
+        self._asked = False
+        """For a turn."""
         self._told_full = False
         self._held = False
         self._over = False
-        self._call: IDelayedCall | None = None
+        self._gone = False
 
     def feed(self, data: bytes) -> None:
-        """More of the body. The first piece is encoded at once."""
-        if not data:
+        """More of the body."""
+        if not data or self._gone:
             return
         self._waiting.append(data)
         self._waiting_bytes += len(data)
-        if self._call is None and not self._held:
-            self._work()
+        self._ask()
         if self._waiting_bytes > MAX_WAITING_BYTES and not self._told_full:
             self._told_full = True
             self._full()
@@ -83,49 +85,46 @@ class EncodedBody:
     def end(self) -> None:
         """That was all of it."""
         self._over = True
-        if self._call is None and not self._held:
-            self._work()
+        self._ask()
 
     def hold(self) -> None:
         """The client reads too slowly: encode nothing for now."""
         self._held = True
-        self._stop()
 
     def go_on(self) -> None:
         """It reads again."""
         self._held = False
-        if self._call is None and (self._waiting or self._over):
-            self._work()
+        self._ask()
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
+        self._gone = True
         self._waiting.clear()
-        self._waiting_bytes = 0
-        self._held = True
-        self._stop()
 
-    def _stop(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
+    def _ask(self) -> None:
+        if not self._asked and not self._held and not self._gone and (self._waiting or self._over):
+            self._asked = True
+            self._turns.ask(self._work)
 
     def _work(self) -> None:
-        self._call = None
+        self._asked = False
+        if self._held or self._gone:
+            return
         encoder = self._encoder
         out = encoder.feed(self._piece()) if self._waiting else b""
-        if self._waiting:
-            self._call = self._clock.callLater(0, self._work)
-        elif self._over:
-            self._over = False
-            self._ended(out + encoder.end())
-            return
-        elif self._flush:
-            out += encoder.flush()
+        if not self._waiting:
+            if self._over:
+                self._gone = True
+                self._ended(out + encoder.end())
+                return
+            if self._flush:
+                out += encoder.flush()
         if out:
             self._write(out)
         if self._told_full and self._waiting_bytes <= MAX_WAITING_BYTES // 2:
             self._told_full = False
             self._ready()
+        self._ask()
 
     def _piece(self) -> bytes:
         waiting = self._waiting

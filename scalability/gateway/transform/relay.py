@@ -19,6 +19,7 @@ from scalability.gateway.transform.codings import ENCODERS
 from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.encoded_body import EncodedBody
 from scalability.gateway.transform.switching import SwitchableExchange
+from scalability.gateway.transform.turns import Turns
 from scalability.http1.forward import Framing, chunk, end_of_chunks
 from scalability.http1.head import Field, ResponseHead
 from scalability.net.http_server import Application, Exchange
@@ -57,6 +58,7 @@ class Relay:
         "_over",
         "_pauses",
         "_trailers",
+        "_turns",
     )
 
     # set with the head of the answer
@@ -65,10 +67,11 @@ class Relay:
     _framing: Framing
     _head: ResponseHead
 
-    def __init__(self, exchange: Exchange, change: Change, clock: IReactorTime) -> None:
+    def __init__(self, exchange: Exchange, change: Change, clock: IReactorTime, turns: Turns) -> None:
         self._exchange = exchange
         self._change = change
         self._clock = clock
+        self._turns = turns
         self._begun = False
         self._over = False
         self._body: EncodedBody | None = None
@@ -107,7 +110,7 @@ class Relay:
         if coding != IDENTITY and not self._bodiless:
             self._body = EncodedBody(
                 ENCODERS[coding](),
-                self._clock,
+                self._turns,
                 flush=head.content_length is None,
                 write=self._send,
                 ended=self._finish,
@@ -125,6 +128,7 @@ class Relay:
     def answer_ended(self, trailers: tuple[Field, ...]) -> None:
         self._trailers = trailers
         if self._body is not None:
+            self._stop()  # it is all here: the head waits for its length, or for as much as is sent at a time
             self._body.end()
         else:
             self._finish(b"")

@@ -195,8 +195,10 @@ def test_events_are_not_held_back() -> None:
     assert b"Content-Encoding: gzip\r\n" in route.client.transport.taken()
     for _ in range(3):
         exchange.write(b"9\r\ndata: 1\n\n\r\n")
+        route.client.network.advance(0)
         assert len(route.client.transport.taken()) > 10
     exchange.finish(b"0\r\n\r\n")
+    route.client.network.advance(0)
     assert route.client.transport.taken().endswith(b"0\r\n\r\n")
     assert route.client.transport.open
 
@@ -207,6 +209,7 @@ def test_an_old_client_gets_the_end_of_the_connection_for_the_end_of_the_body() 
     route.played.last.begin(200, b"HTTP/1.1 200 OK\r\n" + JSON + b"\r\nTransfer-Encoding: chunked\r\n\r\n", keep_alive=True)
     route.client.network.advance(0)
     route.played.last.finish(b"3\r\n[1]\r\n0\r\n\r\n")
+    route.client.network.advance(0)
     received = route.client.transport.taken()
     assert b"Transfer-Encoding" not in received
     assert b"Connection: close" in received

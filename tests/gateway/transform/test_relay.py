@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scalability.gateway.transform.accept_encoding import IDENTITY
 from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.relay import Relay
+from scalability.gateway.transform.turns import Turns
 from scalability.http1.head import ResponseHead
 from scalability.net.http_server import Exchange
 from scalability.testing.memory import MemoryNetwork
@@ -28,7 +29,7 @@ class Relaying:
         self.clock, self.played, self.change = clock, played, change
 
     def request_received(self, exchange: Exchange) -> None:
-        Relay(exchange, self.change, self.clock).ask(self.played)
+        Relay(exchange, self.change, self.clock, Turns(self.clock)).ask(self.played)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=5), st.booleans(), st.booleans(), st.sampled_from([0, 1]))

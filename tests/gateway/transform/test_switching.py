@@ -6,6 +6,7 @@ from scalability.errors import NoAnswer
 from scalability.gateway.transform.accept_encoding import IDENTITY
 from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.relay import Relay
+from scalability.gateway.transform.turns import Turns
 from scalability.http1.head import ResponseHead
 from scalability.net.http_server import Exchange
 from scalability.testing.memory import MemoryNetwork
@@ -27,7 +28,7 @@ class Relaying:
         self.clock, self.played = clock, played
 
     def request_received(self, exchange: Exchange) -> None:
-        Relay(exchange, Unchanged(), self.clock).ask(self.played)
+        Relay(exchange, Unchanged(), self.clock, Turns(self.clock)).ask(self.played)
 
 
 class Tunnel(PlayedApplication):
