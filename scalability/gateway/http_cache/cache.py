@@ -85,7 +85,7 @@ class HTTPCache:
             connection: Any = exchange.connection
             connection.serve(self)
             known: Known | None = connection.memory
-            if known is not None and known.head is head and not connection.factory.draining:
+            if known is not None and (known.head is head or known.repeated_by(head)) and not connection.factory.draining:
                 now = exchange.began_s
                 prepared = known.prepared
                 if prepared.from_s <= now < prepared.until_s:

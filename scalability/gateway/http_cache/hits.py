@@ -50,3 +50,8 @@ class Known:
         self.resource = resource
         self.version = resource.version
         self.prepared = prepared
+
+    def repeated_by(self, head: RequestHead) -> bool:
+        """Whether ``head`` says the same, made anew by a policy that edits it each time: it then has the very same field lines."""
+        mine = self.head
+        return head.shared is mine.shared and head.target == mine.target and head.method == mine.method and head.host == mine.host

@@ -14,14 +14,18 @@ from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache import cache
 from scalability.gateway.http_cache.cache import HTTPCache
-from scalability.gateway.http_cache.hits import MAX_PREPARED_BYTES, Prepared, changes_after
+from scalability.gateway.http_cache.hits import MAX_PREPARED_BYTES, Known, Prepared, changes_after
 from scalability.gateway.http_cache.key import primary_key
+from scalability.gateway.http_cache.store import Resource
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import Limit
 from scalability.gateway.rate_limits.gcra import Rate
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
 from scalability.gateway.rate_limits.store import MemoryLimits
+from scalability.http1.edit import HeadEditor
+from scalability.http1.head import RequestHeadMemo
+from scalability.http1.limits import DEFAULT_LIMITS
 from scalability.net.http_server import Exchange
 from scalability.testing.cache_case import CacheCase
 
@@ -177,3 +181,13 @@ class BoundTests(CacheCase):
         assert all("hit" in answer and answer.endswith(body.decode()) for answer in said)
         assert self.prepared("/a") == [False]
         assert self.cache.counts.hits == 3
+
+
+def test_a_head_that_a_policy_makes_anew_repeats_the_last_one() -> None:
+    editor = HeadEditor(frozenset([b"authorization"]), DEFAULT_LIMITS)
+    memo = RequestHeadMemo(DEFAULT_LIMITS)
+    block = b"GET /a HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\n\r\n"
+    heads = [editor.edit(memo.parse(data)) for data in (block, block, block.replace(b"/a", b"/b"), block.replace(b": x", b": z"))]
+    known = Known(heads[0], Resource(b"key"), Prepared(200, b"", 0.0, 1.0))
+    assert heads[1] is not heads[0]
+    assert [known.repeated_by(head) for head in heads] == [True, True, False, False]
