@@ -8,7 +8,7 @@ from msgspec import Meta
 from scalability.config import Address, Flag, Network, ServerOptions, ServiceURL
 from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.access.key_set_url import KeySetURL
-from scalability.gateway.rate_limits.config import RateLimitOptions
+from scalability.gateway.rate_limits.config import FOR_ALL, OF_A_ROUTE, RateLimitOptions
 from scalability.gateway.routing.config import RouteFlag, RouteOptions, route_of
 
 
@@ -187,6 +187,10 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
             if route.path in seen:
                 raise ValueError(f"routes: {route.path} has two routes")
             seen.add(route.path)
+            if self.rate_limit is not None and route.rate_limit is not None:
+                both = self.rate_limit.names(FOR_ALL) & route.rate_limit.names(OF_A_ROUTE)
+                if both:
+                    raise ValueError(f"routes: {route.path} has a limit {min(both)}, as all requests have: call it otherwise")
         if self.jwt_secret_file is None and self.jwks_url is None:
             for name, value in (("require", self.jwt_require), ("audience", self.jwt_audience), ("issuer", self.jwt_issuer)):
                 if value:

@@ -111,3 +111,13 @@ def test_tables_of_the_gateway_are_read_from_a_file_and_shown(tmp_path: Path) ->
     file.write_text('[gateway.cors]\norigins = ["*"]\ncredentials = true\n')
     with pytest.raises(ConfigError, match=r"\[gateway\] cors: credentials cannot go with any origin"):
         load(GatewayOptions, flags={}, environ={}, file=file)
+
+
+def test_a_limit_of_a_route_has_another_name_than_those_for_all(tmp_path: Path) -> None:
+    (file := tmp_path / "lab.toml").write_text(
+        "[gateway.rate_limit]\nlimits = [{requests = 5, window = 1}]\n"
+        '[[gateway.routes]]\nprefix = "/a"\nurl = "http://127.0.0.1:1"\n'
+        '[gateway.routes.rate_limit]\nlimits = [{requests = 5, window = 1, name = "gateway"}]\n'
+    )
+    with pytest.raises(ConfigError, match="routes: /a has a limit gateway, as all requests have"):
+        load(GatewayOptions, flags={}, environ={}, file=file)

@@ -19,7 +19,7 @@ from scalability.gateway.access.keys import HS256, MIN_SECRET_BYTES, Key, Keys
 from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.access.tokens import Tokens
-from scalability.gateway.rate_limits.config import RateLimitOptions
+from scalability.gateway.rate_limits.config import FOR_ALL, OF_A_ROUTE, RateLimitOptions
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
 from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.gateway.routing.config import RouteOptions
@@ -67,7 +67,7 @@ class Access(OrderedService):
         self._for_all: list[CountedLimit] = []
         self._shared = MemoryLimits([], 1)
         if rate_limit is not None:
-            self._for_all = _counted(rate_limit, "gateway")
+            self._for_all = _counted(rate_limit, FOR_ALL)
             self._shared = self._store(self._for_all, rate_limit)
         self._older = rate_limit
         Ticker(reactor, SWEEP_S, self._sweep, now=False).setServiceParent(self)
@@ -157,10 +157,10 @@ class Access(OrderedService):
         if remote is None:
             url = KeySetURL.parse(text)
             if url.plain:
-                self.log.warn("{url} is fetched without TLS: whoever is on the way could put keys of his own there", url=text)
+                self.log.warn("{url} is fetched without TLS: whoever is on the way could put keys of his own there", url=url.name)
             client = key_set_client(self._reactor, url, connect_timeout_s=self._jwks_timeout_s)
             remote = self.remotes[text] = RemoteKeys(
-                client.fetch, self._reactor, text, deadline_s=self._jwks_timeout_s, cooldown_s=self._jwks_cooldown_s
+                client.fetch, self._reactor, url.name, deadline_s=self._jwks_timeout_s, cooldown_s=self._jwks_cooldown_s
             )
             remote.setServiceParent(self)
         return remote
@@ -173,7 +173,7 @@ class Access(OrderedService):
 
     def _limits(self, name: str, options: RateLimitOptions | None, limited: bool) -> RateLimits | None:
         for_all = self._for_all if limited else []
-        own = [] if options is None else _counted(options, "default")
+        own = [] if options is None else _counted(options, OF_A_ROUTE)
         counted = [*for_all, *own]
         if not counted:
             return None

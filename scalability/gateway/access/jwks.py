@@ -42,7 +42,7 @@ class FetchFailed(Exception):
 
 
 class RemoteKeys(Service):
-    """The keys at one URL, ``name`` in the log. ``fetch`` must not take for ever: ``deadline_s`` ends it."""
+    """The keys at one URL, ``shown`` is its name in logs and metrics. ``fetch`` must not take for ever: ``deadline_s`` ends it."""
 
     log = Logger()
 
@@ -50,7 +50,7 @@ class RemoteKeys(Service):
         self,
         fetch: Callable[[], Deferred[Fetched]],
         clock: IReactorTime,
-        name: str,
+        shown: str,
         *,
         deadline_s: float = 5.0,
         cooldown_s: float = 10.0,
@@ -61,7 +61,7 @@ class RemoteKeys(Service):
         self.failures = 0
         self._fetch = fetch
         self._clock = clock
-        self._name = name
+        self.shown = shown
         self._deadline_s = deadline_s
         self._cooldown_s = cooldown_s
         self._document = b""
@@ -131,9 +131,9 @@ class RemoteKeys(Service):
             if not len(keys):
                 raise FetchFailed("has no key that tokens can be checked with")
             self.keys, self._document = keys, fetched.document
-            self.log.info("{name} has {count} keys", name=self._name, count=len(keys))
+            self.log.info("{name} has {count} keys", name=self.shown, count=len(keys))
         elif self._failed:
-            self.log.info("{name} can be fetched again", name=self._name)
+            self.log.info("{name} can be fetched again", name=self.shown)
         self._failed = False
         age_s = DEFAULT_MAX_AGE_S if fetched.max_age_s is None else min(max(fetched.max_age_s, MIN_MAX_AGE_S), MAX_MAX_AGE_S)
         self._fresh_until = self._clock.seconds() + age_s
@@ -147,10 +147,10 @@ class RemoteKeys(Service):
         self._fresh_until = self._clock.seconds() + self._cooldown_s
         late = failure.check(DeadlinePassed) is not None
         if not late and failure.check(FetchFailed) is None:
-            self.log.failure("{name} cannot be fetched", failure, name=self._name)
+            self.log.failure("{name} cannot be fetched", failure, name=self.shown)
         elif not was_failed:
             why = "does not answer in time" if late else str(failure.value)
-            self.log.warn("{name} {why}; {count} keys stay in use", name=self._name, why=why, count=len(self.keys))
+            self.log.warn("{name} {why}; {count} keys stay in use", name=self.shown, why=why, count=len(self.keys))
 
     def _ended(self, _: None) -> None:
         self._fetching = None

@@ -27,5 +27,10 @@ class KeySetURL(NamedTuple):
         local = match["host"] in ("localhost", "[::1]") or match["host"].startswith("127.")
         return self.text[:5].lower() == "http:" and not local
 
+    @property
+    def name(self) -> str:
+        """What logs and metrics may tell of it: a query might hold a secret."""
+        return self.text.partition("?")[0]
+
     def __str__(self) -> str:
         return self.text

@@ -1,9 +1,9 @@
 """What policies counted, for Prometheus. Labels are names of routes and URLs of the configuration, never what a client sent."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from scalability.gateway.access.assembly import Access
-from scalability.gateway.access.jwks import RemoteKeys
 from scalability.telemetry.metrics import Kind, MetricSet
 
 
@@ -22,13 +22,19 @@ def access_metrics(access: Access) -> MetricSet:
                 yield (name, "admitted"), policy.limits.admitted
                 yield (name, "refused"), policy.limits.refused
 
-    def remotes() -> Iterator[tuple[str, RemoteKeys]]:
-        yield from access.remotes.items()
-
     def fetched() -> Iterator[tuple[tuple[str, ...], int]]:
-        for url, remote in remotes():
-            yield (url, "failed"), remote.failures
-            yield (url, "fetched"), remote.fetches - remote.failures
+        counts: Counter[tuple[str, ...]] = Counter()
+        for remote in access.remotes.values():
+            counts[remote.shown, "failed"] += remote.failures
+            counts[remote.shown, "fetched"] += remote.fetches - remote.failures
+        yield from counts.items()
+
+    def known() -> Iterator[tuple[tuple[str, ...], int]]:
+        # two that differ in their query have one name
+        counts: Counter[tuple[str, ...]] = Counter()
+        for remote in access.remotes.values():
+            counts[(remote.shown,)] += len(remote.keys)
+        yield from counts.items()
 
     metrics.readings_from(
         "scalelab_access_refused_total",
@@ -56,7 +62,7 @@ def access_metrics(access: Access) -> MetricSet:
         "Keys of a key set that tokens are checked with.",
         Kind.GAUGE,
         ("url",),
-        lambda: (((url,), len(remote.keys)) for url, remote in remotes()),
+        known,
     )
     metrics.readings_from(
         "scalelab_api_keys",

@@ -10,6 +10,11 @@ from msgspec import Meta
 from scalability.gateway.rate_limits.fields import NAME, Limit, Older
 from scalability.gateway.rate_limits.gcra import Rate
 
+FOR_ALL = "gateway"
+"""The name of a limit for all requests that has none of its own."""
+OF_A_ROUTE = "default"
+"""Likewise, of a route's."""
+
 MAX_LIMITS = 8
 """At once, on one request."""
 
@@ -61,6 +66,10 @@ class RateLimitOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         names = [limit.name for limit in self.limits]
         if len(set(names)) != len(names):
             raise ValueError("limits: each of several has a name of its own")
+
+    def names(self, default: str) -> set[str]:
+        """What clients know the limits by."""
+        return {limit.name or default for limit in self.limits}
 
     def named(self, default: str) -> Sequence[Limit]:
         """The limits, that without a name as ``default``."""

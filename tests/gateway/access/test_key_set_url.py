@@ -24,3 +24,7 @@ def test_what_is_no_url_is_refused(text: str) -> None:
 def test_plain_http_to_another_machine_is_known_as_such() -> None:
     plain = {"http://issuer.example/": True, "https://issuer.example/": False, "http://127.0.0.1/": False, "http://localhost:1/": False}
     assert {text: KeySetURL.parse(text).plain for text in plain} == plain
+
+
+def test_a_query_is_not_told_to_logs_and_metrics() -> None:
+    assert KeySetURL.parse("https://issuer.example/keys?token=secret").name == "https://issuer.example/keys"

@@ -22,6 +22,7 @@ def test_refusals_limits_and_keys_are_counted(tmp_path: Path) -> None:
     access = Access(Clock())
     limits = RateLimitOptions(limits=(LimitOptions(requests=1, window_s=60),))
     policy = access.policy("/a", jwt=JWTOptions(jwks_url=URL), api_keys=APIKeyOptions(file=str(file)), rate_limit=limits)
+    access.policy("/b", jwt=JWTOptions(jwks_url=URL + "?another"))
     for _ in range(3):
         with pytest.raises(ScalelabError):
             policy.admit(FakeExchange())
