@@ -102,10 +102,11 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     except ConfigError as error:
         fail(WHO, str(error))
     parts += routes.parts
-    own: Application = DataHits(factory, look_aside, DataSource(database).load, metrics, pass_on=routes.caching_opted_in(factory))
+    within = routes.caching_opted_in(factory)
+    own: Application = DataHits(factory, look_aside, DataSource(database).load, metrics, pass_on=within)
     if policy_of is not None:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
-    factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()])
+    factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
     add_http_cache(counts, routes.store, routes.counts)
     counts.include(shape_metrics(routes.shapes))
     upstreams = upstream_metrics(routes.upstreams)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
@@ -128,3 +129,29 @@ def test_check_config_prints_routes_that_it_reads_again(start: Start, tmp_path: 
     second = start("scalelab-gateway", "--config", str(file), "--check-config", listen=None)
     assert second.wait() == 0
     assert json.dumps(second.stdout) == json.dumps(first.stdout)
+
+
+def test_a_composed_route_that_asks_for_no_token_has_no_part_that_does(start: Start, tmp_path: Path, http: HTTPClient) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef0123456789abcdef\n")
+    parts = '[{name = "data", target = "/data"}, {name = "health", target = "/health", required = false}]'
+    compose = '[gateway.routes.compose]\npath = "{path}"\nparts = ' + parts + "\n"
+    file = tmp_path / "lab.toml"
+    file.write_text(
+        '[[gateway.routes]]\nprefix = "/open"\n'
+        + compose.replace("{path}", "/open")
+        + '[[gateway.routes]]\nprefix = "/closed"\njwt = {}\n'
+        + compose.replace("{path}", "/closed")
+    )
+    database = start("scalelab-database", "--store", f"sqlite:{tmp_path}/db.sqlite3")
+    behind = ("--database", f"http://127.0.0.1:{database.wait_listening()}", "--cache", "memory:")
+    gateway = start("scalelab-gateway", "--config", str(file), "--jwt-secret-file", str(secret), *behind)
+    port = gateway.wait_listening()
+    good = {"Authorization": "Bearer " + jwt.encode({"sub": "ann"}, "0123456789abcdef0123456789abcdef", algorithm="HS256")}
+    assert http.get(port, "/data", headers=good).status == 200  # now it is near
+    assert http.get(port, "/open").status == 401
+    assert http.get(port, "/open", headers=good).status == 401
+    assert http.get(port, "/closed").status == 401
+    composed = http.get(port, "/closed", headers=good)
+    assert (composed.status, composed.headers["x-scalelab-completed"]) == (200, "true")
+    assert composed.json()["data"] == "Fetched fresh data from DB"

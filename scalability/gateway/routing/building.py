@@ -49,9 +49,10 @@ class Routes:
             self.routes[route.path] = Route(route.path, self._application(route), self._policy(route))
         self.within.composed = frozenset(route.path for route in options.all_routes if route.compose is not None)
 
-    def front(self, own: Application, paths: list[str]) -> Front:
-        """What stands before ``own``, which answers the gateway's own ``paths``."""
+    def front(self, own: Application, paths: list[str], *, within: Application) -> Front:
+        """What stands before ``own``, which answers the gateway's own ``paths``, after policies; ``within`` is what stands behind those."""
         front = self.within.front = Front(Own(own), paths, self.routes)
+        self.within.own = within
         return front
 
     def _application(self, route: RouteOptions) -> Application:

@@ -100,6 +100,8 @@ class Within:
 
     def __init__(self) -> None:
         self.front: Front | None = None
+        self.own: Application | None = None
+        """What answers the gateway's own paths behind their policies: it checks itself whether who asks was checked."""
         self.composed: frozenset[str] = frozenset()
         """Names of routes."""
 
@@ -120,4 +122,6 @@ class Within:
                 exchange.fail(Unauthorized())
                 return
             place = place.application
+        else:
+            place = self.own
         place.request_received(exchange)
