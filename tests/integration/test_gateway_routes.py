@@ -155,3 +155,19 @@ def test_a_composed_route_that_asks_for_no_token_has_no_part_that_does(start: St
     composed = http.get(port, "/closed", headers=good)
     assert (composed.status, composed.headers["x-scalelab-completed"]) == (200, "true")
     assert composed.json()["data"] == "Fetched fresh data from DB"
+
+
+def test_the_servers_of_a_route_may_be_found_in_a_file_that_changes(shop: Shop, http: HTTPClient, tmp_path: Path) -> None:
+    file = tmp_path / "servers"
+    file.write_text(f"127.0.0.1:{shop.backends[0][1]}\n")
+    _, port, admin = shop.gateway(f'[[gateway.routes]]\nprefix = "/found"\nservers = ["file:{file}"]\n')
+
+    def names() -> list[str]:
+        routes = {route["prefix"]: route for route in http.get(admin, "/routes").json()["routes"]}
+        return [server["name"] for server in routes["/found"]["servers"]]
+
+    assert http.get(port, "/found/a").text == "/found/a"
+    assert names() == [f"127.0.0.1:{shop.backends[0][1]}"]
+    file.write_text(f"127.0.0.1:{shop.backends[1][1]}\n")
+    wait_until(lambda: names() == [f"127.0.0.1:{shop.backends[1][1]}"])
+    assert http.get(port, "/found/b").text == "/found/b"

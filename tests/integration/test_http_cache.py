@@ -297,3 +297,30 @@ def test_limits_come_before_hits(start: Start, origin: Origin, tmp_path: Path) -
     assert "; hit" in answers[2].headers["cache-status"]
     assert "ratelimit" in answers[2].headers
     assert "retry-after" in answers[3].headers
+
+
+def test_large_bodies_stream_both_ways_and_are_not_held(gateway: Gateway, origin: Origin) -> None:
+    size = 64 << 20
+    with socket.create_connection(("127.0.0.1", gateway.port), 30) as sending:
+        sending.sendall(b"PUT /shop/up HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 20):
+            sending.sendall(bytes(1 << 20))
+        assert sending.recv(12) == b"HTTP/1.1 200"
+    with socket.create_connection(("127.0.0.1", gateway.port), 30) as reading:
+        reading.sendall(b"GET /shop/down?size=%d&Cache-Control=max-age%%3D60 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % size)
+        time.sleep(0.5)  # it does not read yet: the server is held up, not the gateway's memory
+        received = 0
+        while piece := reading.recv(1 << 20):
+            received += len(piece)
+    assert received > size
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    (peak_kib,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak_kib < 200 << 10
+
+
+def test_a_request_that_expects_100_is_told_by_the_server(gateway: Gateway, origin: Origin) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as client:
+        client.sendall(b"POST /shop/wait HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 4\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        client.sendall(b"body")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
