@@ -242,7 +242,12 @@ class Upstream(Service):
 
     def serve_line(self) -> None:
         """Places may have become free: as many as there are go to those that have waited longest."""
-        while (request := self.line.first) is not None:
+        while True:
+            # what has changed serves the line as well, so that is taken in before anybody in it is looked at
+            self.settle()
+            request = self.line.first
+            if request is None:
+                return
             server: Server | None = None
             try:
                 server = self._choose_for(request)

@@ -875,3 +875,19 @@ def test_who_waits_on_servers_that_go_down_in_one_turn_is_told_when_all_are_know
     turn.end()
     assert found == ["10.0.0.1:3000"] * 2999
     assert turn.refreshes == 1
+
+
+def test_whoever_waits_is_served_once_when_a_place_becomes_free_in_a_turn_in_which_servers_have_changed() -> None:
+    later: list[Callable[[], None]] = []
+    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)), later=later.append)
+    upstream.name_servers("test", specs(f"{A},maxconn=1"), trusted=True)
+    busy = upstream.choose()
+    busy.started()
+    line = standing(upstream, Standing(), Standing())
+    upstream.name_servers("test", specs(f"{A},maxconn=4"), trusted=True)
+    busy.succeeded()
+    assert [len(waiting.got) for waiting in line] == [1, 1]
+    assert not upstream.queueing
+    for call in later:
+        call()
+    assert [len(waiting.got) for waiting in line] == [1, 1]
