@@ -14,15 +14,24 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 """Of HS256."""
 
 
-@cache
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """The same one for the same ``number``."""
+    return _rsa_key(number, bits)
+
+
+def ec_key(number: int = 0) -> ec.EllipticCurvePrivateKey:
+    """The same one for the same ``number``, on P-256."""
+    return _ec_key(number)
+
+
+# a cache takes f() and f(0) for two calls
+@cache
+def _rsa_key(number: int, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
 @cache
-def ec_key(number: int = 0) -> ec.EllipticCurvePrivateKey:
-    """The same one for the same ``number``, on P-256."""
+def _ec_key(number: int) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
