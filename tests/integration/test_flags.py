@@ -28,7 +28,17 @@ CHECKS = (
 LOOK_ASIDE = ("near-ttl", "near-max-entries", "near-max-bytes", "negative-ttl", "ttl-jitter", "lease", "early-refresh")
 ALL = ("listen", "admin", "config", "check-config")
 FLAGS = {
-    "scalelab-lb": (*ALL, "backend", "algorithm", "workers", "access-log", "access-log-format", *(f"health-{name}" for name in CHECKS)),
+    "scalelab-lb": (
+        *ALL,
+        "backend",
+        "algorithm",
+        "workers",
+        "access-log",
+        "access-log-format",
+        "state-file",
+        "total-timeout",
+        *(f"health-{name}" for name in CHECKS),
+    ),
     "scalelab-gateway": (
         *ALL,
         "cache",

@@ -41,6 +41,10 @@ def test_a_good_one_answers_with_the_target_over_a_connection_that_stays(backend
     connection.close()
 
 
+def test_a_body_comes_back_behind_the_target(backend: FaultyBackend, http: HTTPClient) -> None:
+    assert http.put(port_of(backend), "/a", json={"b": 1}).body == b'/a{"b": 1}'
+
+
 def test_requests_and_checks_are_treated_each_as_told(backend: FaultyBackend, http: HTTPClient) -> None:
     port = port_of(backend)
     assert http.put(port, "/behave/status:503/good").status == 204

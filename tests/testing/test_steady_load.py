@@ -124,3 +124,13 @@ def test_nobody_listening_is_a_failure_each_time() -> None:
             time.sleep(0.1)
     assert load.failed >= 1
     assert "ConnectionRefusedError" in load.failures[0]
+
+
+def test_what_is_uploaded_must_come_back_behind_the_target(server: Playing) -> None:
+    server.answers = lambda number, target: answer(target + b"body")
+    with SteadyLoad(server.port, upload=b"body") as load:
+        load.more(20)
+    assert load.failed == 0
+    with SteadyLoad(server.port, upload=b"other") as load:
+        time.sleep(0.1)
+    assert (load.answered, load.failed > 0) == (0, True)

@@ -14,6 +14,7 @@ from scalability.http1.trust import NOBODY, Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool, Secure
 from scalability.net.http_server import Exchange
+from scalability.net.limited_pool import LimitedPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.retrying import Retries
 from scalability.upstream.building import SelectionBuilder
@@ -54,7 +55,7 @@ class RouteUpstream:
         secure = securing(reactor, ca=balancing.authorities, verify=True)
 
         def pool(spec: ServerSpec) -> ConnectionPool:
-            return ConnectionPool(
+            return LimitedPool(
                 reactor,
                 spec.address,
                 wheel,
@@ -69,6 +70,7 @@ class RouteUpstream:
             rules=balancing.rules(health),
             seconds=reactor.seconds,
             learns=balancing.algorithm == "peak_ewma",
+            later=partial(reactor.callLater, 0),
         )
         retries = Retries(
             reactor,
