@@ -1,6 +1,7 @@
 """Documents are read without fetching anything, and what cannot be used is refused with its place."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ def test_yaml_is_read_as_version_1_2_has_it(tmp_path: Path) -> None:
 def test_broken_and_harmful_yaml_is_refused(text: str) -> None:
     with pytest.raises(BadDocument, match="not YAML"):
         Document.parse(text.encode(), yaml=True)
+
+
+def test_without_its_library_yaml_is_refused_and_json_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(BadDocument, match=r"scalelab\[openapi\]"):
+        Document.parse(b"openapi: 3.1.0", yaml=True)
+    assert Document.parse(b'{"openapi": "3.1.0"}', yaml=False).root == {"openapi": "3.1.0"}
 
 
 def test_aliases_that_stand_for_millions_are_refused() -> None:

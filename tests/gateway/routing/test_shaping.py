@@ -70,6 +70,26 @@ def test_a_composed_route_asks_for_its_parts() -> None:
     assert (answered.body, answered.get("x-by")) == (b'{"name":"Ann"}', "gateway")
 
 
+def test_fields_of_requests_are_changed_before_the_cache_sees_them() -> None:
+    seen: list[bytes | None] = []
+
+    def cache(exchange: Exchange) -> None:
+        seen.append(exchange.head.get(b"x-who"))
+        exchange.answer(200, b"{}")
+
+    options = route("""
+        prefix = "/a"
+        url = "http://127.0.0.1:1"
+        rewrite = {request = {set = {X-Who = "${client_address}"}}, answer = {set = {X-You = "${client_address}"}}}
+    """)
+    shape = Shape(options, PlayedApplication(), PlayedApplication(), Clock())
+    answered = Client(lambda network: shape.before(PlayedApplication(cache))).ask("GET", "/a", "X-Who: admin")
+    assert (seen, answered.get("x-you")) == ([b"192.0.2.1"], "192.0.2.1")
+    plain = Shape(route('prefix = "/a"\nurl = "http://127.0.0.1:1"'), PlayedApplication(), PlayedApplication(), Clock())
+    behind = PlayedApplication()
+    assert plain.before(behind) is behind
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
