@@ -7,6 +7,8 @@ import brotli
 import msgspec
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.application import TransformingApplication
@@ -291,3 +293,39 @@ def test_an_answer_that_is_no_http_is_502() -> None:
         exchange.reply(200, b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", keep_alive=True)
 
     assert Route(answers, compression={}).ask("GET", "/api").status == 502
+
+
+DECODE: dict[str, Any] = {
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
+    "identity": bytes,
+}
+
+
+@given(
+    st.lists(st.one_of(st.binary(min_size=1, max_size=60), st.just(b"words and words " * 3000)), max_size=6),
+    st.sampled_from(sorted(DECODE)),
+    st.booleans(),
+    st.sampled_from([0, 1]),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_the_client_decodes_what_the_server_sent_however_it_was_cut(
+    pieces: list[bytes], coding: str, stated: bool, minor: int, turns: list[bool]
+) -> None:
+    route = Route(compression={"min_bytes": 0})
+    route.client.send("GET", "/api", f"Accept-Encoding: {coding}", minor=minor)
+    body = b"".join(pieces)
+    framing = b"Content-Length: %d" % len(body) if stated else b"Transfer-Encoding: chunked"
+    route.played.last.begin(200, b"HTTP/1.1 200 OK\r\n%b\r\n%b\r\n\r\n" % (JSON, framing), keep_alive=True)
+    for piece, turn in zip(pieces, turns, strict=False):
+        route.played.last.write(piece if stated else b"%x\r\n%b\r\n" % (len(piece), piece))
+        if turn:
+            route.client.network.advance(0)
+    route.played.last.finish(b"" if stated else b"0\r\n\r\n")
+    answered = route.client.answered()
+    assert answered.get("content-encoding") == (None if coding == "identity" else coding)
+    assert DECODE[coding](answered.body) == body
+    assert answered.rest == b""
+    assert route.application.compression is not None
+    assert route.application.compression.at_once == 0
