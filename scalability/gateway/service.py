@@ -106,7 +106,10 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     own: Application = DataHits(factory, look_aside, DataSource(database).load, metrics, pass_on=within)
     if policy_of is not None:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
-    factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
+    if options.all_routes:
+        factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
+    else:
+        factory.serve_alone(own)
     add_http_cache(counts, routes.store, routes.counts)
     counts.include(shape_metrics(routes.shapes))
     upstreams = upstream_metrics(routes.upstreams)

@@ -32,6 +32,12 @@ class GatewayServer(APIFactory):
         self.abort_on_close = False  # the front says so, for its own paths
         self._ended = self._route_ended
 
+    def serve_alone(self, own: Application) -> None:
+        """There are no routes: ``own`` gets every request, without a look at its path."""
+        self.application = own
+        self.abort_on_close = True
+        self._ended = None
+
     def _route_ended(self, exchange: Any, seconds: float) -> None:
         if exchange.route:
             self.http.record(exchange.head.method, exchange.route, exchange.status or CLIENT_GONE, seconds)

@@ -118,3 +118,14 @@ def test_a_part_of_a_composed_route_reaches_routes_and_own_paths_but_no_composed
         head = make_request_head(b"GET", target, [(b"Host", b"shop")])
         InnerExchange(head, asker, InnerConnection(gateway.server)).ask(within)
         assert asker.told[0] == told
+
+
+def test_without_routes_every_request_goes_to_the_gateways_own_application() -> None:
+    gateway = MemoryGateway()
+    gateway.server.serve_alone(gateway.server)
+    gateway.client = gateway.connect()
+    assert gateway.client.protocol.abort_on_close
+    gateway.ask(b"/data")
+    assert gateway.client.taken().endswith(b"\r\n\r\nown")
+    gateway.ask(b"/x/../data")
+    assert gateway.client.taken().startswith(b"HTTP/1.1 404 ")
