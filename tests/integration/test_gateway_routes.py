@@ -15,6 +15,7 @@ from websockets.sync.server import serve
 
 from scalability.testing.client import HTTPClient
 from scalability.testing.processes import Process
+from tests.integration.test_edge import AUTHORITY, secured_server
 from tests.integration.test_gateway import wait_until
 from tests.integration.test_proxy_tunnel import echo, running
 
@@ -172,3 +173,17 @@ def test_the_servers_of_a_route_may_be_found_in_a_file_that_changes(shop: Shop, 
     wait_until(lambda: names() == [f"127.0.0.1:{shop.backends[1][1]}"])
     # a server that is found while others serve takes traffic once its first check has passed
     wait_until(lambda: http.get(port, "/found/b").text == "/found/b")
+
+
+def test_a_server_that_speaks_tls_is_believed_by_the_authorities_of_its_route_only(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    server = secured_server(tmp_path, "127.0.0.1")
+    try:
+        ca = AUTHORITY.write_own(tmp_path / "ca.pem")
+        file = tmp_path / "lab.toml"
+        tables = [f'[[gateway.routes]]\nprefix = "/{name}"\nservers = ["127.0.0.1:{server.port},tls"]\n' for name in ("good", "bad")]
+        file.write_text(tables[0] + f'[gateway.routes.upstream]\nca = "{ca}"\n' + tables[1])
+        port = start("scalelab-gateway", "--config", str(file), "--cache", "memory:").wait_listening()
+        assert http.get(port, "/good").status == 200
+        assert http.get(port, "/bad").status in (502, 503)
+    finally:
+        server.close()
