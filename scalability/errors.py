@@ -254,13 +254,6 @@ class TotalTimeout(ScalelabError):
     code = "total_timeout"
 
 
-class NotInCache(ClientError):
-    """There is no stored answer to this request, and nothing else was asked for."""
-
-    status = 504  # RFC 9111 section 5.2.1.7
-    code = "not_in_cache"
-
-
 class TunnelTimeout(UpstreamError):
     """Nothing has passed through the tunnel for too long.
 
@@ -289,6 +282,13 @@ class NoServer(ScalelabError):
     status = 503
     code = "no_server"
     retry_after_s = 1
+
+
+class NotInCache(ScalelabError):
+    """There is no stored answer to this request, and nothing else was asked for."""
+
+    status = 504  # RFC 9111 section 5.2.1.7
+    code = "not_in_cache"
 
 
 class Overloaded(ScalelabError):
