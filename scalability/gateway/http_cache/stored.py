@@ -6,7 +6,7 @@ from typing import Final
 from scalability.gateway.http_cache.directives import NOTHING_SAID, ResponseDirectives
 from scalability.http1.head import Field
 
-OVERHEAD_BYTES: Final = 1500
+OVERHEAD_BYTES: Final = 2300
 """What a stored answer costs beside the bytes of its body, fields and names: the objects that hold them."""
 FIELD_OVERHEAD_BYTES: Final = 130
 """A field line's tuple and the headers of its two ``bytes``."""
