@@ -17,7 +17,7 @@ class Answer(NamedTuple):
     status: int
     reason: bytes
     fields: list[Field]
-    body: bytes
+    body: bytes | memoryview
 
 
 def made(stored: StoredAnswer, request: RequestHead, now: float, *, validated: bool = False) -> Answer:

@@ -22,6 +22,7 @@ from scalability.gateway.http_cache.fetch import Fetch
 from scalability.gateway.http_cache.hits import MAX_PREPARED, MAX_PREPARED_BYTES, Known, Prepared
 from scalability.gateway.http_cache.invalidation import invalidated
 from scalability.gateway.http_cache.key import primary_key, selecting_values
+from scalability.gateway.http_cache.pouring import PIECE_BYTES, Pouring
 from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, SAFE, Action, Decision, Forward, OnFailure, decide, on_failure
 from scalability.gateway.http_cache.sending import whole_head
 from scalability.gateway.http_cache.status import forwarded, of_decision
@@ -72,6 +73,9 @@ class HTTPCache:
         """Of bodies that are being received to be stored."""
         self.max_arriving_bytes = max(store.max_object_bytes, store.resources.max_bytes // 4)
         """What arrives beyond that is passed on and not stored."""
+        self.held_bytes = 0
+        """Of bodies that have arrived, for clients that have not taken them yet. Beyond ``max_arriving_bytes`` slow clients hold up their
+        origins, for as long as that lasts, also where the answer is being stored."""
         self._upgrades = upgrades
         self._stale_if_disconnected_s = stale_if_disconnected_s
         self._prepared_lately: deque[dict[int, object]] = deque()
@@ -216,6 +220,9 @@ class HTTPCache:
         keep_alive = exchange.keep_alive
         block = whole_head(answer, status_line=cache_status, keep_alive=keep_alive, minor=request.minor)
         if request.method != b"HEAD" and answer.status not in (204, 304):
+            if len(answer.body) > PIECE_BYTES:
+                Pouring(exchange, memoryview(answer.body)).begin(answer.status, block, keep_alive=keep_alive)
+                return
             block += answer.body
         exchange.reply(answer.status, block, keep_alive=keep_alive)
 

@@ -73,6 +73,7 @@ class Fetch:
         self._pieces: list[bytes] = []
         self._dropped = 0
         self._bytes = 0
+        self._held = 0
         self._over = False
         self._ended = False
         self._trailers: tuple[Field, ...] = ()
@@ -127,6 +128,7 @@ class Fetch:
             self._inner.cancel()
         else:
             self._flow()
+        self._let_go()
 
     def slowed(self) -> None:
         """One of them has enough to read."""
@@ -201,9 +203,11 @@ class Fetch:
         plan = self._plan
         if plan is not None:
             self._store(replace(plan, body=b"".join(self._pieces)))
+        self._hold()
         self._finished()
         for client in list(self._clients):
             self._pump(client)
+        self._let_go()
 
     def answer_failed(self, error: ScalelabError) -> None:
         if self._over:
@@ -224,6 +228,7 @@ class Fetch:
             if not (client.exchange.begun or self._cache.opt_in):
                 add_field(client.exchange, forwarded(client.forward, collapsed=client.collapsed, detail=error.code))
             client.fail(error)
+        self._let_go()
 
     # the head
 
@@ -334,16 +339,24 @@ class Fetch:
         if self._ended and client.fetch is self and client.at == self._dropped + len(self._pieces):
             self._clients.pop(client, None)
             client.finish(self._trailers)
+            self._let_go()
 
     def _flow(self) -> None:
         """Forget the pieces that everybody has, and hold the origin up when somebody cannot take more."""
-        if self._plan is not None or self._over:
+        cache = self._cache
+        if self._over:
             return
-        if self._clients:
+        if self._plan is not None and cache.held_bytes <= cache.max_arriving_bytes:
+            self._inner.resume()  # it may have been held up when more was waiting
+            return
+        if self._clients and self._plan is None:
             least = min(client.at for client in self._clients)
             if least > self._dropped:
-                del self._pieces[: least - self._dropped]
+                gone = self._pieces[: least - self._dropped]
+                del self._pieces[: len(gone)]
                 self._dropped = least
+                if self._held:
+                    self._release(sum(map(len, gone)))
         if any(client.full for client in self._clients):
             self._inner.pause()
         else:
@@ -366,6 +379,7 @@ class Fetch:
         self._plan = None
         self._cache.counts.uncacheable += 1
         self._cache.store.note_uncacheable(self._key, self._cache.now())
+        self._hold()
         self._land()
         if not self._clients:
             self._finished()
@@ -382,3 +396,21 @@ class Fetch:
     def _finished(self) -> None:
         self._over = True
         self._land()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the pieces when nobody needs them any more: this and its clients refer to each other, and are not freed at once."""
+        if self._over and not self._clients and self._pieces:
+            self._dropped += len(self._pieces)
+            self._pieces = []
+            self._release(self._held)
+
+    def _hold(self) -> None:
+        """What has arrived for the store stays until the slowest client has it."""
+        self._held += self._bytes
+        self._cache.held_bytes += self._bytes
+
+    def _release(self, count: int) -> None:
+        count = min(count, self._held)
+        self._held -= count
+        self._cache.held_bytes -= count

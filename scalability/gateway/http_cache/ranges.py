@@ -104,10 +104,10 @@ def _without_overlaps(found: list[Interval]) -> list[Interval] | Whole:
     return Whole.WHOLE if overlaps >= _MAX_OVERLAPS else kept
 
 
-def cut(stored: StoredAnswer, interval: Interval) -> bytes:
-    """Those bytes of what is stored."""
+def cut(stored: StoredAnswer, interval: Interval) -> bytes | memoryview:
+    """Those bytes of what is stored, without a copy of them."""
     offset = 0 if stored.part is None else stored.part.first
-    return stored.body[interval.first - offset : interval.last - offset + 1]
+    return memoryview(stored.body)[interval.first - offset : interval.last - offset + 1]
 
 
 def total_bytes(stored: StoredAnswer) -> int:

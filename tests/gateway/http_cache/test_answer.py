@@ -71,7 +71,7 @@ def test_rfc9110_15_3_7_2_several_parts_are_a_multipart_without_content_range() 
     assert b"content-range" not in names
     assert names.count(b"content-type") == 1
     assert answer.fields[-1][1].startswith(b"multipart/byteranges; boundary=")
-    assert answer.body.count(b"Content-Range: bytes") == 2
+    assert bytes(answer.body).count(b"Content-Range: bytes") == 2
 
 
 def test_rfc9110_15_3_7_2_one_range_is_no_multipart() -> None:
@@ -83,7 +83,7 @@ def test_rfc9110_15_3_7_2_one_range_is_no_multipart() -> None:
 
 def test_rfc9110_15_3_7_2_parts_come_in_the_order_asked_for() -> None:
     """A server SHOULD send the parts in the same order that the corresponding range-spec appeared in the received Range."""
-    body = made(stored(FRESH, body=BODY), request(b"Range: bytes=8-9,0-1"), NOW).body
+    body = bytes(made(stored(FRESH, body=BODY), request(b"Range: bytes=8-9,0-1"), NOW).body)
     assert body.index(b"bytes 8-9/10") < body.index(b"bytes 0-1/10")
 
 

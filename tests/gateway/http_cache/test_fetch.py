@@ -85,6 +85,58 @@ class StreamingTests(CacheCase):
         client.take_all()
         assert client.taken().count(b"x") >= 190_000
 
+    def test_what_a_slow_reader_still_has_to_get_is_counted(self) -> None:
+        client = self.ask()
+        self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
+        client.stop_taking()
+        for _ in range(19):
+            self.origin.asked[0].write(b"x" * 10_000)
+        self.origin.asked[0].finish()
+        assert (self.cache.arriving_bytes, self.cache.held_bytes) == (0, 190_000)
+        client.take_all()
+        client.take_all()
+        assert self.cache.held_bytes == 0
+
+    def test_a_slow_reader_that_leaves_holds_nothing(self) -> None:
+        client = self.ask()
+        self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
+        client.stop_taking()
+        for _ in range(19):
+            self.origin.asked[0].write(b"x" * 10_000)
+        self.origin.asked[0].finish()
+        client.reset()
+        assert self.cache.held_bytes == 0
+        assert self.got(self.ask()).count("x") >= 190_000
+
+    def test_slow_readers_hold_their_origins_up_when_too_much_waits_for_them(self) -> None:
+        self.cache.held_bytes = self.cache.max_arriving_bytes + 1
+        client = self.ask()
+        self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
+        client.stop_taking()
+        self.origin.asked[0].write(b"x" * 100_000)
+        assert self.origin.full == ["full"]
+        self.cache.held_bytes = 0
+        client.take_all()
+        assert self.origin.full == ["full", "ready"]
+        self.origin.asked[0].write(b"x" * 90_000)
+        self.origin.asked[0].finish()
+        assert len(self.store.resources) == 1
+
+    def test_what_was_given_up_is_counted_until_it_is_taken(self) -> None:
+        self.cache.max_arriving_bytes = 100_000
+        client = self.ask()
+        self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
+        client.stop_taking()
+        for _ in range(11):
+            self.origin.asked[0].write(b"x" * 10_000)
+        assert self.cache.arriving_bytes == 0
+        assert self.cache.held_bytes > 0
+        assert self.origin.full == ["full"]
+        client.take_all()
+        client.take_all()
+        assert self.cache.held_bytes == 0
+        assert self.origin.full == ["full", "ready"]
+
     def test_interim_answers_reach_the_client(self) -> None:
         client = self.ask()
         self.origin.asked[0].send_interim(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
