@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from scalability.errors import ScalelabError
 from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.conditions import not_modified
+from scalability.gateway.http_cache.directives import request_directives
 from scalability.gateway.http_cache.key import selecting_values
 from scalability.gateway.http_cache.ranges import absorbed
 from scalability.gateway.http_cache.status import forwarded
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import NotStored, store
-from scalability.gateway.http_cache.validation import freshened, freshened_by_head
+from scalability.gateway.http_cache.validation import Freshened, freshened, freshened_by_head
 from scalability.http1.head import Field, RequestHead, ResponseHead
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
@@ -293,15 +294,21 @@ class Fetch:
                 cache.forward(client, self._key)
             return True
         for update in updates:
-            cache.store.replace(self._key, update.old, cache.without_name(update.new) if update.keep else None, now)
+            self._update(update, now)
         self._finished()
         new = updates[0].new
+        kept = updates[0].keep and self._may_keep(updates[0])
         clients, self._clients = self._clients, {}
         for client in clients:
+            if client is not self._leader and not (kept and selecting_values(new.vary, client.request) == new.selecting):
+                # the 304 is private now, or about another variant: what it says is for the one who asked
+                client.fetch = None
+                cache.again(client, alone=not kept)
+                continue
             cache.counts.revalidated += 1
             if client.collapsed:
                 cache.counts.collapsed += 1
-            status = forwarded(client.forward, status=304, stored=new if updates[0].keep else None, now=now, collapsed=client.collapsed)
+            status = forwarded(client.forward, status=304, stored=new if kept else None, now=now, collapsed=client.collapsed)
             once = updates[0].once if client is self._leader else ()
             cache.give(client, new, status, validated=True, once=once)
         return True
@@ -319,7 +326,18 @@ class Fetch:
             response_time_s=now,
             options=cache.options,
         ):
-            cache.store.replace(self._key, update.old, cache.without_name(update.new) if update.keep else None, now)
+            self._update(update, now)
+
+    def _update(self, update: Freshened, now: float) -> None:
+        """Store what a 304 or a HEAD makes of a stored answer; what must not be stored of it changes nothing for others."""
+        if update.new.must_validate or not update.keep or self._may_keep(update):
+            new = self._cache.without_name(update.new) if update.keep else None
+            self._cache.store.replace(self._key, update.old, new, now)
+
+    def _may_keep(self, update: Freshened) -> bool:
+        """Whether fields of this answer may be stored: no-store of the request, and Authorization, forbid it as they forbid the whole."""
+        asked = request_directives(self._request) if self._leader is None else self._leader.asked
+        return not asked.no_store and (not self._authenticated or update.new.directives.shared_with_authorization)
 
     def _stood_in_for(self, error: ScalelabError | None, status: int | None) -> bool:
         """Serve whoever may be served with a stale answer instead; whether nobody is left."""
