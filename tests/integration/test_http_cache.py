@@ -3,10 +3,13 @@
 import itertools
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -92,9 +95,10 @@ def origin() -> Iterator[Origin]:
 class Gateway:
     """A gateway whose route ``/shop`` leads to ``origin``."""
 
-    def __init__(self, start: Start, origin: Origin, folder: Path, *flags: str, table: str = "") -> None:
+    def __init__(self, start: Start, origin: Origin | int, folder: Path, *flags: str, table: str = "") -> None:
         file = folder / "lab.toml"
-        file.write_text(f'[[gateway.routes]]\nprefix = "/shop"\nurl = "http://127.0.0.1:{origin.server_address[1]}"\n{table}')
+        port = origin if isinstance(origin, int) else origin.server_address[1]
+        file.write_text(f'[[gateway.routes]]\nprefix = "/shop"\nurl = "http://127.0.0.1:{port}"\n{table}')
         token = folder / "token"
         token.write_text(TOKEN)
         named = ("--config", str(file), "--cache", "memory:", "--admin", "127.0.0.1:0", "--admin-token-file", str(token))
@@ -160,9 +164,9 @@ def test_what_may_not_be_stored_is_asked_each_time(gateway: Gateway, origin: Ori
         assert origin.count(f"/shop/{value}") == 3
 
 
-def test_a_hundred_clients_that_miss_at_once_are_one_request(gateway: Gateway, origin: Origin) -> None:
-    with ThreadPoolExecutor(50) as clients:
-        answers = list(clients.map(lambda _: gateway.get("/shop/slow?wait=0.5&Cache-Control=max-age%3D60"), range(100)))
+def test_two_hundred_clients_that_miss_at_once_are_one_request(gateway: Gateway, origin: Origin) -> None:
+    with ThreadPoolExecutor(200) as clients:
+        answers = list(clients.map(lambda _: gateway.get("/shop/slow?wait=2&Cache-Control=max-age%3D60"), range(200)))
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert origin.count("/shop/slow") == 1
@@ -244,6 +248,42 @@ def test_a_server_that_breaks_off_leaves_nothing_behind(gateway: Gateway, origin
             gateway.get(target)
     assert origin.count("/shop/cut") >= 2
     assert gateway.counts()["entries"] == 0
+
+
+HALF = """
+import socket
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+while True:
+    client, _ = listening.accept()
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nCache-Control: max-age=60\\r\\nContent-Length: 100\\r\\n\\r\\n" + b"x" * 50)
+    print("half", flush=True)
+"""
+"""An origin that sends half of its body, and waits."""
+
+
+def test_an_origin_that_is_killed_in_the_middle_of_a_body_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HALF], stdout=subprocess.PIPE, text=True) as killed:
+        try:
+            assert killed.stdout is not None
+            port = int(killed.stdout.readline())
+            gateway = Gateway(start, port, tmp_path)
+            with socket.create_connection(("127.0.0.1", gateway.port), timeout=10.0) as client:
+                client.sendall(b"GET /shop/half HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert killed.stdout.readline() == "half\n"
+                received = b""
+                while b"x" * 50 not in received:
+                    received += client.recv(65536)
+                killed.kill()
+                with suppress(ConnectionResetError):  # how a client is told that a body is cut short
+                    while data := client.recv(65536):
+                        received += data
+        finally:
+            killed.kill()
+    assert received.count(b"x" * 50) == 1
+    assert gateway.counts()["entries"] == 0
+    assert gateway.get("/shop/half").status in (502, 503)
 
 
 def test_what_is_too_large_passes_unstored_and_memory_is_bounded(start: Start, origin: Origin, tmp_path: Path) -> None:
