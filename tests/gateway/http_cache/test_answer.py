@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalability.gateway.http_cache.answer import answer_fields, made, not_modified_fields
+from scalability.gateway.http_cache.answer import MAX_MULTIPART_BYTES, answer_fields, made, not_modified_fields
 from scalability.testing.messages import NOW, at, request, stored
 
 FRESH = b"Cache-Control: max-age=100"
@@ -117,3 +117,10 @@ def test_rfc9111_3_3_a_part_is_sent_as_206_only() -> None:
     assert [value for name, value in answer.fields if name.lower() == b"content-range"] == [b"bytes 3-4/10"]
     with pytest.raises(AssertionError):
         made(part, request(), NOW)
+
+
+def test_several_ranges_that_are_large_together_are_answered_with_the_whole() -> None:
+    large = b"x" * (MAX_MULTIPART_BYTES + 100)
+    answer = made(stored(FRESH, body=large), request(b"Range: bytes=0-9,20-%d" % (len(large) - 1)), NOW)
+    assert (answer.status, answer.body) == (200, large)
+    assert made(stored(FRESH, body=large), request(b"Range: bytes=0-9,20-29"), NOW).status == 206
