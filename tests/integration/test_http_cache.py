@@ -367,11 +367,12 @@ def test_a_request_that_expects_100_is_told_by_the_server(gateway: Gateway, orig
 
 
 def test_what_is_on_its_way_when_the_gateway_ends_arrives(gateway: Gateway, origin: Origin) -> None:
-    target = "/shop/late?wait=1&size=100000&Cache-Control=max-age%3D60"
+    target = "/shop/late?wait=2&size=100000&Cache-Control=max-age%3D60"
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(gateway.get, target) for _ in range(3)]
         while not origin.count("/shop/late"):
             time.sleep(0.01)
+        time.sleep(0.7)  # the other two have come meanwhile; a listener that is closed takes nobody
         gateway.process.kill()
         assert [len(each.result().body) for each in waiting] == [100_000] * 3
     gateway.process.wait()
