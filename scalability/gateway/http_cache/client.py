@@ -76,8 +76,11 @@ class Client:
                 head_block(head.status, head.reason, head.fields, length=None, chunked=False, keep_alive=True, minor=1)
             )
 
-    def begin(self, head: ResponseHead, cache_status: bytes | None) -> None:
-        """Send the head of the answer that is coming; ``cache_status`` is the value of that field, None without one."""
+    def begin(self, head: ResponseHead, cache_status: bytes | None, without: frozenset[bytes] = frozenset()) -> None:
+        """Send the head of the answer that is coming, but for the fields ``without`` (in lower case).
+
+        ``cache_status`` is the value of that field, None without one.
+        """
         exchange = self.exchange
         request = self.request
         ends_here = bodiless(head.status, request.method)
@@ -85,6 +88,8 @@ class Client:
         self._chunked = not ends_here and length is None and bool(request.minor)
         keep_alive = exchange.keep_alive and (ends_here or length is not None or self._chunked)
         fields = passed_on(head)
+        if without:
+            fields = [field for field in fields if field[0].lower() not in without]
         if cache_status is not None:
             fields.append((b"Cache-Status", cache_status))
         block = head_block(

@@ -71,6 +71,7 @@ class Fetch:
         self._sent_s = cache.now()
         self._head: ResponseHead | None = None
         self._plan: StoredAnswer | None = None
+        self._for_the_first: frozenset[bytes] = frozenset()
         self._pieces: list[bytes] = []
         self._dropped = 0
         self._bytes = 0
@@ -168,6 +169,7 @@ class Fetch:
         self._clients = {} if leader is None or leader.fetch is not self else {leader: None}
         if isinstance(plan, StoredAnswer):
             self._plan = plan
+            self._for_the_first = plan.directives.private_fields | plan.directives.no_cache_fields
         else:
             self._land()
             if self._request.method == b"GET":
@@ -266,9 +268,13 @@ class Fetch:
         if stored is not None and stored.part is None and self._candidates and not_modified(stored, client.request):
             # its preconditions were not sent, since ours were: they are evaluated on what came (RFC 9111 section 4.3.2)
             self._clients.pop(client, None)
-            self._cache.give(client, stored, status, validated=True)
+            self._cache.give(client, stored, status, validated=client is self._leader)
             return
-        client.begin(head, None if stored is None and self._cache.opt_in else status)
+        client.begin(head, None if stored is None and self._cache.opt_in else status, self._withheld(client))
+
+    def _withheld(self, client: Client) -> frozenset[bytes]:
+        """Fields that are for the first client only: what ``private`` and ``no-cache`` name (RFC 9111 sections 5.2.2.4 and 5.2.2.7)."""
+        return frozenset() if client is self._leader else self._for_the_first
 
     def _welcome(self, client: Client, head: ResponseHead, plan: StoredAnswer) -> None:
         self._clients[client] = None
@@ -310,7 +316,7 @@ class Fetch:
                 cache.counts.collapsed += 1
             status = forwarded(client.forward, status=304, stored=new if kept else None, now=now, collapsed=client.collapsed)
             once = updates[0].once if client is self._leader else ()
-            cache.give(client, new, status, validated=True, once=once)
+            cache.give(client, new, status, validated=client is self._leader, once=once)
         return True
 
     def _update_by_head(self, head: ResponseHead, now: float) -> None:
@@ -356,7 +362,8 @@ class Fetch:
             client.write(data)
         if self._ended and client.fetch is self and client.at == self._dropped + len(self._pieces):
             self._clients.pop(client, None)
-            client.finish(self._trailers)
+            withheld = self._withheld(client)
+            client.finish(tuple([field for field in self._trailers if field[0].lower() not in withheld]))
             self._let_go()
 
     def _flow(self) -> None:

@@ -233,3 +233,24 @@ def test_ten_thousand_variants_of_one_uri_are_bounded_and_kept_apart(playing: Pl
         playing.origin.bodies.clear()
     assert playing.got(playing.ask("X-A: 9999")).endswith("for 9999.")
     assert not playing.is_hit("X-A: 1")
+
+
+@pytest.mark.parametrize("directive", ["private", "no-cache"])
+@pytest.mark.parametrize("late", [False, True])
+def test_who_waits_does_not_get_the_fields_that_are_for_the_first(playing: Playing, directive: str, late: bool) -> None:
+    """RFC 9111 sections 5.2.2.4 and 5.2.2.7, for those who get the same answer while it arrives."""
+    first = playing.ask("Cookie: ann")
+    second = None if late else playing.ask("Cookie: bob")
+    playing.origin.begin(
+        f'{LIVES}, {directive}="set-cookie, x-user"', "Set-Cookie: who=ann", "X-User: ann", "X-All: 1", "Content-Length: 5", playing.date()
+    )
+    second = second or playing.ask("Cookie: bob")
+    playing.origin.asked[0].finish(b"hello")
+    assert len(playing.origin.asked) == 1
+    said = playing.got(first)
+    assert "Set-Cookie: who=ann" in said
+    assert "X-User: ann" in said
+    other = playing.got(second)
+    assert "X-All: 1" in other
+    assert other.endswith("hello")
+    assert "ann" not in other, other
