@@ -1,5 +1,7 @@
 """What a 304, a HEAD, an unsafe request and a part make of a stored answer: tables of cases, each played on the whole cache."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from scalability.gateway.http_cache.storing import NEVER_STORED
@@ -45,11 +47,11 @@ class Playing(CacheCase):
 
 
 @pytest.fixture
-def playing() -> Playing:
+def playing() -> Iterator[Playing]:
     case = Playing()
     case.setUp()
-    case.addCleanup(case.tearDown)
-    return case
+    yield case
+    case.tearDown()
 
 
 STATUSES = [status for status in range(200, 600) if status not in NEVER_STORED and status not in (206, 304)]
