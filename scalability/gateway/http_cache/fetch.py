@@ -403,7 +403,8 @@ class Fetch:
     def _give_up_storing(self) -> None:
         self._plan = None
         self._cache.counts.uncacheable += 1
-        self._cache.store.note_uncacheable(self._key, self._cache.now())
+        if self._bytes > self._cache.store.max_object_bytes:  # else there was only too much of others at that moment
+            self._cache.store.note_uncacheable(self._key, self._cache.now())
         self._hold()
         self._land()
         if not self._clients:

@@ -57,6 +57,17 @@ class StreamingTests(CacheCase):
         assert len(self.store.resources) == 0
         assert self.cache.arriving_bytes == 0
 
+    def test_what_is_given_up_since_too_much_arrives_at_once_may_be_stored_the_next_time(self) -> None:
+        self.cache.max_arriving_bytes = 1000
+        self.ask()
+        self.origin.answer("Cache-Control: max-age=60", self.date(), body=b"x" * 2000)
+        assert len(self.store.resources) == 0
+        self.cache.max_arriving_bytes = 100_000
+        self.ask()
+        self.origin.answer("Cache-Control: max-age=60", self.date(), body=b"x" * 2000)
+        assert len(self.store.resources) == 1
+        assert not self.store.is_uncacheable(b"http x /a", self.network.seconds())
+
     def test_a_length_beyond_the_limit_is_known_at_once(self) -> None:
         client = self.ask()
         self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 900000", data=b"x")
