@@ -12,12 +12,10 @@ from scalability.config import Address, CertificatePath, Flag, Network, ServerOp
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.net.http_server import Timeouts
 from scalability.proxy.retrying import USUAL, RetryPolicy
-from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.discovery import INTERVAL_S, Backend
 from scalability.upstream.expected import BodyPattern, Statuses
-from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
-from scalability.upstream.rules import UpstreamRules
+from scalability.upstream.rules import UpstreamRules, rules_of
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -386,21 +384,7 @@ class BalancerOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_f
 
     def rules(self) -> UpstreamRules:
         """What is believed of servers, and when."""
-        return UpstreamRules(
-            rise=self.health_rise,
-            fall=self.health_fall,
-            panic_percent=self.panic_percent,
-            slow_start_s=self.slow_start_s,
-            max_waiting=self.max_queue,
-            queue_timeout_s=self.queue_timeout_s,
-            outlier=OutlierPolicy(
-                failures_in_a_row=self.eject_failures,
-                base_ejection_s=self.eject_time_s,
-                max_ejection_s=max(self.eject_time_s, 300.0),
-                max_ejection_percent=self.eject_percent,
-            ),
-            breaker=BreakerPolicy(failure_percent=self.breaker_percent),
-        )
+        return rules_of(self, rise=self.health_rise, fall=self.health_fall)
 
     def retry_policy(self) -> RetryPolicy:
         """When a request is sent once more."""

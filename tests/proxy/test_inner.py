@@ -12,7 +12,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.proxy.inner import InnerConnection, InnerExchange
 from scalability.testing.memory import MemoryNetwork
-from tests.proxy.test_forwarding import Proxy
+from scalability.testing.proxying import Proxy
 
 HEAD = make_request_head(b"GET", b"/a", [(b"Host", b"shop")])
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"

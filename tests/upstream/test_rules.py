@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalability.upstream.rules import UpstreamRules
+from scalability.upstream.rules import UpstreamRules, rules_of
 
 
 def test_the_usual_rules_make_sense() -> None:
@@ -26,3 +26,17 @@ def test_the_usual_rules_make_sense() -> None:
 def test_rules_without_sense_are_refused_with_the_reason(rules: dict[str, float], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         UpstreamRules(**rules)  # type: ignore[arg-type]
+
+
+class Configured:
+    panic_percent, slow_start_s, max_queue, queue_timeout_s = 10, 2.0, 7, 3.0
+    eject_failures, eject_time_s, eject_percent, breaker_percent = 4, 600.0, 20, 30
+
+
+def test_options_become_rules() -> None:
+    rules = rules_of(Configured(), rise=5, fall=6)
+    assert (rules.rise, rules.fall, rules.panic_percent, rules.slow_start_s) == (5, 6, 10, 2.0)
+    assert (rules.max_waiting, rules.queue_timeout_s, rules.breaker.failure_percent) == (7, 3.0, 30)
+    outlier = rules.outlier
+    assert (outlier.failures_in_a_row, outlier.base_ejection_s, outlier.max_ejection_percent) == (4, 600.0, 20)
+    assert outlier.max_ejection_s == 600.0, "no ejection is longer the first time than it may grow to"

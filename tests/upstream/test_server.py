@@ -9,7 +9,6 @@ from twisted.internet.error import ConnectBindError
 from twisted.internet.error import ConnectError as TwistedConnectError
 from twisted.internet.task import Clock
 
-from scalability.config import Address
 from scalability.errors import (
     BadAnswer,
     BadMessage,
@@ -22,43 +21,11 @@ from scalability.errors import (
 )
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.health import State
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
-from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def specs(*texts: str) -> list[ServerSpec]:
-    return [ServerSpec.parse(text) for text in texts]
-
-
-def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
-    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
-    upstream.name_servers("configuration", specs(*texts), trusted=trusted)
-    return upstream
-
-
-def server_of(upstream: Upstream, name: str) -> Server:
-    servers: list[Server] = [*upstream, *upstream.leaving]
-    return next(server for server in servers if server.name == name)
-
-
-def chosen(upstream: Upstream, count: int) -> list[str]:
-    return [upstream.choose().name for _ in range(count)]
-
 
 A, B, C = "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003"
 

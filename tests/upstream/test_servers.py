@@ -15,6 +15,7 @@ from scalability.errors import (
     ServersBusy,
 )
 from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.health import State
 from scalability.upstream.outlier import OutlierPolicy
@@ -27,18 +28,6 @@ from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
 
 
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 class Watching:
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -48,25 +37,6 @@ class Watching:
 
     def left(self, server: Server) -> None:
         self.events.append(f"-{server.name}")
-
-
-def specs(*texts: str) -> list[ServerSpec]:
-    return [ServerSpec.parse(text) for text in texts]
-
-
-def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
-    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
-    upstream.name_servers("configuration", specs(*texts), trusted=trusted)
-    return upstream
-
-
-def server_of(upstream: Upstream, name: str) -> Server:
-    servers: list[Server] = [*upstream, *upstream.leaving]
-    return next(server for server in servers if server.name == name)
-
-
-def chosen(upstream: Upstream, count: int) -> list[str]:
-    return [upstream.choose().name for _ in range(count)]
 
 
 def closed(server: Server) -> int:

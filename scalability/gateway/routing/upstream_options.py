@@ -10,12 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
-from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.discovery import INTERVAL_S
 from scalability.upstream.expected import Statuses
-from scalability.upstream.outlier import OutlierPolicy
 from scalability.upstream.pace import Pace
-from scalability.upstream.rules import UpstreamRules
+from scalability.upstream.rules import UpstreamRules, rules_of
 from scalability.upstream.selection import ALGORITHMS
 
 
@@ -103,21 +101,7 @@ class UpstreamOptions(
 
     def rules(self, health: HealthOptions) -> UpstreamRules:
         """What is believed of servers, and when."""
-        return UpstreamRules(
-            rise=health.rise,
-            fall=health.fall,
-            panic_percent=self.panic_percent,
-            slow_start_s=self.slow_start_s,
-            max_waiting=self.max_queue,
-            queue_timeout_s=self.queue_timeout_s,
-            outlier=OutlierPolicy(
-                failures_in_a_row=self.eject_failures,
-                base_ejection_s=self.eject_time_s,
-                max_ejection_s=max(self.eject_time_s, 300.0),
-                max_ejection_percent=self.eject_percent,
-            ),
-            breaker=BreakerPolicy(failure_percent=self.breaker_percent),
-        )
+        return rules_of(self, rise=health.rise, fall=health.fall)
 
     def retry_policy(self) -> RetryPolicy:
         """When a request is sent once more."""
