@@ -19,6 +19,7 @@ import pytest
 
 from scalability.testing.client import Answer, HTTPClient
 from scalability.testing.processes import Process
+from tests.integration.test_gateway import wait_until
 
 Start = Callable[..., Process]
 
@@ -370,9 +371,9 @@ def test_what_is_on_its_way_when_the_gateway_ends_arrives(gateway: Gateway, orig
     target = "/shop/late?wait=2&size=100000&Cache-Control=max-age%3D60"
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(gateway.get, target) for _ in range(3)]
-        while not origin.count("/shop/late"):
-            time.sleep(0.01)
-        time.sleep(0.7)  # the other two have come meanwhile; a listener that is closed takes nobody
+        # all three must have come: a listener that is closed takes nobody
+        wait_until(lambda: "\nscalelab_http_connections_open 3.0\n" in gateway.http.get(gateway.admin, "/metrics").text)
+        wait_until(lambda: origin.count("/shop/late") == 1)
         gateway.process.kill()
         assert [len(each.result().body) for each in waiting] == [100_000] * 3
     gateway.process.wait()

@@ -29,6 +29,22 @@ def test_a_refused_connection_is_tried_on_another_server() -> None:
     assert gateway.client.taken().endswith(b"hi")
 
 
+def test_a_server_that_fails_again_and_again_is_ejected() -> None:
+    options = UpstreamOptions(retries=0, eject_failures=3, breaker_percent=100)
+    gateway = MemoryGateway(RouteOptions(prefix="/a", servers=("10.0.0.1:80", "10.0.0.2:80"), cache=UNCACHED, upstream=options))
+    bad = b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    statuses = []
+    for _ in range(12):
+        gateway.ask()
+        gateway.answer(bad if gateway.network.attempts[-1].host == "10.0.0.1" else good)
+        statuses.append(gateway.client.taken()[9:12])
+    assert statuses.count(b"503") == 3
+    assert statuses[-6:] == [b"200"] * 6
+    (upstream,) = [known.upstream for known in gateway.routes.upstreams.values()]
+    assert [server.ejected for server in upstream] == [True, False]
+
+
 def test_a_route_without_a_healthy_server_says_so() -> None:
     gateway = MemoryGateway(RouteOptions(prefix="/a", url="http://10.0.0.1", health=HealthOptions(initial="mandatory")))
     gateway.ask()
