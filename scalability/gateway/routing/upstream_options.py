@@ -3,12 +3,14 @@
 The words and their meaning are the balancer's flags; so are the defaults, but for the check: a path that every server has is not known.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from scalability.config import Address
 from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
 from scalability.upstream.discovery import INTERVAL_S
 from scalability.upstream.expected import Statuses
@@ -82,6 +84,8 @@ class UpstreamOptions(
     slow_start_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     hedge_after_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     resolve_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = INTERVAL_S
+    resolver: str | None = None
+    """``IP:PORT`` of the name server to ask, instead of those of /etc/resolv.conf and of /etc/hosts."""
     ca: str | None = None
     """PEM file with the authorities whose word counts about servers that speak TLS, instead of the system's."""
 
@@ -93,6 +97,18 @@ class UpstreamOptions(
                 raise ValueError(f"retry_on: {reason!r} is none of {', '.join(REASONS)}")
         if len(self.retry_on) > 1 and "none" in self.retry_on:
             raise ValueError("retry_on: none stands alone")
+        if self.name_server is not None:
+            try:
+                ip_address(self.name_server.host)
+            except ValueError:
+                raise ValueError(f"resolver: {self.name_server.host!r} is not an IP address") from None
+            if not self.name_server.port:
+                raise ValueError("resolver: no name server listens on port 0")
+
+    @property
+    def name_server(self) -> Address | None:
+        """The address in ``resolver``. Raises ValueError."""
+        return None if self.resolver is None else Address.parse(self.resolver)
 
     @property
     def authorities(self) -> Path | None:

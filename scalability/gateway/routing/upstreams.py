@@ -102,7 +102,9 @@ class RouteUpstream:
             timeout_s=timeout_s,
             random=random,
         )
-        sources = Sources(reactor, self.upstream, NameResolver(reactor), interval_s=balancing.resolve_interval_s)
+        sources = Sources(
+            reactor, self.upstream, NameResolver(reactor, server=balancing.name_server), interval_s=balancing.resolve_interval_s
+        )
         backends = options.backends
         sources.begin(backends, read_files(backends), trusted=health.initial == "up")
         builder = [SelectionBuilder(reactor, self.upstream)] if self.upstream.builds else []
