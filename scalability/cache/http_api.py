@@ -1,10 +1,12 @@
-"""The cache over HTTP: ``/cache/<key>``, ``/stats``, ``/health``.
+"""The cache over HTTP: ``/cache/<key>``, ``/stats``, ``/health``; many keys at once are in ``http_batch``, purging in ``http_purge``.
 
 A key is the path behind ``/cache/``, percent-decoded once: any text, slashes included, of at most ``MAX_KEY_BYTES`` bytes
-of UTF-8. A value is any JSON; it is kept and given back as the text it came as, so that no number loses a digit. With a value
-comes a field ``Cache-TTL``: the seconds that it will still be kept for. That tells a null that was written from a missing key.
+of UTF-8. A value is any JSON; it is kept and given back as the text it came as, so that no number loses a digit (what was
+written over RESP: ``json_text``). With a value comes a field ``Cache-TTL``: the seconds that it will still be kept for, or ``never``
+where it has no end. That tells a null that was written from a missing key.
 """
 
+from math import inf
 from typing import Annotated
 
 import msgspec
@@ -15,10 +17,11 @@ from werkzeug.routing import PathConverter
 
 from scalability.api.json import json_answer, read_json
 from scalability.cache.config import MAX_TTL_S, CacheOptions
-from scalability.errors import BodyTooLarge, ClientError, Conflict
+from scalability.cache.http_batch import add_batches
+from scalability.cache.json_text import json_of
+from scalability.cache.keys import key_bytes
+from scalability.errors import BodyTooLarge, Conflict
 from scalability.ttlcache import Outcome, TTLCache
-
-MAX_KEY_BYTES = 1024
 
 
 class Write(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,19 +48,19 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
 
     @app.route("/cache/<key:key>", methods=["GET"])
     def read(request: IRequest, key: str) -> bytes:
-        request.setHeader(b"content-type", b"application/json")
-        name, read_at = _key(key), now()
+        name, read_at = key_bytes(key), now()
         value = cache.get(name, read_at)
-        if value is None:
-            return b'{"value":null}'
-        expires_at = cache.expires_at(name, read_at)
+        text = b"null" if value is None else json_of(value)
+        request.setHeader(b"content-type", b"application/json")
+        expires_at = None if value is None else cache.expires_at(name, read_at)
         if expires_at is not None:
-            request.setHeader(b"cache-ttl", b"%.3f" % max(0.0, expires_at - read_at - 0.0005))  # rounded down
-        return b'{"value":%b}' % value
+            left = b"never" if expires_at == inf else b"%.3f" % max(0.0, expires_at - read_at - 0.0005)  # rounded down
+            request.setHeader(b"cache-ttl", left)
+        return b'{"value":%b}' % text
 
     @app.route("/cache/<key:key>", methods=["POST"])
     def write(request: IRequest, key: str) -> bytes:
-        name = _key(key)
+        name = key_bytes(key)
         body = read_json(request, Write)
         value = bytes(body.value)
         ttl_s = options.ttl_s if body.ttl is None else body.ttl
@@ -71,7 +74,7 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
 
     @app.route("/cache/<key:key>", methods=["DELETE"])
     def delete(request: IRequest, key: str) -> bytes:
-        return json_answer(request, {"status": "ok", "deleted": cache.delete(_key(key), now())})
+        return json_answer(request, {"status": "ok", "deleted": cache.delete(key_bytes(key), now())})
 
     @app.route("/stats", methods=["GET"])
     def stats(request: IRequest) -> bytes:
@@ -82,11 +85,5 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
     def health(request: IRequest) -> bytes:
         return json_answer(request, {"status": "ok", "entries": len(cache), "bytes": cache.bytes})
 
+    add_batches(app, cache, clock, options)
     return app
-
-
-def _key(text: str) -> bytes:
-    key = text.encode()
-    if len(key) > MAX_KEY_BYTES:
-        raise ClientError(f"the key has {len(key)} bytes; {MAX_KEY_BYTES} are allowed")
-    return key

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from scalability.cache.config import MAX_TTL_S, CacheOptions
-from scalability.cache.http_api import MAX_KEY_BYTES, cache_app
+from scalability.cache.http_api import cache_app
+from scalability.cache.keys import MAX_KEY_BYTES
 from scalability.testing.asking import Asking
 from scalability.ttlcache import TTLCache
 
@@ -55,6 +56,42 @@ def test_how_long_a_value_will_still_be_kept_is_told_beside_it(server: Server) -
     assert (0.49 < float(told.headers["cache-ttl"]) <= 0.5, told.json()) == (True, {"value": None})
     server.clock.advance(1)
     assert "cache-ttl" not in server.http.get("/cache/a").headers, "nothing, and not a null that somebody wrote"
+
+
+def test_a_value_without_end_says_so(server: Server) -> None:
+    server.cache.set(b"a", b"null", START, None, size_bytes=5)
+    told = server.http.get("/cache/a")
+    assert (told.headers["cache-ttl"], told.json()) == ("never", {"value": None})
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (b"1.50", b"1.50"),
+        (b' {"a": [1]}', b'{"a": [1]}'),
+        (b"plain text", b'"plain text"'),
+        ("é\n".encode(), '"é\\n"'.encode()),
+        (b"", b'""'),
+    ],
+)
+def test_a_value_written_over_resp_is_its_json_or_a_string(server: Server, value: bytes, read: bytes) -> None:
+    server.cache.set(b"a", value, START, None, size_bytes=10)
+    assert server.http.get("/cache/a").body == b'{"value":%b}' % read
+
+
+def test_a_value_that_is_no_text_is_to_be_read_over_resp(server: Server) -> None:
+    server.cache.set(b"a", b"\xff\x00", START, None, size_bytes=10)
+    answer = server.http.get("/cache/a")
+    assert (answer.status, answer.json()) == (
+        409,
+        {"error": "conflict", "message": "the value is not UTF-8 text: read it over RESP"},
+    )
+
+
+def test_a_key_that_is_no_text_has_no_path(server: Server) -> None:
+    server.cache.set(b"\xff", b"1", START, None, size_bytes=10)
+    answer = server.http.get("/cache/%FF")
+    assert (answer.status, answer.json()["error"]) == (400, "bad_request")
 
 
 def test_a_writer_chooses_the_time_to_live(server: Server) -> None:
