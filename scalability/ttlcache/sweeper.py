@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 from scalability.lifecycle import Ticker
 
 BATCH = 1_000
-"""Entries removed in one turn of the reactor: about a millisecond."""
+"""Steps (entries removed, most of them) in one turn of the reactor: about a millisecond."""
 
 PAUSE_S = 0.001
 """Between two batches: whatever expires at once, sweeping takes about half of the reactor's time."""

@@ -1,6 +1,7 @@
 """The cache against a model that is a plain dict, and its bounds one by one."""
 
 from math import inf, nan
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,14 @@ from scalability.ttlcache import OVERHEAD_BYTES, Outcome, TTLCache
 
 def cache(entries: int = 0, **more: int) -> TTLCache[str, str]:
     return TTLCache(max_bytes=more.pop("max_bytes", 1 << 20), max_entries=entries, **more)
+
+
+def swept(c: TTLCache[str, str], now: float, limit: int) -> int:
+    """How many entries a sweep removed."""
+    before = c.stats.expired
+    steps = c.sweep(now, limit)
+    assert c.stats.expired - before <= steps <= limit
+    return c.stats.expired - before
 
 
 def test_a_value_is_there_until_its_time_is_over() -> None:
@@ -30,7 +39,7 @@ def test_every_entry_has_its_own_time_to_live() -> None:
     c.set("long", "x", 0.0, 100.0, size_bytes=0)
     c.set("for ever", "x", 0.0, None, size_bytes=0)
     assert [c.expires_at(key, 0.5) for key in ("short", "long", "for ever", "none")] == [1.0, 100.0, inf, None]
-    assert c.sweep(50.0, 100) == 1
+    assert swept(c, 50.0, 100) == 1
     assert len(c) == 2
     assert c.get("for ever", 1e18) == "x"
 
@@ -39,10 +48,10 @@ def test_a_new_value_has_a_new_time_to_live() -> None:
     c = cache()
     c.set("a", "x", 0.0, 10.0, size_bytes=0)
     c.set("a", "y", 5.0, 10.0, size_bytes=0)
-    assert c.sweep(12.0, 100) == 0
+    assert swept(c, 12.0, 100) == 0
     assert c.get("a", 14.0) == "y"
     c.set("a", "z", 14.0, 0.5, size_bytes=0)
-    assert c.sweep(16.0, 100) == 1
+    assert swept(c, 16.0, 100) == 1
     assert c.stats.replaced == 2
 
 
@@ -129,7 +138,7 @@ def test_absurd_times_to_live_are_borne() -> None:
     c = cache()
     for number, ttl_s in enumerate((1e300, inf, 0.0, -5.0, 1e-300)):
         c.set(str(number), "x", 1e9, ttl_s, size_bytes=0)
-    assert c.sweep(1e9 + 10, 100) == 3
+    assert swept(c, 1e9 + 10, 100) == 3
     assert len(c) == 2
 
 
@@ -144,15 +153,159 @@ def test_sweeping_takes_batches() -> None:
     c = cache(max_bytes=1 << 30)
     for number in range(1_000):
         c.set(str(number), "x", number / 100, 1.0, size_bytes=10)
-    assert [c.sweep(100.0, 400) for _ in range(4)] == [400, 400, 200, 0]
+    left, steps = 1_000, 400
+    while steps == 400:
+        steps = c.sweep(100.0, 400)
+        assert left - 400 <= len(c) < left
+        left = len(c)
     assert (len(c), c.bytes, c.stats.expired) == (0, 0, 1_000)
+    assert swept(c, 100.0, 400) == 0
+
+
+def test_a_batch_is_also_full_when_it_looked_at_many_entries_that_stay() -> None:
+    c = cache(max_bytes=1 << 30)
+    for number in range(100_000):
+        c.set(str(number), "x", 0.0, 100.0, size_bytes=0)
+    for number in range(0, 100_000, 50):
+        c.expire(str(number), 0.0, 1.0)
+    batches = 1
+    while c.sweep(10.0, 1_000) == 1_000:
+        batches += 1
+    assert batches > 2_000 / 1_000 + 1
+    assert (len(c), c.stats.expired) == (98_000, 2_000)
+
+
+def test_a_shard_that_is_larger_than_a_batch_is_swept_in_several() -> None:
+    c = cache(entries=50)
+    for number in range(50):
+        c.set(str(number), "x", 0.0, 1.0, size_bytes=0)
+    assert [swept(c, 10.0, 20) for _ in range(4)] == [20, 20, 10, 0]
+
+
+def test_put_keeps_until_a_time_and_a_write_of_the_same_size_changes_it() -> None:
+    c = cache()
+    assert c.put("a", "x", 0.0, 10.0, 5) is Outcome.STORED
+    assert c.put("a", "y", 1.0, 20.0, 5) is Outcome.STORED
+    assert c.get("a", 19.0) == "y"
+    assert c.put("a", "z", 19.0, inf, 5) is Outcome.STORED
+    assert swept(c, 1e6, 10) == 0
+    assert c.put("a", "w", 1e6, 1e6 + 2, 5) is Outcome.STORED
+    assert swept(c, 1e6 + 3, 10) == 1
+    assert (c.stats.stored, c.stats.replaced, c.stats.expired, c.bytes) == (1, 3, 1, 0)
+
+
+def test_no_write_takes_an_expiry_that_is_no_number() -> None:
+    c = cache()
+    c.put("a", "x", 0.0, 10.0, 5)
+    for size_bytes in (5, 6):
+        with pytest.raises(ValueError):
+            c.put("a", "y", 0.0, nan, size_bytes)
+    with pytest.raises(ValueError):
+        c.put("b", "y", 0.0, nan, 5)
+    with pytest.raises(ValueError):
+        c.expire("a", 0.0, nan)
+    assert (c.get("a", 0.0), c.expires_at("a", 0.0), len(c)) == ("x", 10.0, 1)
+
+
+def test_expire_changes_only_the_expiry() -> None:
+    c = cache()
+    c.put("a", "x", 0.0, 10.0, 5)
+    assert c.expire("a", 5.0, 7.0)
+    assert c.peek("a", 6.9) == "x"
+    assert not c.expire("a", 7.0, 100.0)
+    assert not c.expire("none", 0.0, 1.0)
+    c.put("b", "y", 0.0, 10.0, 5)
+    assert c.expire("b", 0.0, inf)
+    c.sweep(1e9, 10)
+    assert (len(c), c.peek("b", 1e9)) == (1, "y")
+
+
+def test_a_peek_counts_for_nothing() -> None:
+    c = cache()
+    c.put("a", "x", 0.0, 10.0, 5)
+    assert (c.peek("a", 1.0), c.peek("a", 10.0), c.peek("b", 1.0)) == ("x", None, None)
+    assert (c.stats.hits, c.stats.misses, len(c)) == (0, 0, 1)
+
+
+def test_who_asks_is_told_of_each_entry_that_leaves_by_itself_and_of_no_other() -> None:
+    c = cache(entries=3)
+    left: list[str] = []
+    c.on_removed = left.append
+    for key in ("read", "swept", "written"):
+        c.put(key, "x", 0.0, 1.0, 5)
+    c.get("read", 1.0)
+    c.put("written", "y", 2.0, 50.0, 5)
+    c.sweep(3.0, 10)
+    assert left == ["read", "written", "swept"]
+    for key in "abc":
+        c.put(key, "x", 3.0, inf, 5)
+    assert left[3:] == ["written"]
+    c.delete("a", 3.0)
+    c.put("b", "y", 3.0, inf, 6)
+    c.clear()
+    assert len(left) == 4
+
+
+def test_scan_and_random_key_tell_the_keys() -> None:
+    c = cache()
+    for number in range(100):
+        c.put(str(number), "x", 0.0, inf, 5)
+    told, cursor = [], 0
+    while True:
+        cursor, keys = c.scan(cursor, 10)
+        told += keys
+        if not cursor:
+            break
+    assert sorted(told) == sorted(c)
+    assert c.random_key(lambda: 0.5) in told
+    c.clear()
+    assert c.random_key(lambda: 0.5) is None
+
+
+def test_what_was_cleared_is_freed_bit_by_bit_by_sweeps_and_writes() -> None:
+    import gc
+    import weakref
+
+    class Value:
+        pass
+
+    c: TTLCache[int, Value] = TTLCache(max_bytes=1 << 30)
+    gone: list[weakref.ref[Value]] = []
+
+    def alive() -> int:
+        gc.collect()
+        return sum(ref() is not None for ref in gone)
+
+    def keep(number: int) -> None:
+        value = Value()
+        gone.append(weakref.ref(value))
+        c.put(number, value, 0.0, 10.0, 8)
+
+    for _ in range(2):
+        for number in range(1_000):
+            keep(number)
+        c.clear()
+        assert (len(c), c.bytes) == (0, 0)
+    assert 1_000 <= alive() < 2_000
+    before = alive()
+    c.put(1, Value(), 0.0, 10.0, 8)
+    c.put(2, Value(), 0.0, 10.0, 8)
+    steps = 200
+    while steps == 200:
+        steps = c.sweep(1.0, 200)
+        assert before - alive() <= 1_200
+        before = alive()
+    assert alive() == 0
+    assert len(c) == 2
 
 
 def test_a_cleared_cache_is_as_new() -> None:
     c = cache()
     c.set("a", "x", 0.0, 1.0, size_bytes=10)
     c.clear()
-    assert (len(c), c.bytes, c.sweep(1e9, 10)) == (0, 0, 0)
+    assert (len(c), c.bytes, list(c)) == (0, 0, [])
+    c.sweep(1e9, 10)
+    assert c.stats.expired == 0
     assert c.set("a", "x", 0.0, 1.0, size_bytes=10, if_absent=True) is Outcome.STORED
 
 
@@ -202,6 +355,9 @@ class Model(RuleBasedStateMachine):
         self.model: dict[str, tuple[int, float, int]] = {}
         self.counter = 0
         self.reads = 0
+        self.here: set[str] = set()
+        self.left: list[str] = []
+        self.cache.on_removed = self.left.append
 
     def live(self, key: str) -> bool:
         return key in self.model and self.now < self.model[key][1]
@@ -216,10 +372,48 @@ class Model(RuleBasedStateMachine):
         elif size > 120:
             assert outcome is Outcome.TOO_LARGE
             self.model.pop(key, None)
+            self.here.discard(key)
         else:
             assert outcome is Outcome.STORED
             self.model[key] = (self.counter, inf if ttl_s is None else self.now + ttl_s, size)
             assert self.cache.expires_at(key, self.now) == self.model[key][1]
+
+    @rule(key=KEYS, ttl_s=TTLS, size=st.integers(0, 3))
+    def put(self, key: str, ttl_s: float | None, size: int) -> None:
+        self.counter += 1
+        ends = inf if ttl_s is None else self.now + ttl_s
+        assert self.cache.put(key, self.counter, self.now, ends, size) is Outcome.STORED
+        self.model[key] = (self.counter, ends, size)
+        assert self.cache.peek(key, self.now) == self.counter
+
+    @rule(key=KEYS, ttl_s=TTLS)
+    def expire(self, key: str, ttl_s: float | None) -> None:
+        ends = inf if ttl_s is None else self.now + ttl_s
+        there = self.cache.expire(key, self.now, ends)
+        assert there == self.live(key) or (self.bound and not there)
+        if there:
+            value, _, size = self.model[key]
+            self.model[key] = (value, ends, size)
+            assert self.cache.expires_at(key, self.now) == ends
+
+    @rule(count=st.integers(1, 10), chance=st.randoms(use_true_random=False))
+    def tell_keys(self, count: int, chance: Random) -> None:
+        told, cursor = [], 0
+        while True:
+            cursor, keys = self.cache.scan(cursor, count)
+            told += keys
+            if not cursor:
+                break
+        assert sorted(told) == sorted(self.entries()) == sorted(self.cache)
+        drawn = self.cache.random_key(chance.random)
+        assert drawn in told if told else drawn is None
+
+    @rule()
+    def clear(self) -> None:
+        self.cache.clear()
+        self.model.clear()
+        self.here.clear()
+        assert (len(self.cache), self.cache.bytes) == (0, 0)
 
     @rule(key=KEYS)
     def get(self, key: str) -> None:
@@ -236,6 +430,7 @@ class Model(RuleBasedStateMachine):
         gone = self.cache.delete(key, self.now)
         assert gone == self.live(key) or (self.bound and not gone)
         self.model.pop(key, None)
+        self.here.discard(key)
 
     @rule(seconds=st.floats(0.0, 30.0))
     def wait(self, seconds: float) -> None:
@@ -246,7 +441,7 @@ class Model(RuleBasedStateMachine):
     def clock_set_back(self, seconds: float) -> None:
         # what expired may come back, if it was not removed meanwhile
         self.now -= seconds
-        self.model = {key: kept for key, kept in self.model.items() if key in self.cache._index}
+        self.model = {key: kept for key, kept in self.model.items() if key in self.entries()}
 
     @rule(limit=st.integers(1, 20))
     def sweep(self, limit: int) -> None:
@@ -256,22 +451,29 @@ class Model(RuleBasedStateMachine):
             assert all(self.now < end + 1 for _, end, _ in self.entries().values())
 
     def entries(self) -> dict[str, tuple[int, float, int]]:
-        return {key: (entry.value, entry.expires_at, entry.size) for key, entry in self.cache._index.items()}
+        return {key: (entry.value, entry.expires_at, entry.size) for shard in self.cache._index.shards for key, entry in shard.items()}
 
     @invariant()
     def bounds_hold_and_counts_agree(self) -> None:
         entries = self.entries()
-        assert self.cache.bytes == sum(size for _, _, size in entries.values()) <= self.cache.max_bytes
+        assert self.cache.bytes == sum(size + OVERHEAD_BYTES for _, _, size in entries.values()) <= self.cache.max_bytes
         assert not self.bound or len(self.cache) <= self.bound
         stats = self.cache.stats
         assert stats.hits + stats.misses == self.reads
         if not self.bound:
             assert stats.evicted_bytes == stats.evicted_entries == 0
             assert all(key in entries for key in self.model if self.live(key))
+        # who listened knows by now what is here: entries that came, without those that it removed and those it was told of
+        assert self.here - set(self.left) <= set(entries)
+        self.left.clear()
+        self.here = set(entries)
         policy = self.cache._policy
         assert policy._small.live + policy._main.live == len(entries)
-        assert policy._small.size + policy._main.size == self.cache.bytes
-        assert sum(len(bucket) for bucket in self.cache._expiry._buckets.values()) == sum(end != inf for _, end, _ in entries.values())
+        assert policy._small.size + policy._main.size == sum(size for _, _, size in entries.values())
+        for number, shard in enumerate(self.cache._index.shards):
+            earliest = self.cache._expiry.earliest[number]
+            assert all(entry.expires_at >= earliest for entry in shard.values())
+            assert earliest == inf or number in self.cache._expiry._buckets[int(earliest)]
 
 
 class BoundedModel(Model):

@@ -35,7 +35,8 @@ def test_a_large_sweep_lets_the_reactor_turn_between_batches() -> None:
     while len(cache):
         seen.append(len(cache))
         clock.advance(0.001)
-    assert seen == [15, 5]
+    assert len(seen) >= 2
+    assert all(before - after <= 10 for before, after in zip([25, *seen], [*seen, 0], strict=True))
     cache.set(1, "x", clock.seconds(), 1.0, size_bytes=0)
     clock.advance(5.0)
     assert len(cache) == 0
@@ -50,6 +51,6 @@ def test_stopping_in_the_middle_of_a_sweep_waits_for_its_end() -> None:
     stopped: list[Any] = []
     sweeper.stopService().addCallback(stopped.append)
     assert stopped == []
-    clock.pump([0.001] * 3)
+    clock.pump([0.001] * 10)
     assert (stopped, len(cache)) == ([None], 0)
     assert clock.getDelayedCalls() == []

@@ -1,0 +1,28 @@
+"""What is freed bit by bit."""
+
+from collections import deque
+
+from scalability.ttlcache.leavings import Leavings
+
+
+def test_a_step_frees_an_entry_and_a_shard_goes_as_a_whole() -> None:
+    leavings = Leavings()
+    queue = deque(range(10))
+    leavings.add([{1: 1, 2: 2}, {}, {3: 3}], [queue, deque()])
+    assert leavings.free(4) == 4
+    assert len(queue) == 6
+    assert leavings
+    assert leavings.free(7) == 7
+    assert leavings.free(8) == 2
+    assert not leavings
+    assert leavings.free(8) == 0
+
+
+def test_what_a_second_clear_leaves_is_freed_too() -> None:
+    leavings = Leavings()
+    first, second = deque(range(3)), deque(range(3))
+    leavings.add([], [first])
+    leavings.free(1)
+    leavings.add([{1: 1}], [second])
+    assert leavings.free(100) == 6
+    assert (len(first), len(second), bool(leavings)) == (0, 0, False)
