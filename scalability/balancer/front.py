@@ -26,7 +26,7 @@ class Front:
 
     def request_received(self, exchange: Exchange) -> None:
         head = exchange.head
-        if HEALTH in head.target and is_health(head):  # the first is much the cheaper
+        if head.target[:7] == HEALTH and is_health(head):  # the first is much the cheaper
             self.health_asked(exchange)
         else:
             forward = self._forward

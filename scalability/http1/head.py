@@ -73,7 +73,19 @@ class RequestHead:
     repeats its field lines.
     """
 
-    __slots__ = ("chunked", "content_length", "expect_continue", "host", "keep_alive", "method", "minor", "shared", "target", "upgrade")
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "has_body",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "shared",
+        "target",
+        "upgrade",
+    )
 
     def __init__(self, method: bytes, target: bytes, minor: int, host: bytes, shared: "RequestFields") -> None:
         self.method: Final = method
@@ -86,6 +98,8 @@ class RequestHead:
         self.keep_alive: Final = shared.keep_alive
         self.expect_continue: Final = shared.expect_continue
         self.upgrade: Final = shared.upgrade
+        self.has_body: Final = shared.chunked or bool(shared.content_length)
+        """True when body bytes follow (or may follow, when chunked). A request without framing fields has none."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -123,11 +137,6 @@ class RequestHead:
     def get_all(self, name: bytes) -> list[bytes]:
         """Every value of the field with the lower-case ``name``, in the order received."""
         return self.shared.parsed().get_all(name)
-
-    @property
-    def has_body(self) -> bool:
-        """True when body bytes follow (or may follow, when chunked). A request without framing fields has none."""
-        return self.chunked or bool(self.content_length)
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r} HTTP/1.{self.minor} {self.fields!r}>"
@@ -508,14 +517,15 @@ class RequestHeadMemo:
     request line differs. Where only the names differ that our balancer gives to each request, the fields are parsed when somebody asks.
     """
 
-    __slots__ = ("_block", "_limits", "_minor", "_names_at", "head")
+    __slots__ = ("_limits", "_minor", "_names_at", "block", "head")
 
     head: RequestHead
     """What was parsed or found last."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._block = b""
+        self.block = b""
+        """The remembered head's bytes; while there is none, empty."""
         self._minor = -1
         self._names_at = 0  # where _NAMED begins in _block; 0: it has none
 
@@ -525,7 +535,7 @@ class RequestHeadMemo:
         Finds what ``find_head_end`` would, at the cost of a search for the first line end and a comparison: what follows the request
         line is known to hold no empty line but its last. Raises BadMessage as ``parse`` does.
         """
-        block = self._block
+        block = self.block
         if data == block or data.startswith(block):
             return len(block)  # 0 while nothing is remembered
         shared = self.head.shared
@@ -549,7 +559,7 @@ class RequestHeadMemo:
             return 0  # unusual or wrong: ``parse`` says what
         self.head = _request_head(method, target, self._minor, shared)
         # the same bytes from here on, so that only one such block is held
-        self._block = shared.block = data[:end]
+        self.block = shared.block = data[:end]
         shared.begin = line_end
         if self._names_at:
             self._names_at = end - _NAMED_BYTES
@@ -559,21 +569,21 @@ class RequestHeadMemo:
         """``find``, where the names at the end of the head are others. The request line must be the remembered one."""
         known, names_at = self.head, self._names_at
         shared = known.shared
-        if shared.begin != line_end or not data.startswith(self._block[:names_at]) or _NAMED.match(data, names_at) is None:
+        if shared.begin != line_end or not data.startswith(self.block[:names_at]) or _NAMED.match(data, names_at) is None:
             return 0
         end = names_at + _NAMED_BYTES
-        self._block = block = data[:end]
+        self.block = block = data[:end]
         self.head = RequestHead(known.method, known.target, self._minor, known.host, shared.with_names(block, line_end))
         return end
 
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
-        if self._block and self.find(block) == len(block):
+        if self.block and self.find(block) == len(block):
             return self.head
         method, target, minor, block, begin = _request_line(block, self._limits)
         head = _request_head(method, target, minor, RequestFields(block, begin, minor, self._limits))
         if len(block) <= MEMO_BYTES:
-            self._block = block
+            self.block = block
             self._minor = minor
             self.head = head
             names_at = len(block) - _NAMED_BYTES

@@ -379,11 +379,11 @@ class ServerConnection(TwistedProtocol):
             if not (self._held or self._full or self._closing):
                 memo = self._memo
                 try:
-                    whole = 0 < memo.find(data) == len(data)
+                    whole = (data == memo.block and data != b"") or 0 < memo.find(data) == len(data)
                 except BadMessage as error:
                     self._refuse(error)
                     return
-                if whole and not (memo.head.content_length or memo.head.chunked):
+                if whole and not memo.head.has_body:
                     # the usual request: whole, alone, with the field lines of the one before, and without a body
                     factory = self.factory
                     make, seconds = factory.make_exchange, factory.seconds
