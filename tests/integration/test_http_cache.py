@@ -299,6 +299,35 @@ def test_what_is_too_large_passes_unstored_and_memory_is_bounded(start: Start, o
     assert counts["evicted"] > 10
 
 
+def test_what_slow_clients_read_counts_after_it_was_evicted(start: Start, origin: Origin, tmp_path: Path) -> None:
+    gateway = Gateway(start, origin, tmp_path, "--cache-max-bytes", "33554432", "--cache-max-object-bytes", "8388608")
+    targets = [f"/shop/{number}?size=8000000&Cache-Control=max-age%3D60&ETag=%22a%22" for number in range(8)]
+    slow: list[socket.socket] = []
+    try:
+        for target in targets:
+            assert len(gateway.get(target).body) == 8_000_000
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", gateway.port))
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n\r\n".encode())
+            slow.append(client)
+            time.sleep(0.05)
+            counts = gateway.counts()
+            assert counts["bytes"] + sum(counts["outside"].values()) <= 33_554_432 + 2 * 8_000_000
+        assert gateway.counts()["crowded"] > 0  # evicting what is being read would free nothing
+        gateway.purge(all=True)
+        pinned = gateway.counts()["outside"]["pinned"]
+        assert pinned == 32_000_000
+        gateway.get(targets[-1])
+        assert gateway.counts()["entries"] == 0
+    finally:
+        for client in slow:
+            client.close()
+    wait_until(lambda: gateway.counts()["outside"] == {"arriving": 0, "held": 0, "pinned": 0, "prepared": 0})
+    gateway.get("/shop/last?size=8000000&Cache-Control=max-age%3D60")
+    assert "hit" in gateway.get("/shop/last?size=8000000&Cache-Control=max-age%3D60").headers["cache-status"]
+
+
 def test_it_is_purged_by_url_prefix_and_tag_hard_and_soft(gateway: Gateway, origin: Origin) -> None:
     base = f"http://127.0.0.1:{gateway.port}"
     tagged = "/shop/t/1?Cache-Control=max-age%3D60&Surrogate-Key=red+blue&ETag=%22x%22"

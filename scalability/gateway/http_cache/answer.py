@@ -1,18 +1,14 @@
 """Answers made from stored ones (RFC 9111 sections 4 and 4.3.2, RFC 9110 sections 14, 15.3.7 and 15.4.5). PURE."""
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from scalability.gateway.http_cache.conditions import not_modified
-from scalability.gateway.http_cache.ranges import Interval, Whole, content_range_of, cut, multipart, selected, total_bytes
+from scalability.gateway.http_cache.ranges import Whole, content_range_of, cut, multipart, selected, total_bytes
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.http1.head import Field, RequestHead
 
 _ABOUT_THE_CONTENT: Final = frozenset([b"content-encoding", b"content-language", b"content-type", b"content-range"])
 _OF_A_206: Final = frozenset([b"date", b"cache-control", b"etag", b"expires", b"content-location", b"vary"])
-
-MAX_MULTIPART_BYTES: Final = 1 << 20
-"""Several ranges that are longer than this together get the whole, which clients share: parts would be copies."""
 
 
 class Answer(NamedTuple):
@@ -34,9 +30,6 @@ def made(stored: StoredAnswer, request: RequestHead, now: float, *, validated: b
         # fields of a representation would be wrong here: what follows is none of it
         kept = [field for field in fields if field[0].lower() in (b"date", b"age")]
         return Answer(416, b"Range Not Satisfiable", [*kept, (b"Content-Range", b"bytes */%d" % total_bytes(stored))], b"")
-    if not isinstance(chosen, Whole) and len(chosen) > 1 and stored.part is None and _bytes_of(chosen) > MAX_MULTIPART_BYTES:
-        # a server may ignore Range (RFC 9110 section 14.2)
-        return Answer(stored.status, stored.reason, fields, stored.body)
     if isinstance(chosen, Whole):
         assert chosen is Whole.WHOLE, "decide() forwards what is not stored"
         return Answer(stored.status, stored.reason, fields, stored.body)
@@ -49,10 +42,6 @@ def made(stored: StoredAnswer, request: RequestHead, now: float, *, validated: b
     content_type, body = multipart(stored, chosen)
     fields = [field for field in fields if field[0].lower() != b"content-type"]
     return Answer(206, b"Partial Content", [*fields, (b"Content-Type", content_type)], body)
-
-
-def _bytes_of(chosen: Sequence[Interval]) -> int:
-    return sum(interval.last - interval.first + 1 for interval in chosen)
 
 
 def answer_fields(stored: StoredAnswer, now: float, *, validated: bool = False) -> list[Field]:

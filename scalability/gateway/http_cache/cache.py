@@ -7,22 +7,23 @@
 The rules are the pure modules' of this package; here is what remembers, waits and sends.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
 from scalability.gateway.exchange import GatewayExchange
-from scalability.gateway.http_cache.answer import made
+from scalability.gateway.http_cache.answer import Answer, made
 from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.counts import CacheCounts
 from scalability.gateway.http_cache.directives import NOTHING_ASKED, RequestDirectives, request_directives
 from scalability.gateway.http_cache.fetch import Fetch
-from scalability.gateway.http_cache.hits import MAX_PREPARED, MAX_PREPARED_BYTES, Known, Prepared
+from scalability.gateway.http_cache.hits import Known
 from scalability.gateway.http_cache.invalidation import invalidated
 from scalability.gateway.http_cache.key import primary_key, selecting_values
 from scalability.gateway.http_cache.pouring import PIECE_BYTES, Pouring
+from scalability.gateway.http_cache.prepared import MAX_PREPARED_BYTES, Prepared
 from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, SAFE, Action, Decision, Forward, OnFailure, decide, on_failure
 from scalability.gateway.http_cache.sending import whole_head
 from scalability.gateway.http_cache.status import forwarded, of_decision
@@ -69,17 +70,8 @@ class HTTPCache:
         self.options = options
         self.limits = limits
         self.counts = CacheCounts() if counts is None else counts
-        self.arriving_bytes = 0
-        """Of bodies that are being received to be stored."""
-        self.max_arriving_bytes = max(store.max_object_bytes, store.resources.max_bytes // 4)
-        """What arrives beyond that is passed on and not stored."""
-        self.held_bytes = 0
-        """Of bodies that have arrived, for clients that have not taken them yet. Beyond ``max_arriving_bytes`` slow clients hold up their
-        origins, for as long as that lasts, also where the answer is being stored."""
         self._upgrades = upgrades
         self._stale_if_disconnected_s = stale_if_disconnected_s
-        self._prepared_lately: deque[dict[int, object]] = deque()
-        """Of each resource what is prepared, the oldest first."""
         self._flights: dict[tuple[object, ...], Fetch] = {}
 
     def request_received(self, exchange: Exchange) -> None:
@@ -93,8 +85,8 @@ class HTTPCache:
                 now = exchange.began_s
                 prepared = known.prepared
                 if prepared.from_s <= now < prepared.until_s:
-                    resource = self.store.resource(known.resource.key, now)
-                    if resource is known.resource and resource.version == known.version:
+                    resource = self.store.resource(known.key, now)
+                    if resource is not None and resource.version == known.version:
                         self.counts.hits += 1
                         exchange.reply(prepared.status, prepared.block, keep_alive=True)
                         return
@@ -171,7 +163,7 @@ class HTTPCache:
             if plain and keep_alive and head.minor and head.method == b"GET" and len(stored.body) <= MAX_PREPARED_BYTES:
                 prepared = self._prepared(head, resource, stored, now)
                 if type(exchange) is GatewayExchange:
-                    exchange.connection.memory = Known(head, resource, prepared)
+                    exchange.connection.memory = Known(head, resource.key, resource.version, prepared)
                 exchange.reply(prepared.status, prepared.block, keep_alive=True)
                 return
         else:
@@ -185,17 +177,14 @@ class HTTPCache:
         plain = not any(name in head.index for name in (b"range", *_PRECONDITIONS))
         if plain:
             found = resource.prepared.get(id(stored))
-            if isinstance(found, Prepared) and found.from_s <= now < found.until_s:
+            if found is not None and found.from_s <= now < found.until_s:
                 return found
         answer = made(stored, head, now)
         block = whole_head(answer, status_line=of_decision(FRESH, stored, now), keep_alive=True, minor=1) + answer.body
         prepared = Prepared.of(answer.status, block, stored, now)
         if plain:
-            if not resource.prepared:
-                self._prepared_lately.append(resource.prepared)
-                if len(self._prepared_lately) > MAX_PREPARED:
-                    self._prepared_lately.popleft().clear()
             resource.prepared[id(stored)] = prepared
+        self.store.prepared.keep(prepared, now)
         return prepared
 
     def give(
@@ -221,10 +210,20 @@ class HTTPCache:
         block = whole_head(answer, status_line=cache_status, keep_alive=keep_alive, minor=request.minor)
         if request.method != b"HEAD" and answer.status not in (204, 304):
             if len(answer.body) > PIECE_BYTES:
-                Pouring(exchange, memoryview(answer.body)).begin(answer.status, block, keep_alive=keep_alive)
+                self._pour(client, stored, answer, block)
                 return
             block += answer.body
         exchange.reply(answer.status, block, keep_alive=keep_alive)
+
+    def _pour(self, client: Client, stored: StoredAnswer, answer: Answer, block: bytes) -> None:
+        """A large body, of which the client takes what it can; what it reads may be stored no more before it has all of it."""
+        exchange = client.exchange
+        request = client.request
+        # several ranges are a copy; one is a part of what is stored
+        body = stored.body if isinstance(answer.body, memoryview) else answer.body
+        pin = self.store.pin(primary_key(exchange.scheme, request.host, request.target), body, self.now())
+        pouring = Pouring(exchange, memoryview(answer.body), partial(self.store.pins.drop, pin))
+        pouring.begin(answer.status, block, keep_alive=exchange.keep_alive)
 
     # the origin
 

@@ -61,6 +61,7 @@ class Fetch:
         flight: tuple[object, ...] | None = None,
     ) -> None:
         self._cache = cache
+        self._outside = cache.store.outside
         self._key = key
         self._leader = leader
         self._request = request
@@ -191,8 +192,9 @@ class Fetch:
         self._pieces.append(data)
         if self._plan is not None:
             self._bytes += len(data)
-            self._cache.arriving_bytes += len(data)
-            if self._bytes > self._cache.store.max_object_bytes or self._cache.arriving_bytes > self._cache.max_arriving_bytes:
+            outside = self._outside
+            outside.arriving_bytes += len(data)
+            if self._bytes > self._cache.store.max_object_bytes or outside.arriving_bytes > outside.share_bytes:
                 self._give_up_storing()
         for client in list(self._clients):
             self._pump(client)
@@ -204,9 +206,10 @@ class Fetch:
         self._ended = True
         self._trailers = trailers
         plan = self._plan
+        arrived = self._arrived()
         if plan is not None:
             self._store(replace(plan, body=b"".join(self._pieces)))
-        self._hold()
+        self._hold(arrived)
         self._finished()
         for client in list(self._clients):
             self._pump(client)
@@ -248,6 +251,9 @@ class Fetch:
         if (head.content_length or 0) > cache.store.max_object_bytes:
             cache.store.note_uncacheable(self._key, now)
             return NotStored.TOO_LARGE
+        if not cache.store.has_room(head.content_length or 0):
+            cache.store.counts.crowded += 1
+            return NotStored.CROWDED
         # an interim object of ours: names of requests are each request's own
         return replace(planned, fields=tuple([field for field in planned.fields if field[0].lower() != b"x-request-id"]))
 
@@ -368,10 +374,9 @@ class Fetch:
 
     def _flow(self) -> None:
         """Forget the pieces that everybody has, and hold the origin up when somebody cannot take more."""
-        cache = self._cache
         if self._over:
             return
-        if self._plan is not None and cache.held_bytes <= cache.max_arriving_bytes:
+        if self._plan is not None and self._outside.held_bytes <= self._outside.share_bytes:
             self._inner.resume()  # it may have been held up when more was waiting
             return
         if self._clients and self._plan is None:
@@ -405,7 +410,7 @@ class Fetch:
         self._cache.counts.uncacheable += 1
         if self._bytes > self._cache.store.max_object_bytes:  # else there was only too much of others at that moment
             self._cache.store.note_uncacheable(self._key, self._cache.now())
-        self._hold()
+        self._hold(self._arrived())
         self._land()
         if not self._clients:
             self._finished()
@@ -413,8 +418,7 @@ class Fetch:
 
     def _land(self) -> None:
         """Nobody is to find it any more, and what it holds is no part of what is arriving for the store."""
-        self._cache.arriving_bytes -= self._bytes
-        self._bytes = 0
+        self._arrived()
         if self._flight is not None:
             self._cache.landed(self._flight, self)
             self._flight = None
@@ -431,12 +435,18 @@ class Fetch:
             self._pieces = []
             self._release(self._held)
 
-    def _hold(self) -> None:
+    def _arrived(self) -> int:
+        """What it has received is not arriving any more; how much that is."""
+        arrived, self._bytes = self._bytes, 0
+        self._outside.arriving_bytes -= arrived
+        return arrived
+
+    def _hold(self, count: int) -> None:
         """What has arrived for the store stays until the slowest client has it."""
-        self._held += self._bytes
-        self._cache.held_bytes += self._bytes
+        self._held += count
+        self._outside.held_bytes += count
 
     def _release(self, count: int) -> None:
         count = min(count, self._held)
         self._held -= count
-        self._cache.held_bytes -= count
+        self._outside.held_bytes -= count

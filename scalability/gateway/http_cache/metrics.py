@@ -13,6 +13,17 @@ def by_result(counts: CacheCounts) -> dict[str, int]:
     return dict(zip(RESULTS, numbers, strict=True))
 
 
+def by_holder(store: AnswerStore) -> dict[str, int]:
+    """Bytes beside what is stored, by what they are held for."""
+    outside = store.outside
+    return {
+        "arriving": outside.arriving_bytes,
+        "held": outside.held_bytes,
+        "pinned": outside.pinned_bytes,
+        "prepared": outside.prepared_bytes,
+    }
+
+
 def as_json(store: AnswerStore, counts: CacheCounts) -> dict[str, int | dict[str, int]]:
     """All that is counted."""
     stats = store.resources.stats
@@ -29,7 +40,9 @@ def as_json(store: AnswerStore, counts: CacheCounts) -> dict[str, int | dict[str
         "expired": stats.expired,
         "entries": len(store.resources),
         "bytes": store.resources.bytes,
-        "max_bytes": store.resources.max_bytes,
+        "max_bytes": store.max_bytes,
+        "outside": by_holder(store),
+        "crowded": store.counts.crowded,
     }
 
 
@@ -57,3 +70,13 @@ def add_http_cache(metrics: MetricSet, store: AnswerStore, counts: CacheCounts) 
     )
     metrics.gauge_from("scalelab_http_cache_entries", "URIs with stored answers, now.", lambda: len(store.resources))
     metrics.gauge_from("scalelab_http_cache_bytes", "Memory of stored answers, now.", lambda: store.resources.bytes)
+    metrics.readings_from(
+        "scalelab_http_cache_outside_bytes",
+        "Memory beside what is stored, within the same bound, by what it is held for.",
+        Kind.GAUGE,
+        ("held_for",),
+        lambda: [((holder,), number) for holder, number in by_holder(store).items()],
+    )
+    metrics.counter_from(
+        "scalelab_http_cache_crowded_total", "Answers not stored since too much is held beside the store.", lambda: store.counts.crowded
+    )

@@ -3,9 +3,10 @@
     pouring --the last piece--> over;  pouring --the client has left--> over
 
 Written at once, each client that reads slowly would hold a copy of its own: with objects of 8 MiB a hundred of them are 800 MB, whatever
-the bound of the cache says.
+the bound of the cache says. Poured, they share the body, and what of it is stored no more is counted (``pins``).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from scalability.errors import ScalelabError
@@ -16,13 +17,17 @@ PIECE_BYTES: Final = 256 << 10
 
 
 class Pouring:
-    """Answers ``exchange`` with ``block``, a complete head, and ``body``. The exchange's receiver until it is over."""
+    """Answers ``exchange`` with ``block``, a complete head, and ``body``. The exchange's receiver until it is over.
 
-    __slots__ = ("_at", "_body", "_exchange", "_full", "_pumping")
+    ``ended`` is called then.
+    """
 
-    def __init__(self, exchange: Exchange, body: memoryview) -> None:
+    __slots__ = ("_at", "_body", "_ended", "_exchange", "_full", "_pumping")
+
+    def __init__(self, exchange: Exchange, body: memoryview, ended: Callable[[], None]) -> None:
         self._exchange = exchange
         self._body = body
+        self._ended = ended
         self._at = 0
         self._full = False
         self._pumping = False
@@ -44,11 +49,15 @@ class Pouring:
             self._at += len(piece)
             if self._at >= len(body):
                 exchange.receiver = None
-                self._body = memoryview(b"")
+                self._over()
                 exchange.finish(piece)
             else:
                 exchange.write(piece)
         self._pumping = False
+
+    def _over(self) -> None:
+        self._body = memoryview(b"")
+        self._ended()
 
     # net.http_server.Receiver
 
@@ -57,7 +66,7 @@ class Pouring:
 
     def client_lost(self, error: ScalelabError) -> None:
         self._exchange.receiver = None
-        self._body = memoryview(b"")
+        self._over()
 
     def client_full(self) -> None:
         self._full = True

@@ -13,6 +13,9 @@ from scalability.http1.head import RequestHead
 MAX_RANGES: Final = 16
 """A request for more ranges gets the whole (RFC 9110 sections 14.2 and 17.15 let a server ignore such a Range)."""
 _MAX_OVERLAPS: Final = 2
+MAX_MULTIPART_BYTES: Final = 1 << 20
+"""Several ranges that are longer than this together get the whole, which clients share: parts would be copies. Where only a part is stored
+the origin is asked."""
 
 _RANGE: Final = re.compile(rb"([0-9]*)-([0-9]*)")
 _MAX_DIGITS: Final = 18
@@ -46,6 +49,8 @@ def selected(stored: StoredAnswer, request: RequestHead) -> list[Interval] | Who
     lines = request.get_all(b"range")
     if lines and request.method == b"GET" and stored.status == 200 and if_range_holds(stored, request):
         found = intervals(lines, len(stored.body) if part is None else part.total)
+    if isinstance(found, list) and len(found) > 1 and sum(last - first + 1 for first, last in found) > MAX_MULTIPART_BYTES:
+        found = Whole.WHOLE  # a server may ignore Range (RFC 9110 section 14.2)
     if part is None or found is Whole.UNSATISFIABLE:
         return found
     if isinstance(found, Whole) or any(interval.first < part.first or interval.last > part.last for interval in found):

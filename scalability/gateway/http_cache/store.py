@@ -1,13 +1,17 @@
 """Where the HTTP cache keeps its answers: bounded in bytes, evicted by ``ttlcache`` (S3-FIFO), purged by URI, prefix and tag. PURE.
 
-Times are seconds since 1970. A ``Resource`` holds all that is stored for one URI. Whatever changes it raises its ``version``, so that
-somebody who prepared an answer from it can tell with two comparisons whether that is still the answer to give.
+Times are seconds since 1970. A ``Resource`` holds all that is stored for one URI. Whatever changes it gives it another ``version``, which
+no resource had before, so that who prepared an answer from it can tell with one comparison whether that is still the answer to give.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from scalability.gateway.http_cache.outside import Outside
+from scalability.gateway.http_cache.pins import Pin, Pins
+from scalability.gateway.http_cache.prepared import Prepared, PreparedAnswers
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.variants import Variants
 from scalability.ttlcache import TTLCache
@@ -20,6 +24,9 @@ NOTE_BYTES: Final = 1
 """What such a note counts beside its key and ``ttlcache``'s own overhead."""
 
 
+_VERSIONS = itertools.count(1)
+
+
 class Resource:
     """All answers that are stored for one URI."""
 
@@ -28,22 +35,24 @@ class Resource:
     def __init__(self, key: bytes) -> None:
         self.key = key
         self.variants = Variants()
-        self.version = 0
-        self.prepared: dict[int, object] = {}
+        self.version = next(_VERSIONS)
+        self.prepared: dict[int, Prepared] = {}
         """What the fast path made of the answers of this version; empty again with the next."""
 
     def changed(self) -> None:
         """Nothing that was made of the answers before holds any more."""
-        self.version += 1
+        self.version = next(_VERSIONS)
         self.prepared = {}
 
 
 class PurgeCounts:
     """What was purged, in plain numbers."""
 
-    __slots__ = ("invalidated", "purged")
+    __slots__ = ("crowded", "invalidated", "purged")
 
     def __init__(self) -> None:
+        self.crowded = 0
+        """Answers that were not stored since too much is held outside of the store."""
         self.purged = 0
         """Answers that somebody asked to purge, hard or soft."""
         self.invalidated = 0
@@ -53,13 +62,20 @@ class PurgeCounts:
 class AnswerStore:
     """At most ``max_bytes`` of answers, ``max_object_bytes`` of body for each.
 
+    What is held ``outside`` of the store counts against the bound: the more that is, the earlier answers are evicted. While it is three
+    quarters of the bound, or evicting would free too little since clients are reading all that is large, nothing new is stored.
     ``uncacheable_s`` is how long it is remembered that a URI has answers which must not be stored.
     """
 
     def __init__(self, *, max_bytes: int, max_object_bytes: int, uncacheable_s: float = 120.0) -> None:
+        self.max_bytes = max_bytes
         self.max_object_bytes = max_object_bytes
+        self.outside = Outside(max(max_object_bytes, max_bytes // 4))
+        self.pins = Pins(self.outside)
+        self.prepared = PreparedAnswers(self.outside, max_bytes // 8)
         self.counts = PurgeCounts()
         self.resources: TTLCache[bytes, Resource] = TTLCache(max_bytes=max_bytes)
+        self.resources.on_removed = self.pins.changed
         self._notes: TTLCache[bytes, bool] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
         self._uncacheable_s = uncacheable_s
         self._tagged: dict[bytes, set[bytes]] = {}
@@ -70,12 +86,25 @@ class AnswerStore:
         return self.resources.get(key, now)
 
     def put(self, key: bytes, answer: StoredAnswer, now: float) -> bool:
-        """Keep ``answer``; False when it is too large."""
-        if answer.size_bytes > self.max_object_bytes + answer.size_bytes - len(answer.body):
+        """Keep ``answer``; False when it is too large, or when clients hold so much of what is stored no more that there is no room."""
+        if len(answer.body) > self.max_object_bytes:
+            return False
+        if not self.has_room(answer.size_bytes):
+            self.counts.crowded += 1
             return False
         resource = self.resources.get(key, now) or Resource(key)
         resource.variants.put(answer)
         return self._keep(resource, now, answer.tags)
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether one more answer of that size may come; what must go for it is found then."""
+        stored, outside = self.resources.bytes, self.outside.total_bytes
+        if outside > self.max_bytes - self.max_bytes // 4:
+            return False
+        if stored + outside + size_bytes - self.max_bytes > max(0, stored - self.pins.stored_bytes):
+            return False
+        self.resources.max_bytes = self.max_bytes - outside
+        return True
 
     def replace(self, key: bytes, old: StoredAnswer, new: StoredAnswer | None, now: float) -> None:
         """``new`` takes the place of ``old`` if that is still there; None: nothing does."""
@@ -93,6 +122,7 @@ class AnswerStore:
     def _keep(self, resource: Resource, now: float, tags: Iterable[bytes]) -> bool:
         resource.changed()
         answers = resource.variants.answers
+        self.pins.changed(resource.key, [answer.body for answer in answers])
         if not answers:
             self.resources.delete(resource.key, now)
             return False
@@ -104,11 +134,20 @@ class AnswerStore:
             size_bytes=len(resource.key) + resource.variants.size_bytes,
         )
         if outcome is not Outcome.STORED:
+            self.pins.changed(resource.key)
             return False
         self._notes.delete(resource.key, now)
         for tag in tags:
             self._tagged.setdefault(tag, set()).add(resource.key)
         return True
+
+    # readers
+
+    def pin(self, key: bytes, body: bytes, now: float) -> Pin:
+        """A client begins to read ``body``, most likely one that is stored under ``key``. To be given back with ``pins.drop``."""
+        resource = self.resources.peek(key, now)
+        stored = resource is not None and any(answer.body is body for answer in resource.variants.answers)
+        return self.pins.take(key, body, stored=stored)
 
     # what is not stored
 
@@ -146,11 +185,13 @@ class AnswerStore:
             if resource is not None:
                 resource.changed()
         self.resources.clear()
+        self.pins.cleared()
         self._notes.clear()
         self._tagged.clear()
 
     def sweep(self, now: float, limit: int) -> int:
         """As ``TTLCache.sweep``; for a ``Sweeper``. Now and then forgets the tags of what is gone."""
+        self.prepared.sweep(now)
         swept = self.resources.sweep(now, limit)
         self._notes.sweep(now, limit)
         if len(self._tagged) > 2 * len(self.resources) + 1000:

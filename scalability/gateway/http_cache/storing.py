@@ -58,7 +58,9 @@ class NotStored(Enum):
     USELESS = "no-lifetime"
     """It could not be reused: stale when it came, and nothing to validate it with."""
     TOO_LARGE = "too-large"
-    """Said by whoever keeps the answers, not here."""
+    """Said by whoever keeps the answers, not here; so is the next one."""
+    CROWDED = "crowded"
+    """Clients hold so much that there is no room."""
     PARTIAL = "partial"
     """A 206 that is not one part of bytes with a strong validator, or not what was asked for."""
 

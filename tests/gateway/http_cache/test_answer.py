@@ -2,7 +2,8 @@
 
 import pytest
 
-from scalability.gateway.http_cache.answer import MAX_MULTIPART_BYTES, answer_fields, made, not_modified_fields
+from scalability.gateway.http_cache.answer import answer_fields, made, not_modified_fields
+from scalability.gateway.http_cache.ranges import MAX_MULTIPART_BYTES
 from scalability.testing.messages import NOW, at, request, stored
 
 FRESH = b"Cache-Control: max-age=100"

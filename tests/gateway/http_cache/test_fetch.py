@@ -44,7 +44,7 @@ class StreamingTests(CacheCase):
         self.ask()
         assert len(self.origin.asked) == 2
         assert self.cache.counts.abandoned == 1
-        assert self.cache.arriving_bytes == 0
+        assert self.store.outside.arriving_bytes == 0
 
     def test_what_is_too_large_passes_unstored(self) -> None:
         client = self.ask()
@@ -55,14 +55,14 @@ class StreamingTests(CacheCase):
         self.origin.asked[0].finish(b"0\r\n\r\n")
         assert len(client.taken()) > 300_000
         assert len(self.store.resources) == 0
-        assert self.cache.arriving_bytes == 0
+        assert self.store.outside.arriving_bytes == 0
 
     def test_what_is_given_up_since_too_much_arrives_at_once_may_be_stored_the_next_time(self) -> None:
-        self.cache.max_arriving_bytes = 1000
+        self.store.outside.share_bytes = 1000
         self.ask()
         self.origin.answer("Cache-Control: max-age=60", self.date(), body=b"x" * 2000)
         assert len(self.store.resources) == 0
-        self.cache.max_arriving_bytes = 100_000
+        self.store.outside.share_bytes = 100_000
         self.ask()
         self.origin.answer("Cache-Control: max-age=60", self.date(), body=b"x" * 2000)
         assert len(self.store.resources) == 1
@@ -103,10 +103,10 @@ class StreamingTests(CacheCase):
         for _ in range(19):
             self.origin.asked[0].write(b"x" * 10_000)
         self.origin.asked[0].finish()
-        assert (self.cache.arriving_bytes, self.cache.held_bytes) == (0, 190_000)
+        assert (self.store.outside.arriving_bytes, self.store.outside.held_bytes) == (0, 190_000)
         client.take_all()
         client.take_all()
-        assert self.cache.held_bytes == 0
+        assert self.store.outside.held_bytes == 0
 
     def test_a_slow_reader_that_leaves_holds_nothing(self) -> None:
         client = self.ask()
@@ -116,17 +116,17 @@ class StreamingTests(CacheCase):
             self.origin.asked[0].write(b"x" * 10_000)
         self.origin.asked[0].finish()
         client.reset()
-        assert self.cache.held_bytes == 0
+        assert self.store.outside.held_bytes == 0
         assert self.got(self.ask()).count("x") >= 190_000
 
     def test_slow_readers_hold_their_origins_up_when_too_much_waits_for_them(self) -> None:
-        self.cache.held_bytes = self.cache.max_arriving_bytes + 1
+        self.store.outside.held_bytes = self.store.outside.share_bytes + 1
         client = self.ask()
         self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
         client.stop_taking()
         self.origin.asked[0].write(b"x" * 100_000)
         assert self.origin.full == ["full"]
-        self.cache.held_bytes = 0
+        self.store.outside.held_bytes = 0
         client.take_all()
         assert self.origin.full == ["full", "ready"]
         self.origin.asked[0].write(b"x" * 90_000)
@@ -134,18 +134,18 @@ class StreamingTests(CacheCase):
         assert len(self.store.resources) == 1
 
     def test_what_was_given_up_is_counted_until_it_is_taken(self) -> None:
-        self.cache.max_arriving_bytes = 100_000
+        self.store.outside.share_bytes = 100_000
         client = self.ask()
         self.origin.begin("Cache-Control: max-age=60", self.date(), "Content-Length: 190000")
         client.stop_taking()
         for _ in range(11):
             self.origin.asked[0].write(b"x" * 10_000)
-        assert self.cache.arriving_bytes == 0
-        assert self.cache.held_bytes > 0
+        assert self.store.outside.arriving_bytes == 0
+        assert self.store.outside.held_bytes > 0
         assert self.origin.full == ["full"]
         client.take_all()
         client.take_all()
-        assert self.cache.held_bytes == 0
+        assert self.store.outside.held_bytes == 0
         assert self.origin.full == ["full", "ready"]
 
     def test_interim_answers_reach_the_client(self) -> None:

@@ -12,12 +12,10 @@ from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.exchange import GatewayExchange
-from scalability.gateway.http_cache import cache
 from scalability.gateway.http_cache.cache import HTTPCache
-from scalability.gateway.http_cache.hits import MAX_PREPARED_BYTES, Known, Prepared, changes_after
+from scalability.gateway.http_cache.hits import Known
 from scalability.gateway.http_cache.key import primary_key
-from scalability.gateway.http_cache.store import Resource
-from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.gateway.http_cache.prepared import MAX_PREPARED_BYTES, Prepared
 from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import Limit
 from scalability.gateway.rate_limits.gcra import Rate
@@ -28,8 +26,6 @@ from scalability.http1.head import RequestHeadMemo
 from scalability.http1.limits import DEFAULT_LIMITS
 from scalability.net.http_server import Exchange
 from scalability.testing.cache_case import CacheCase
-
-NOW = 1e9
 
 FIELDS = st.sampled_from(
     [
@@ -59,14 +55,6 @@ class Adding:
         assert isinstance(exchange, GatewayExchange)
         exchange.added.append((b"X-Added", b"%d" % self.number))
         self._cache.request_received(exchange)
-
-
-def test_what_is_prepared_holds_until_its_age_or_its_rest_changes() -> None:
-    stored = StoredAnswer(status=200, reason=b"OK", fields=(), body=b"", response_time_s=NOW, initial_age_s=0.25, lifetime_s=10.5)
-    prepared = Prepared.of(200, b"x", stored, NOW)
-    # the age is 0.25 and turns 1 in 0.75 s; what is left is 10.25 and turns 9.99 in 0.25 s
-    assert abs(prepared.until_s - (NOW + 0.25)) < 0.001
-    assert changes_after(stored, NOW + 0.3) < NOW + 0.75
 
 
 class SameTests(CacheCase):
@@ -162,16 +150,35 @@ class BoundTests(CacheCase):
     def prepared(self, *targets: str) -> list[bool]:
         """Whether there are prepared answers of each."""
         resources = (self.store.resource(primary_key(b"http", b"x", target.encode()), self.network.seconds()) for target in targets)
-        return [resource is not None and bool(resource.prepared) for resource in resources]
+        return [resource is not None and any(prepared.block for prepared in resource.prepared.values()) for resource in resources]
 
-    def test_so_many_resources_have_prepared_answers_and_the_oldest_lose_theirs(self) -> None:
-        self.patch(cache, "MAX_PREPARED", 2)
-        for target in ("/a", "/b", "/c"):
+    def test_what_is_prepared_is_bounded_in_bytes_and_the_oldest_go(self) -> None:
+        self.store.prepared.max_bytes = 2 * 900
+        clients = [self.client() for _ in range(3)]
+        for target, client in zip(("/a", "/b", "/c"), clients, strict=True):
             self.stored("Cache-Control: max-age=30", target=target)
-            assert "hit" in self.got(self.ask(target=target))
+            self.network.advance(0.1)
+            assert "hit" in self.got(self.ask(target=target, client=client))
+        assert 0 < self.store.outside.prepared_bytes <= 2 * 900
+        assert len(self.store.prepared) == 2
         assert self.prepared("/a", "/b", "/c") == [False, True, True]
-        assert "hit" in self.got(self.ask(target="/a"))
+        assert "hit" in self.got(self.ask(target="/a", client=clients[0]))
         assert self.prepared("/a", "/b", "/c") == [True, False, True]
+        assert [self.got(self.ask(target=f"/{name}", client=client)).count("hit") for name, client in zip("abc", clients, strict=True)] == [
+            1,
+            1,
+            1,
+        ]
+
+    def test_an_idle_connection_keeps_nothing_for_long(self) -> None:
+        self.stored("Cache-Control: max-age=30")
+        client = self.client()
+        assert "hit" in self.got(self.ask(client=client))
+        assert self.store.outside.prepared_bytes > 0
+        self.network.advance(2.0)
+        self.store.sweep(self.network.seconds(), 1000)
+        assert self.store.outside.prepared_bytes == 0
+        assert "hit" in self.got(self.ask(client=client))
 
     def test_an_answer_with_a_large_body_is_sent_from_the_store_itself(self) -> None:
         body = b"x" * (MAX_PREPARED_BYTES + 1)
@@ -188,6 +195,6 @@ def test_a_head_that_a_policy_makes_anew_repeats_the_last_one() -> None:
     memo = RequestHeadMemo(DEFAULT_LIMITS)
     block = b"GET /a HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\n\r\n"
     heads = [editor.edit(memo.parse(data)) for data in (block, block, block.replace(b"/a", b"/b"), block.replace(b": x", b": z"))]
-    known = Known(heads[0], Resource(b"key"), Prepared(200, b"", 0.0, 1.0))
+    known = Known(heads[0], b"key", 1, Prepared(200, b"", 0.0, 1.0))
     assert heads[1] is not heads[0]
     assert [known.repeated_by(head) for head in heads] == [True, True, False, False]

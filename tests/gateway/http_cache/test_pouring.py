@@ -39,8 +39,10 @@ class PouringTests(CacheCase):
         client.stop_taking()
         self.ask(client=client)
         self.store.clear()
+        assert self.store.outside.pinned_bytes == len(BODY)
         client.take_all()
         assert client.taken().endswith(b"\r\n\r\n" + BODY)
+        assert self.store.outside.pinned_bytes == 0
 
     def test_large_ranges_too(self) -> None:
         client = self.client()
@@ -56,8 +58,35 @@ class PouringTests(CacheCase):
         client = self.client()
         client.stop_taking()
         self.ask(client=client)
+        assert len(self.store.pins) == 1
         client.reset()
+        assert len(self.store.pins) == 0
         assert self.ask().taken().endswith(BODY)
+
+    def test_slow_clients_of_many_evicted_answers_hold_no_more_than_the_bound(self) -> None:
+        slow = []
+        for number in range(20):
+            target = f"/{number}"
+            self.ask(target=target)
+            self.origin.answer("Cache-Control: max-age=60", 'ETag: "a"', self.date(), body=BODY)
+            before = self.store.pins.stored_bytes
+            client = self.client()
+            client.stop_taking()
+            self.ask(target=target, client=client)
+            if self.store.pins.stored_bytes == before:
+                client.reset()  # it missed, for there was no room
+            else:
+                slow.append(client)
+            outside = self.store.outside.total_bytes
+            assert outside + self.store.resources.bytes <= self.store.max_bytes + 2 * len(BODY)
+        assert self.store.counts.crowded > 0
+        # what they began with they get, and then there is room again
+        for client in slow:
+            while client.queued_bytes:
+                client.take_all()
+        assert self.store.outside.pinned_bytes == 0
+        self.stored("Cache-Control: max-age=60", target="/last", body=BODY)
+        assert "; hit" in self.got(self.ask(target="/last"))
 
     def test_a_connection_that_is_to_close_closes_behind_the_last_piece(self) -> None:
         client = self.ask("Connection: close")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.ranges import (
+    MAX_MULTIPART_BYTES,
     MAX_RANGES,
     Interval,
     Whole,
@@ -230,3 +231,14 @@ def test_whatever_is_asked_for_is_within_the_representation(value: bytes, length
     assert found
     assert all(0 <= interval.first <= interval.last < length for interval in found)
     assert sum(interval.last - interval.first + 1 for interval in found) <= length
+
+
+def test_several_ranges_that_are_large_together_are_no_copies_of_what_is_stored() -> None:
+    total = MAX_MULTIPART_BYTES + 1000
+    asked = request(b"Range: bytes=0-9,20-%d" % (total - 101))
+    whole = stored(FRESH, body=b"x" * total)
+    assert selected(whole, asked) is Whole.WHOLE
+    part = stored(FRESH, b"Content-Range: bytes 0-%d/%d" % (total - 101, total), ETAG, status=206, body=b"x" * (total - 100))
+    assert selected(part, asked) is Whole.ELSEWHERE
+    assert isinstance(selected(part, request(b"Range: bytes=0-9,20-29")), list)
+    assert isinstance(selected(part, request(b"Range: bytes=0-%d" % (total - 101))), list)

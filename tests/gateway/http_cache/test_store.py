@@ -5,6 +5,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.gateway.http_cache.directives import ResponseDirectives
+from scalability.gateway.http_cache.prepared import Prepared
 from scalability.gateway.http_cache.store import AnswerStore
 from scalability.gateway.http_cache.stored import StoredAnswer
 
@@ -40,6 +41,56 @@ class StoreTests(SynchronousTestCase):
         assert self.store.resources.bytes <= 1_000_000
         assert 10 < len(self.store.resources) < 20
 
+    def test_what_is_held_outside_counts_against_the_bound(self) -> None:
+        for number in range(100):
+            self.store.put(b"%d" % number, answer(b"x" * 50_000), NOW)
+        self.store.outside.held_bytes = 400_000
+        assert self.store.put(b"one more", answer(b"x" * 50_000), NOW)
+        assert self.store.resources.bytes <= 600_000
+        self.store.outside.prepared_bytes = 400_000
+        assert not self.store.put(b"another", answer(), NOW)
+        assert self.store.counts.crowded == 1
+        self.store.outside.held_bytes = self.store.outside.prepared_bytes = 0
+        for number in range(100):
+            self.store.put(b"%d" % number, answer(b"x" * 50_000), NOW)
+        assert 800_000 < self.store.resources.bytes <= 1_000_000
+
+    def test_what_is_evicted_purged_or_replaced_while_it_is_read_stays_counted_until_it_is_not(self) -> None:
+        outside, pins = self.store.outside, self.store.pins
+        body = b"x" * 50_000
+        self.store.put(b"k", answer(body), NOW)
+        first, second = self.store.pin(b"k", body, NOW), self.store.pin(b"k", body, NOW)
+        assert outside.pinned_bytes == 0
+        for number in range(100):
+            self.store.put(b"%d" % number, answer(b"y" * 50_000), NOW)
+            assert self.store.resources.bytes + outside.pinned_bytes <= 1_000_000 + 60_000
+        assert self.bodies(b"k") == []
+        assert outside.pinned_bytes == 50_000
+        pins.drop(first)
+        assert outside.pinned_bytes == 50_000
+        pins.drop(second)
+        assert (outside.pinned_bytes, len(pins)) == (0, 0)
+
+        for undo in (
+            lambda: self.store.purge(b"k", NOW),
+            lambda: self.store.clear(),
+            lambda: self.store.put(b"k", answer(b"z"), NOW),
+            lambda: self.store.put(b"k", answer(b"z", lifetime_s=-1.0), NOW),
+        ):
+            self.store.put(b"k", answer(body), NOW)
+            pin = self.store.pin(b"k", body, NOW)
+            undo()
+            assert outside.pinned_bytes == 50_000
+            pins.drop(pin)
+            assert outside.pinned_bytes == 0
+
+    def test_a_copy_that_one_client_reads_is_never_stored(self) -> None:
+        copy = b"x" * 50_000
+        pin = self.store.pin(b"k", copy, NOW)
+        assert self.store.outside.pinned_bytes == 50_000
+        self.store.pins.drop(pin)
+        assert self.store.outside.pinned_bytes == 0
+
     def test_what_cannot_be_validated_goes_when_it_is_stale(self) -> None:
         self.store.put(b"k", answer(etag=None), NOW)
         assert self.bodies(b"k", NOW + 59) == [b"hello"]
@@ -54,7 +105,7 @@ class StoreTests(SynchronousTestCase):
         resource = self.store.resource(b"k", NOW)
         assert resource is not None
         before = resource.version
-        resource.prepared[1] = "something"
+        resource.prepared[1] = Prepared(200, b"", NOW, NOW)
         second = answer(b"other")
         self.store.replace(b"k", first, second, NOW)
         assert resource.version > before
