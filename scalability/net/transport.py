@@ -1,4 +1,4 @@
-"""Lean TCP transports: send at the end of the turn and buffer only what the kernel refuses; one ``recv`` per read event.
+"""Lean TCP transports: send at the end of the turn and buffer only what the kernel refuses; one ``recv`` per read event (``net.wire``).
 
 ``transport.write`` of Twisted queues, arms EPOLLOUT, waits a turn of the loop, sends, and disarms again. Here nothing is armed
 unless the kernel refuses bytes (measured: worth 10 us of CPU per proxied request), and order is kept. What is small is sent when the
@@ -24,16 +24,13 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 
+from scalability.net.wire import SEND_SOON_BYTES, Wire
+
 HIGH_WATERMARK = 65536
 """Bytes that may wait for a slow peer before whoever produces them is paused."""
 
 BACKLOG = 1024
 """Twisted's default of 50 serves only half of 100 simultaneous connects in the first second."""
-
-_READ_BYTES = 65536
-
-_SEND_SOON_BYTES = 8192
-"""What is smaller may wait for the end of the turn; so a turn holds back at most this for each of its events."""
 
 RETRY_ACCEPT_S = 0.1
 """How long a port that ran out of means waits before it tries again, in seconds: whatever ends meanwhile gives some back."""
@@ -50,77 +47,81 @@ class LeanConnection(tcp.Connection):
     """The part that server and client transports share. Not for direct use."""
 
     producer: Any
+    _accepted: bool
 
     def _begin_lean(self) -> None:
-        """Called first of all: Twisted's clients and servers come into being in different ways.
-
-        Attributes of the instance, because CPython 3.11 has no fast way to those with a default in the class.
-        """
+        """Called first of all: Twisted's clients and servers come into being in different ways."""
+        self.wire: Wire | None = None
+        """The socket once the connection stands."""
+        self._protocol: Any = None
         self._queue: Sequence[bytes | memoryview] = ()
         self._queued_bytes = 0
-        self._send: Any = None
-        """The socket's ``send`` while nothing is queued or has failed and our side is open. Saves four look-ups."""
-        self._unsent: list[LeanConnection] | None = None
-        """The reactor's list of those that have something to send at the end of this turn."""
-        self._held = b""
-        """What is to be sent at the end of the turn. Nothing is queued while there is something."""
         self._broken = False
         """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
+    @property
+    def protocol(self) -> Any:
+        """Whoever is given what comes. Twisted sets it when the connection stands, and again when it becomes another one's."""
+        return self._protocol
+
+    @protocol.setter
+    def protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+        if protocol is None:
+            return
+        wire = self.wire
+        if wire is None:
+            wire = self.wire = Wire(self, self.socket, protocol.dataReceived, accepted=self._accepted)
+            self.write = wire.write  # type: ignore[method-assign]  # without a call in between
+        else:
+            wire.received = protocol.dataReceived
+
+    @protocol.deleter
+    def protocol(self) -> None:
+        self._protocol = None
+
     def doRead(self) -> Any:  # Twisted: None, or the exception that says why the connection ends
-        try:
-            data = self.socket.recv(_READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError:
-            return main.CONNECTION_LOST
-        if not data:
-            # after a failed send, which took the socket's error with it, this is a reset and not a FIN
-            return main.CONNECTION_LOST if self._broken else main.CONNECTION_DONE
-        if len(data) == _READ_BYTES:
-            read_again = getattr(self.reactor, "read_again", None)
-            if read_again is not None:
-                read_again(self)
-        self.protocol.dataReceived(data)
-        return None
+        assert self.wire is not None
+        return self.wire.read()
+
+    def read_ended(self) -> BaseException:
+        """See ``wire.Connection``."""
+        # after a failed send, which took the socket's error with it, this is a reset and not a FIN
+        return main.CONNECTION_LOST if self._broken else main.CONNECTION_DONE
+
+    def read_more(self) -> None:
+        """See ``wire.Connection``."""
+        read_again = getattr(self.reactor, "read_again", None)
+        if read_again is not None:
+            read_again(self)
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` at the end of this turn, or as soon as the peer takes it; never out of order. Never calls back."""
-        if self._send is None:
-            if not self.connected or self._writeDisconnected or self._broken:
-                return
-            if self._queue:
-                self._enqueue(data)
-                return
-            if not self._writeDisconnecting:
-                self._send = self.socket.send
-                self._unsent = getattr(self.reactor, "unsent", None)
-        if self._held:
-            self._held += data
-            if len(self._held) >= _SEND_SOON_BYTES:
-                self.send_held()
-            return
-        self._held = data
-        if self._unsent is not None and len(data) < _SEND_SOON_BYTES:
-            self._unsent.append(self)
-        else:
-            self.send_held()
+        """See ``Wire.write``, which takes this one's place as long as the connection stands."""
+        self.write_carefully(data)
 
-    def send_held(self) -> None:
-        """Called by the reactor at the end of a turn in which something was written, and when that has become much."""
-        data = self._held
-        if not data:
-            return  # sent already, or the connection is gone
-        self._held = b""
-        try:
-            sent = (self._send or self.socket.send)(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._send_failed()
+    def write_carefully(self, data: bytes) -> None:
+        """See ``wire.Connection``."""
+        wire = self.wire
+        if wire is None or not self.connected or self._writeDisconnected or self._broken:
             return
-        if sent != len(data):
-            self._enqueue(memoryview(data)[sent:] if sent else data)
+        if self._queue:
+            self._enqueue(data)
+            return
+        wire.direct = not self._writeDisconnecting
+        if wire.held:
+            wire.held += data
+            if len(wire.held) >= SEND_SOON_BYTES:
+                wire.send_held()
+            return
+        wire.held = data
+        if len(data) < wire.soon_bytes:
+            wire.unsent.append(wire)
+        else:
+            wire.send_held()
+
+    def send_refused(self, data: bytes, sent: int) -> None:
+        """See ``wire.Connection``."""
+        self._enqueue(memoryview(data)[sent:] if sent else data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
@@ -143,7 +144,7 @@ class LeanConnection(tcp.Connection):
             except (BlockingIOError, InterruptedError):
                 return None
             except OSError:
-                self._send_failed()
+                self.send_failed()
                 return None
             self._queued_bytes = len(data) - sent
             if self._queued_bytes:
@@ -162,12 +163,16 @@ class LeanConnection(tcp.Connection):
         return None
 
     def loseWriteConnection(self) -> None:
-        self._send = None
+        if self.wire is not None:
+            self.wire.direct = False
         super().loseWriteConnection()
 
     def connectionLost(self, reason: Any) -> None:
-        self._send = None
-        self._held = b""
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.direct = False
+            wire.held = b""
+            del self.write  # and with it what only the garbage collector could find
         self._queue = ()
         self._queued_bytes = 0
         super().connectionLost(reason)
@@ -180,16 +185,19 @@ class LeanConnection(tcp.Connection):
             self._queue.append(data)
         else:
             self._queue = [data]
-            self._send = None
+            if self.wire is not None:
+                self.wire.direct = False
             self.startWriting()
         self._queued_bytes += len(data)
         if self._queued_bytes > HIGH_WATERMARK and self.streamingProducer and not self.producerPaused and self.producer is not None:
             self.producerPaused = True
             self.producer.pauseProducing()
 
-    def _send_failed(self) -> None:
+    def send_failed(self) -> None:
+        """See ``wire.Connection``."""
         self._broken = True
-        self._send = None
+        if self.wire is not None:
+            self.wire.direct = False
         self._queue = ()
         self._queued_bytes = 0
         # doWrite reports it, in a turn of its own: the caller of write is in the middle of something
@@ -198,6 +206,8 @@ class LeanConnection(tcp.Connection):
 
 class LeanServer(LeanConnection, tcp.Server):
     """A connection that was accepted."""
+
+    _accepted = True
 
     def __init__(self, *args: Any) -> None:
         self._begin_lean()
@@ -211,6 +221,7 @@ class LeanClient(LeanConnection, tcp.Client):
     only makes the transport deaf to further writes; reading goes on, and finds first those bytes and then the end.
     """
 
+    _accepted = False
     _reading_ended = False
 
     def __init__(self, *args: Any) -> None:
@@ -221,8 +232,8 @@ class LeanClient(LeanConnection, tcp.Client):
         self._reading_ended = True
         super().readConnectionLost(reason)
 
-    def _send_failed(self) -> None:
-        super()._send_failed()
+    def send_failed(self) -> None:
+        super().send_failed()
         if not self._reading_ended and not self.disconnecting:
             self.stopWriting()
             self.startReading()
