@@ -1,5 +1,6 @@
 """The options of ``scalelab-cache``."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -36,3 +37,12 @@ class CacheOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(ge=0),
         Flag("Number of entries at most; 0 means no limit but that of the bytes.", "N"),
     ] = 0
+    snapshot: Annotated[
+        Path | None,
+        Flag("File that keeps the entries over a restart: read at the start, written at an interval and on SIGTERM.", "FILE"),
+    ] = None
+    snapshot_interval_s: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400),
+        Flag("Seconds between two writings of the snapshot; nothing is written when nothing changed.", "S"),
+    ] = 60.0

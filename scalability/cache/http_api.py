@@ -18,6 +18,7 @@ from werkzeug.routing import PathConverter
 from scalability.api.json import json_answer, read_json
 from scalability.cache.config import MAX_TTL_S, CacheOptions
 from scalability.cache.http_batch import add_batches
+from scalability.cache.http_purge import add_purging
 from scalability.cache.json_text import json_of
 from scalability.cache.keys import key_bytes
 from scalability.errors import BodyTooLarge, Conflict
@@ -86,4 +87,5 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
         return json_answer(request, {"status": "ok", "entries": len(cache), "bytes": cache.bytes})
 
     add_batches(app, cache, clock, options)
+    add_purging(app, cache, clock)
     return app

@@ -38,6 +38,8 @@ def test_every_value_comes_from_flag_environment_or_file(tmp_path: Path) -> None
         ("sweep_interval", "0"),
         ("max_bytes", "0"),
         ("max_entries", "-1"),
+        ("snapshot_interval", "0"),
+        ("snapshot_interval", "nan"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(key: str, value: str) -> None:

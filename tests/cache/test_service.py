@@ -1,5 +1,6 @@
 """The cache server as a whole, on a clock and a reactor in memory."""
 
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IServiceCollection
@@ -17,6 +18,12 @@ def test_the_sweeper_starts_before_the_listener_and_stops_after_it() -> None:
     names = [type(part).__name__ for part in IServiceCollection(service)]
     assert names.index("Sweeper") < names.index("Listener")
     assert any(isinstance(part, Sweeper) for part in service)
+
+
+def test_the_snapshot_is_loaded_before_anything_is_answered_and_written_when_nothing_is_any_more(tmp_path: Path) -> None:
+    service: Any = cache_service(MemoryReactorClock(), CacheOptions(snapshot=tmp_path / "cache"))
+    names = [type(part).__name__ for part in IServiceCollection(service)]
+    assert names.index("Snapshots") < names.index("Sweeper") < names.index("Listener")
 
 
 def test_an_admin_listener_is_opened_only_when_asked_for() -> None:

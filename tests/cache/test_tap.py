@@ -1,5 +1,7 @@
 """The command line of ``scalelab-cache``."""
 
+from pathlib import Path
+
 import pytest
 
 from scalability.cache.tap import Options, makeService
@@ -23,3 +25,10 @@ def test_the_service_is_made_without_listening() -> None:
     service = makeService(options)
     assert isinstance(service, OrderedService)
     assert not service.running
+
+
+def test_a_snapshot_needs_a_folder_that_is_there(tmp_path: Path) -> None:
+    Options().parseOptions(["--snapshot", str(tmp_path / "cache")])
+    for bad, why in ((tmp_path / "gone" / "cache", "there is no folder"), (tmp_path, "is a folder, not a file")):
+        with pytest.raises(SystemExit, match=f"^scalelab-cache: --snapshot: .*{why}"):
+            Options().parseOptions(["--snapshot", str(bad), "--check-config"])
