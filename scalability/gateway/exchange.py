@@ -4,15 +4,19 @@ A field that a policy adds takes the place of one that the answer has already (a
 would make browsers refuse both), unless it is a list that everybody on the way may add to.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 
+from scalability.errors import ScalelabError
 from scalability.http1.head import Field, RequestHead
 from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
 
 LISTS: Final = frozenset([b"vary", b"cache-status", b"server-timing", b"set-cookie", b"warning", b"www-authenticate", b"link"])
 """Fields that stay as they are, with another line of ours behind them (RFC 9211 section 2: the nearest cache stands last)."""
+
+CACHE_STATUS: Final = b"Cache-Status"
 
 
 class GatewayExchange(Exchange):
@@ -40,6 +44,24 @@ class GatewayExchange(Exchange):
 
     def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
         super().reply(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
+
+    def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
+        self._name_cache("")
+        super().answer(status, body, content_type, fields)
+
+    def fail(self, error: ScalelabError) -> None:
+        self._name_cache(error.code)
+        super().fail(error)
+
+    def refusal(self, error: ScalelabError, block: bytes) -> bytes:
+        self._name_cache(error.code)
+        return with_added(block, self.added) if self.added else block
+
+    def _name_cache(self, detail: str) -> None:
+        """On a route with a cache every answer says what that did (RFC 9211), also one that is made in front of it."""
+        connection: Any = self.connection
+        if self.route in connection.factory.cached_routes and not any(name == CACHE_STATUS for name, _ in self.added):
+            self.added.append((CACHE_STATUS, b"scalelab; detail=" + (detail.encode() or b"not-asked")))
 
 
 class Policy(Protocol):
@@ -88,3 +110,5 @@ class GatewayFactory(HTTPServerFactory):
 
     connection_type = GatewayConnection
     exchange_type = GatewayExchange
+    cached_routes: frozenset[str] = frozenset()
+    """Prefixes of routes whose answers all say what their HTTP cache did."""

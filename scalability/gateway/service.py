@@ -107,6 +107,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     if policy_of is not None:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
     if options.all_routes:
+        factory.cached_routes = routes.cached
         factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
     else:
         factory.serve_alone(own)

@@ -240,6 +240,10 @@ class Exchange:
         block = error_answer(error, keep_alive=keep_alive, minor=head.minor, head_only=head.method == b"HEAD", fields=fields)
         self.reply(error.status, block, keep_alive=keep_alive)
 
+    def refusal(self, error: ScalelabError, block: bytes) -> bytes:
+        """What the server sends instead of ``block``, its answer with ``error`` to a request whose body it will not read to the end."""
+        return block
+
     def abort(self) -> None:
         """Reset the connection: the client sees that the answer is broken. ``receiver`` hears nothing more."""
         self.connection.abort_exchange(self)
@@ -762,7 +766,8 @@ class ServerConnection(TwistedProtocol):
         fields = [(b"Date", self.factory.date())]
         if exchange is not None and exchange.request_id:
             fields.append((b"X-Request-Id", exchange.request_id))
-        self.transport.write(error_answer(error, keep_alive=False, minor=minor, head_only=head_only, fields=fields))
+        block = error_answer(error, keep_alive=False, minor=minor, head_only=head_only, fields=fields)
+        self.transport.write(block if exchange is None else exchange.refusal(error, block))
         self._linger()
 
     def _finish_connection(self) -> None:

@@ -36,6 +36,7 @@ class MemoryGateway:
         self.server = GatewayServer(resource_of(app), self.network, MAX_BODY_BYTES)
         self.access = Access(self.network)
         self.routes = Routes(self.network, GatewayOptions(routes=routes, **options), self.wheel, self.access)
+        self.server.cached_routes = self.routes.cached
         self.server.application = self.routes.front(self.server, [rule.rule for rule in app.url_map.iter_rules()], within=self.server)
         self.client = self.connect()
 

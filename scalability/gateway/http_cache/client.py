@@ -10,7 +10,7 @@ A client that reads slowly takes the pieces when it can: nobody else waits for i
 from typing import TYPE_CHECKING
 
 from scalability.errors import ScalelabError
-from scalability.gateway.exchange import GatewayExchange
+from scalability.gateway.exchange import CACHE_STATUS, GatewayExchange
 from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.reuse import Forward
 from scalability.gateway.http_cache.sending import bodiless, head_block, passed_on
@@ -121,4 +121,4 @@ class Client:
 def add_field(exchange: Exchange, cache_status: bytes) -> None:
     """Cache-Status for an answer that somebody else makes."""
     if isinstance(exchange, GatewayExchange):
-        exchange.added.append((b"Cache-Status", cache_status))
+        exchange.added.append((CACHE_STATUS, cache_status))

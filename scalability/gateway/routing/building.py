@@ -47,6 +47,8 @@ class Routes:
         self.within = Within()
         for route in options.all_routes:
             self.routes[route.path] = Route(route.path, self._application(route), self._policy(route))
+        self.cached = frozenset(route.path for route in options.all_routes if route.cache.enabled)
+        """Prefixes of routes with an HTTP cache."""
         self.within.composed = frozenset(route.path for route in options.all_routes if route.compose is not None)
 
     def front(self, own: Application, paths: list[str], *, within: Application) -> Front:

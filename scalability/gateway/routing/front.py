@@ -26,6 +26,7 @@ class GatewayServer(APIFactory):
 
     connection_type = GatewayConnection
     exchange_type = GatewayExchange
+    cached_routes: frozenset[str] = frozenset()
 
     def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
         super().__init__(resource, clock, max_body_bytes)
