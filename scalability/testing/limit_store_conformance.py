@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from scalability.gateway.rate_limits.gcra import Rate
-from scalability.gateway.rate_limits.store import LimitStore, Verdict
+from scalability.gateway.rate_limits.gcra import Rate, Verdict
+from scalability.gateway.rate_limits.store import LimitStore
 
 S = 1_000_000_000
 START = 1_700_000_000 * S

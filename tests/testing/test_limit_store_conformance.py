@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from scalability.gateway.rate_limits.gcra import Rate
-from scalability.gateway.rate_limits.store import LimitStore, MemoryLimits, Verdict
+from scalability.gateway.rate_limits.gcra import Rate, Verdict
+from scalability.gateway.rate_limits.store import LimitStore, MemoryLimits
 from scalability.testing.limit_store_conformance import LimitStoreConformance
 
 

@@ -21,7 +21,9 @@ from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.access.tokens import Tokens
 from scalability.gateway.rate_limits.config import FOR_ALL, OF_A_ROUTE, RateLimitOptions
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
-from scalability.gateway.rate_limits.store import MemoryLimits
+from scalability.gateway.rate_limits.shared import SharedLimits
+from scalability.gateway.rate_limits.shared_cells import SharedCells
+from scalability.gateway.rate_limits.store import LimitStore, MemoryLimits
 from scalability.gateway.routing.config import RouteOptions
 from scalability.http1.trust import NOBODY, Networks
 from scalability.lifecycle import OrderedService, Ticker
@@ -37,6 +39,7 @@ class Access(OrderedService):
     """Makes the policies of a gateway's routes.
 
     ``jwt`` has the gateway's own keys, which routes use that name none; ``rate_limit`` holds for all requests together with a route's own.
+    With ``shared_cells`` all gateways that share them count together.
     """
 
     log = Logger()
@@ -47,6 +50,7 @@ class Access(OrderedService):
         *,
         jwt: JWTOptions | None = None,
         rate_limit: RateLimitOptions | None = None,
+        shared_cells: SharedCells | None = None,
         trusted: Networks = NOBODY,
         jwks_timeout_s: float = 5.0,
         jwks_cooldown_s: float = 10.0,
@@ -70,6 +74,11 @@ class Access(OrderedService):
             self._for_all = _counted(rate_limit, FOR_ALL)
             self._shared = self._store(self._for_all, rate_limit)
         self._older = rate_limit
+        self.shared_cells = shared_cells
+        self.shared_limits: dict[str, SharedLimits] = {}
+        """By the route's name."""
+        if shared_cells is not None:
+            shared_cells.setServiceParent(self)
         Ticker(reactor, SWEEP_S, self._sweep, now=False).setServiceParent(self)
 
     def policy(
@@ -181,7 +190,12 @@ class Access(OrderedService):
         if len(set(names)) != len(names):
             raise ConfigError(option_of(name, "rate_limit"), "a limit for all requests has the same name")
         shared = self._shared.cells if limited else ()
-        store = self._store(own, options, shared) if options is not None else MemoryLimits([], 1, shared)
+        local = self._store(own, options, shared) if options is not None else MemoryLimits([], 1, shared)
+        store: LimitStore = local
+        if self.shared_cells is not None:
+            scopes = [FOR_ALL] * len(for_all) + [name] * len(own)
+            every = [one.limit for one in counted]
+            store = self.shared_limits[name] = SharedLimits(every, scopes, self.shared_cells, local, self._reactor.seconds)
         older = options or self._older
         assert older is not None
         return RateLimits(counted, store, self._reactor.seconds, older.older_fields)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scalability.gateway.access.assembly import Access
+from scalability.gateway.rate_limits.shared_cells import SharedCells
 from scalability.telemetry.metrics import Kind, MetricSet
 
 
@@ -54,6 +55,9 @@ def access_metrics(access: Access) -> MetricSet:
     metrics.counter_from(
         "scalelab_rate_limit_evicted_total", "Clients that were forgotten because there were too many.", lambda: access.evicted
     )
+    cells = access.shared_cells
+    if cells is not None:
+        _add_shared(metrics, access, cells)
     metrics.readings_from(
         "scalelab_jwks_fetches_total", "Fetches of a key set, by what came of it.", Kind.COUNTER, ("url", "result"), fetched
     )
@@ -72,3 +76,31 @@ def access_metrics(access: Access) -> MetricSet:
         lambda: (((name,), len(file.ring)) for name, file in access.key_files.items()),
     )
     return metrics
+
+
+def _add_shared(metrics: MetricSet, access: Access, cells: SharedCells) -> None:
+    """Of limits that gateways share."""
+
+    def decided() -> Iterator[tuple[tuple[str, ...], int]]:
+        for name, limits in access.shared_limits.items():
+            yield (name, "shared"), limits.shared
+            yield (name, "local"), limits.alone
+
+    metrics.readings_from(
+        "scalelab_rate_limit_decisions_total",
+        "Requests that shared limits decided on, by where: local are those that the server was not there for.",
+        Kind.COUNTER,
+        ("route", "where"),
+        decided,
+    )
+    metrics.gauge_from("scalelab_rate_limit_shared_up", "1 while limits are decided on the server, 0 while locally.", lambda: int(cells.up))
+    metrics.gauge_from("scalelab_rate_limit_waiting", "Requests that wait for the server's decision.", lambda: cells.waiting)
+    metrics.counter_from("scalelab_rate_limit_transactions_total", "Transactions that went through.", lambda: cells.transactions)
+    metrics.counter_from(
+        "scalelab_rate_limit_conflicts_total", "Transactions that another gateway came in between of.", lambda: cells.conflicts
+    )
+    metrics.counter_from(
+        "scalelab_rate_limit_timeouts_total", "Requests that the server did not decide on in time.", lambda: cells.timeouts
+    )
+    metrics.counter_from("scalelab_rate_limit_failures_total", "Times that the server failed or hung.", lambda: cells.failures)
+    metrics.counter_from("scalelab_rate_limit_turned_away_total", "Requests that were too many to wait.", lambda: cells.turned_away)

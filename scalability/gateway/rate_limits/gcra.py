@@ -8,6 +8,7 @@ Times are integers, in parts of a nanosecond of which each has ``requests``: the
 every rate, nothing is ever rounded, and no request more or less is admitted however long it goes on.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 NO_TAT: Final = 0
@@ -46,6 +47,13 @@ class Standing(NamedTuple):
     """Until the next is admitted; 0 when one is available."""
     full_ns: int
     """Until all of the burst is available again, rounded up."""
+
+
+class Verdict(NamedTuple):
+    """Whether a request was admitted, and what is left of each rate afterwards, in their order."""
+
+    admitted: bool
+    standings: Sequence[Standing]
 
 
 def ahead_of(rate: Rate, tat: int, now_ns: int) -> int:

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from scalability.errors import TooManyRequests
 from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import PREFIXES, Limit, Older, policy_field, seconds, state_fields
-from scalability.gateway.rate_limits.store import LimitStore, Verdict
+from scalability.gateway.rate_limits.gcra import Verdict
+from scalability.gateway.rate_limits.store import LimitStore
 from scalability.http1.head import Field
 from scalability.net.http_server import client_of
 

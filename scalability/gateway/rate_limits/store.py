@@ -1,19 +1,12 @@
 """Where cells are kept. In the process; a store that gateways share fits the same interface."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from scalability.gateway.rate_limits.cells import Cells
-from scalability.gateway.rate_limits.gcra import Rate, Standing, standing_of
-
-
-class Verdict(NamedTuple):
-    """Whether a request was admitted, and what is left of each rate afterwards, in their order."""
-
-    admitted: bool
-    standings: Sequence[Standing]
+from scalability.gateway.rate_limits.gcra import Rate, Verdict, standing_of
 
 
 class LimitStore(Protocol):

@@ -13,9 +13,11 @@ from scalability.gateway.access.api_keys import line_for
 from scalability.gateway.access.assembly import SWEPT_AT_ONCE, Access
 from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.rate_limits.config import LimitOptions, Per, RateLimitOptions
+from scalability.gateway.rate_limits.shared_cells import SharedCells
 from scalability.gateway.routing.config import RouteOptions
 from scalability.http1.trust import Networks
 from scalability.testing.exchanges import FakeExchange
+from scalability.testing.limit_server import PlayedLimitServer
 from scalability.testing.signing import SECRET, signed
 
 KEY = "k" * 40
@@ -76,6 +78,33 @@ def test_limits_for_all_hold_together_with_those_of_a_route_and_routes_do_not_sh
         two.admit(asked())
     assert access.policy("/c").limits is not None
     assert access.cells == 3
+
+
+def test_shared_limits_count_for_all_gateways_together() -> None:
+    server = PlayedLimitServer()
+
+    class Gateway:
+        def __init__(self) -> None:
+            self.clock = Clock()
+            cells = SharedCells(server.connection(), self.clock, timeout_s=0.1, draw=lambda: 0.5)
+            self.access = Access(self.clock, rate_limit=limit(5), shared_cells=cells)
+            self.policies = [self.access.policy(name, rate_limit=limit(3)) for name in ("/a", "/b")]
+            self.access.startService()
+
+        def ask(self, route: int) -> bool:
+            waiting = self.policies[route].admit(FakeExchange())
+            assert waiting is not None
+            outcomes: list[Any] = []
+            waiting.addBoth(outcomes.append)
+            self.clock.advance(0)
+            return outcomes == [None]
+
+    gateways = Gateway(), Gateway()
+    assert [gateways[n % 2].ask(0) for n in range(5)] == [True, True, True, False, False]
+    assert [gateways[n % 2].ask(1) for n in range(4)] == [True, True, False, False]
+    assert {key.split(b":")[2] for key in server.values} == {b"gateway", b"/a", b"/b"}
+    for gateway in gateways:
+        gateway.access.stopService()
 
 
 def test_two_limits_of_one_name_are_an_error() -> None:

@@ -8,9 +8,9 @@ from twisted.internet.task import Clock
 from scalability.errors import TooManyRequests
 from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import Limit, Older
-from scalability.gateway.rate_limits.gcra import Rate
+from scalability.gateway.rate_limits.gcra import Rate, Verdict
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
-from scalability.gateway.rate_limits.store import MemoryLimits, Verdict
+from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.testing.exchanges import FakeExchange
 
 S = 1_000_000_000
