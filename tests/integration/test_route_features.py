@@ -313,3 +313,42 @@ def test_the_gateway_describes_every_route_that_it_has_and_answers_it(gateway: i
     page = http.get(gateway, "/docs")
     assert page.status == 200
     assert "/pages/<var>{id}</var>" in page.text
+
+
+def test_large_bodies_are_checked_while_others_are_served(start: Start, behind: Any, http: HTTPClient, tmp_path: Path) -> None:
+    schema = {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    paths = {"/items": {"post": {"requestBody": body, "responses": {"200": {"description": "ok"}}}}}
+    document = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": paths}
+    (tmp_path / "items.json").write_text(json.dumps(document))
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        f'[[gateway.routes]]\nprefix = "/shop"\nurl = "http://127.0.0.1:{behind.port}"\n'
+        f'validate = {{file = "{tmp_path}/items.json", base = "/shop", max_body = 8000000}}\n'
+    )
+    process = start("scalelab-gateway", "--config", str(file), "--cache", "memory:")
+    port = process.wait_listening()
+    good = json.dumps([{"id": number} for number in range(300_000)]).encode()
+    bad = good[:-1] + b', {"id": "x"}]'
+    kind = {"Content-Type": "application/json"}
+
+    def post(data: bytes) -> Any:
+        return http.post(port, "/shop/items", body=data, headers=kind)
+
+    with ThreadPoolExecutor(4) as pool:
+        posts = [pool.submit(post, data) for data in (good, bad, good, bad)]
+        waits = []
+        while not all(one.done() for one in posts):
+            began = time.monotonic()
+            assert http.get(port, "/nowhere").status == 404
+            waits.append(time.monotonic() - began)
+            time.sleep(0.01)
+    answers = [one.result() for one in posts]
+    assert [answer.status for answer in answers] == [201, 422, 201, 422]
+    assert [answer.body == good for answer in answers[::2]] == [True, True]
+    (problem,) = answers[1].json()["errors"]
+    assert problem["pointer"] == "/300000/id"
+    # reading 3.6 MB takes some 200 ms each; the loop reads, hands on and writes them, no more
+    assert sorted(waits)[len(waits) // 2] < 0.1
+    process.stop()
+    assert "Traceback" not in process.output

@@ -2,18 +2,27 @@
 
 head      path, method, parameters and the body's type are checked: what is wrong is answered at once
 arriving  the operation takes a body: it is held, up to a limit, until it is complete
+checking  it is large, and another process reads it meanwhile (``checkers``)
 over      refused, or handed on; from there it is the other application's
 """
 
 import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from scalability.errors import BodyTooLarge, ClientError, Overloaded, ScalelabError
+from scalability.gateway.openapi.bodies import Verdict, judged
+from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.openapi.validation import Asked, Invalid, Validation
 from scalability.net.failures import JSON, error_fields
 from scalability.net.http_server import Application, Exchange
 
+INLINE_BYTES = 16 << 10
+"""Bodies up to that are checked at once: it takes about a millisecond."""
+
 MAX_HELD_BYTES = 64 << 20
-"""Of bodies that are arriving, all clients of a route together; beyond that they are answered 503."""
+"""Of bodies that are arriving or being checked, all clients of a route together; beyond that they are answered 503."""
 
 
 def refuse(exchange: Exchange, error: Invalid) -> None:
@@ -27,9 +36,13 @@ def refuse(exchange: Exchange, error: Invalid) -> None:
 class ValidatingApplication:
     """Checks by ``validation`` what ``application`` then serves. ``refused`` counts the requests that were not handed on."""
 
-    def __init__(self, validation: Validation, application: Application, *, max_body_bytes: int) -> None:
+    log = Logger()
+
+    def __init__(self, validation: Validation, application: Application, *, max_body_bytes: int, checkers: Checkers | None = None) -> None:
+        """``checkers`` check bodies above ``INLINE_BYTES``; without them all are checked here."""
         self._validation = validation
         self._application = application
+        self._checkers = checkers
         self.max_body_bytes = max_body_bytes
         self.held_bytes = 0
         self.refused = 0
@@ -52,8 +65,26 @@ class ValidatingApplication:
 
     def hand_on(self, exchange: Exchange, asked: Asked) -> None:
         """The body is complete: check it, and have the application serve what passes."""
+        body = exchange.body
         try:
-            self._validation.check_body(exchange.head, asked, exchange.body)
+            check = self._validation.body_check(exchange.head, asked, body)
+            if check is not None and self._checkers is not None and len(body) > INLINE_BYTES:
+                if self.held_bytes + len(body) > MAX_HELD_BYTES:
+                    self.refuse(exchange, Overloaded("too many bodies are being checked; try again later"))
+                    return
+                _Checking(self, exchange, self._checkers.check(check, body, self._validation.max_nesting))
+                return
+            if check is not None:
+                self._validation.judge(judged(body, check, self._validation.max_nesting))
+        except ClientError as error:
+            self.refuse(exchange, error)
+            return
+        self._application.request_received(exchange)
+
+    def judged(self, exchange: Exchange, verdict: Verdict) -> None:
+        """Another process has read its body."""
+        try:
+            self._validation.judge(verdict)
         except ClientError as error:
             self.refuse(exchange, error)
             return
@@ -128,3 +159,52 @@ class _Arriving:
         body, self._body = self._body, bytearray()
         self._application.held_bytes -= len(body)
         return bytes(body)
+
+
+class _Checking:
+    """A body that another process reads: the exchange's receiver meanwhile."""
+
+    __slots__ = ("_application", "_exchange", "_lost", "_verdict")
+
+    def __init__(self, application: ValidatingApplication, exchange: Exchange, verdict: Deferred[Verdict]) -> None:
+        self._application = application
+        self._exchange = exchange
+        self._lost = False
+        self._verdict = verdict
+        exchange.receiver = self
+        application.held_bytes += len(exchange.body)
+        verdict.addBoth(self._over)
+        verdict.addErrback(self._failed)
+
+    def _over(self, outcome: Verdict | Failure) -> None:
+        application, exchange = self._application, self._exchange
+        application.held_bytes -= len(exchange.body)
+        if self._lost:
+            return
+        exchange.receiver = None
+        if isinstance(outcome, Verdict):
+            application.judged(exchange, outcome)
+        elif isinstance(outcome.value, ScalelabError):
+            application.refuse(exchange, outcome.value)
+        else:
+            outcome.raiseException()
+
+    def _failed(self, failure: Failure) -> None:
+        self._application.log.failure("the application failed on a request", failure)
+        if not self._lost:
+            self._exchange.fail(ScalelabError("this server made a mistake; its log says more"))
+
+    # the exchange's receiver
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        """It has come already."""
+
+    def client_lost(self, error: ScalelabError) -> None:
+        self._lost = True
+        self._verdict.cancel()
+
+    def client_full(self) -> None:
+        """Nothing is written yet."""
+
+    def client_ready(self) -> None:
+        """Nothing is written yet."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from scalability.gateway.openapi.document import BadDocument, Document, pointer
 from scalability.gateway.openapi.parameters import STYLES, Parameter, Types
-from scalability.gateway.openapi.schemas import Check, Schemas
+from scalability.gateway.openapi.schemas import SchemaCheck, Schemas
 from scalability.gateway.openapi.templates import PathTree
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -21,7 +21,7 @@ class Body:
     """What an operation takes: checks by media type in lower case, ``application/*`` and ``*/*`` among them. ``None``: anything."""
 
     required: bool
-    types: Mapping[str, Check | None]
+    types: Mapping[str, SchemaCheck | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _body(document: Document, schemas: Schemas, node: Mapping[str, Any], at: str
     content = node.get("content")
     if not isinstance(content, dict):
         raise BadDocument(f"{at}/content: is missing")
-    types: dict[str, Check | None] = {}
+    types: dict[str, SchemaCheck | None] = {}
     for kind, media in content.items():
         name = kind.partition(";")[0].strip().lower()
         has_schema = isinstance(media, dict) and media.get("schema") is not None

@@ -35,7 +35,7 @@ class Schemas:
         except ValueError as error:
             raise BadDocument(_first_line(error)) from error
 
-    def check(self, at: str) -> Check:
+    def check(self, at: str) -> "SchemaCheck":
         """The check for the schema at the JSON pointer ``at``. Raises BadDocument."""
         try:
             validator = self._validator(
@@ -48,14 +48,7 @@ class Schemas:
             )
         except ValueError as error:
             raise BadDocument(f"{at}: {_first_line(error)}") from error
-
-        def check(value: Any) -> list[tuple[str, str]]:
-            try:
-                return [] if validator.is_valid(value) else _told(validator.iter_errors(value))
-            except ValueError:  # a lone surrogate, say, which no text of the schema's engine can hold
-                return [("", "holds text or a number that cannot be checked")]
-
-        return check
+        return SchemaCheck(self._document, at, validator)
 
     def types(self, at: str) -> Types:
         """What the schema at ``at`` lets a value be; unions and references are followed a few steps. Raises BadDocument."""
@@ -76,6 +69,24 @@ class Schemas:
         for union in ("allOf", "anyOf", "oneOf"):
             for index in range(len(schema.get(union, ()))):
                 yield from self._types_at(where + pointer(union, index), depth + 1)
+
+
+class SchemaCheck:
+    """A ``Check`` by the schema at the JSON pointer ``at`` of ``document``."""
+
+    __slots__ = ("_validator", "at", "document")
+
+    def __init__(self, document: Document, at: str, validator: Any) -> None:
+        self.document = document
+        self.at = at
+        self._validator = validator
+
+    def __call__(self, value: Any) -> list[tuple[str, str]]:
+        validator = self._validator
+        try:
+            return [] if validator.is_valid(value) else _told(validator.iter_errors(value))
+        except ValueError:  # a lone surrogate, say, which no text of the schema's engine can hold
+            return [("", "holds text or a number that cannot be checked")]
 
 
 def _told(errors: Iterable[Any]) -> list[tuple[str, str]]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from scalability.errors import ClientError, MethodNotAllowed, NotFound
+from scalability.gateway.openapi.bodies import Verdict, judged
 from scalability.gateway.openapi.operations import Methods, Operation
-from scalability.gateway.openapi.parameters import NotJSON, Parameter, parse_cookies, parse_json, parse_query
-from scalability.gateway.openapi.schemas import MAX_PROBLEMS, Check
+from scalability.gateway.openapi.parameters import Parameter, parse_cookies, parse_query
+from scalability.gateway.openapi.schemas import MAX_PROBLEMS, SchemaCheck
 from scalability.gateway.openapi.templates import PathTree
 from scalability.gateway.routing.paths import DottedPath, path_of
 from scalability.http1.head import RequestHead
@@ -54,7 +55,7 @@ class Validation:
     def __init__(self, tree: PathTree[Methods], base: bytes, *, max_nesting: int, strict: bool = True) -> None:
         self._tree = tree
         self._base = base
-        self._max_nesting = max_nesting
+        self.max_nesting = max_nesting
         self._strict = strict
 
     def find(self, head: RequestHead) -> Asked | None:
@@ -95,28 +96,33 @@ class Validation:
 
     def check_body(self, head: RequestHead, asked: Asked, body: bytes) -> None:
         """The whole body. Raises Invalid: 400 when there is none or it is no JSON, 415 for another type, 422 when its schema forbids it."""
+        check = self.body_check(head, asked, body)
+        if check is not None:
+            self.judge(judged(body, check, self.max_nesting))
+
+    def body_check(self, head: RequestHead, asked: Asked, body: bytes) -> SchemaCheck | None:
+        """What is to check ``body``; None: anything will do. Raises Invalid, 400 when there must be a body, 415 for another type."""
         wanted = asked.operation.body
         if wanted is None:
-            return
+            return None
         if not body:
             if wanted.required:
                 problem = Problem("body", "", "", "is required")
                 raise Invalid("The request needs a body.", status=400, code="invalid_body", problems=[problem])
-            return
-        check = self._check_of(head, asked.operation)
-        if check is None:
-            return
-        try:
-            value = parse_json(body, self._max_nesting)
-        except NotJSON as error:
-            problem = Problem("body", "", "", str(error))
-            raise Invalid(f"The body is not JSON: {error}", status=400, code="bad_json", problems=[problem]) from error
-        found = check(value)
-        if found:
-            problems = [Problem("body", "", pointer, message) for pointer, message in found]
+            return None
+        return self._check_of(head, asked.operation)
+
+    @staticmethod
+    def judge(verdict: Verdict) -> None:
+        """Raises Invalid for what is no JSON (400), or not of its schema (422)."""
+        if verdict.not_json:
+            problem = Problem("body", "", "", verdict.not_json)
+            raise Invalid(f"The body is not JSON: {verdict.not_json}", status=400, code="bad_json", problems=[problem])
+        if verdict.problems:
+            problems = [Problem("body", "", pointer, message) for pointer, message in verdict.problems]
             raise Invalid("The body is not valid.", status=422, code="invalid_body", problems=problems)
 
-    def _check_of(self, head: RequestHead, operation: Operation) -> Check | None:
+    def _check_of(self, head: RequestHead, operation: Operation) -> SchemaCheck | None:
         """What checks a body of the type that the request states; None where anything of that type will do."""
         body = operation.body
         assert body is not None

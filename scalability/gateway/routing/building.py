@@ -12,6 +12,7 @@ from scalability.gateway.config import GatewayOptions
 from scalability.gateway.http_cache.cache import HTTPCache
 from scalability.gateway.http_cache.counts import CacheCounts
 from scalability.gateway.http_cache.store import AnswerStore
+from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.front import Front, Own, Within
 from scalability.gateway.routing.route import Route, Servers
@@ -42,6 +43,8 @@ class Routes:
         self._reactor = reactor
         self._wheel = wheel
         self._turns = Turns(reactor)
+        self._checkers = Checkers(reactor)
+        self.parts.append(self._checkers)
         self._via = b"scalelab-gateway-" + secrets.token_hex(4).encode()
         self._trusted = Networks(network.addresses for network in options.trusted_proxy)
         self.within = Within()
@@ -59,7 +62,7 @@ class Routes:
 
     def _application(self, route: RouteOptions) -> Application:
         shape = self.shapes[route.path] = Shape(
-            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns
+            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns, checkers=self._checkers
         )
         if not route.cache.enabled:
             return shape.before(shape.application)

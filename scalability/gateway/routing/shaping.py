@@ -5,6 +5,7 @@ from twisted.internet.interfaces import IReactorTime
 from scalability.errors import ConfigError
 from scalability.gateway.compose.application import ComposingApplication
 from scalability.gateway.openapi.application import ValidatingApplication
+from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.openapi.config import ValidateOptions
 from scalability.gateway.openapi.validation import Validation
 from scalability.gateway.routing.config import RouteOptions
@@ -40,9 +41,11 @@ class Shape:
         limits: Limits = DEFAULT_LIMITS,
         trusted: Networks = NOBODY,
         turns: Turns | None = None,
+        checkers: Checkers | None = None,
     ) -> None:
         """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for;
-        proxies in ``trusted`` are believed who their client is; all bodies that are encoded in this process share ``turns``.
+        proxies in ``trusted`` are believed who their client is; all bodies that are encoded in this process share ``turns``;
+        large ones are validated by ``checkers``.
 
         Raises ConfigError when the OpenAPI document cannot be used.
         """
@@ -70,7 +73,9 @@ class Shape:
             )
         if route.validate is not None:
             validation = validation_of(route, route.validate)
-            self.application = self.validating = ValidatingApplication(validation, self.application, max_body_bytes=route.validate.max_body)
+            self.application = self.validating = ValidatingApplication(
+                validation, self.application, max_body_bytes=route.validate.max_body, checkers=checkers
+            )
 
     @property
     def compression(self) -> Compression | None:

@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
-from scalability.errors import ScalelabError
+from scalability.errors import BodyTooLarge, Overloaded, ScalelabError
 from scalability.gateway.openapi import application
 from scalability.gateway.openapi.application import ValidatingApplication
+from scalability.gateway.openapi.bodies import Verdict
 from scalability.gateway.openapi.document import Document
 from scalability.gateway.openapi.operations import operations
+from scalability.gateway.openapi.schemas import SchemaCheck
 from scalability.gateway.openapi.validation import Validation
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Exchange, HTTPServerFactory
@@ -136,3 +139,95 @@ def test_errors_of_the_application_behind_are_its_own(shop: Shop) -> None:
     shop.echo.request_received = fail  # type: ignore[method-assign]
     assert shop.ask(b"GET", b"/v1/orders")[0] == 500
     assert shop.application.refused == 0
+
+
+class Elsewhere:
+    """Checkers of which the test is the processes."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes]] = []
+        self.verdicts: list[Deferred[Verdict]] = []
+        self.cancelled = 0
+
+    def check(self, check: SchemaCheck, body: bytes, max_nesting: int) -> Deferred[Verdict]:
+        def cancel(_: Deferred[Verdict]) -> None:
+            self.cancelled += 1
+
+        self.asked.append((check.at, body))
+        self.verdicts.append(Deferred(cancel))
+        return self.verdicts[-1]
+
+
+LARGE = json.dumps({"items": [{"sku": "a" * 50}] * 400}).encode()
+
+
+class TestLarge:
+    @pytest.fixture(autouse=True)
+    def _large(self) -> None:
+        self.shop = Shop()
+        self.elsewhere = Elsewhere()
+        validation = Validation(operations(Document(SHOP)), b"/v1", max_nesting=16)
+        checkers: Any = self.elsewhere
+        self.application = ValidatingApplication(validation, self.shop.echo, max_body_bytes=100_000, checkers=checkers)
+        wheel = DeadlineWheel(self.shop.network)
+        wheel.startService()
+        self.shop.client = self.shop.network.connect_to(HTTPServerFactory(self.application, clock=self.shop.network, wheel=wheel))
+
+    def send(self) -> None:
+        self.shop.client.deliver(b"POST /v1/orders HTTP/1.1\r\nHost: a\r\n%b\r\nContent-Length: %d\r\n\r\n%b" % (JSON, len(LARGE), LARGE))
+
+    def test_a_large_body_is_read_by_another_process_and_handed_on(self) -> None:
+        self.send()
+        assert self.elsewhere.asked == [("/paths/~1orders/post/requestBody/content/application~1json/schema", LARGE)]
+        assert self.shop.echo.served == []
+        assert self.application.held_bytes == len(LARGE)
+        self.elsewhere.verdicts[0].callback(Verdict("", []))
+        assert answered(self.shop.client) == (200, json.loads(LARGE))
+        assert self.application.held_bytes == 0
+
+    @pytest.mark.parametrize(
+        ("outcome", "status"),
+        [
+            (Verdict("it is not", []), 400),
+            (Verdict("", [("/items/3", "is wrong")]), 422),
+            (BodyTooLarge("The body takes too long to check."), 413),
+            (Overloaded("too many"), 503),
+        ],
+    )
+    def test_what_it_says_is_what_the_client_is_told(self, outcome: Any, status: int) -> None:
+        self.send()
+        verdict = self.elsewhere.verdicts[0]
+        if isinstance(outcome, Verdict):
+            verdict.callback(outcome)
+        else:
+            verdict.errback(outcome)
+        got, told = answered(self.shop.client)
+        assert got == status
+        if status == 422:
+            assert told["errors"] == [{"in": "body", "name": "", "pointer": "/items/3", "message": "is wrong"}]
+        assert (self.shop.echo.served, self.application.refused, self.application.held_bytes) == ([], 1, 0)
+
+    def test_a_client_that_leaves_takes_its_body_out_of_the_line(self) -> None:
+        self.send()
+        self.shop.client.reset()
+        assert self.elsewhere.cancelled == 1
+        assert (self.shop.echo.served, self.application.held_bytes) == ([], 0)
+
+    def test_small_bodies_are_checked_here(self) -> None:
+        assert self.shop.ask(b"POST", b"/v1/orders", GOOD, JSON) == (200, json.loads(GOOD))
+        assert self.elsewhere.asked == []
+
+    def test_what_is_being_checked_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(application, "MAX_HELD_BYTES", len(LARGE) + 10)
+        self.send()
+        first, self.shop.client = self.shop.client, self.shop.network.connect_to(self.shop.client.protocol.factory)
+        self.send()
+        assert answered(self.shop.client)[0] == 503
+        self.elsewhere.verdicts[0].callback(Verdict("", []))
+        assert answered(first)[0] == 200
+
+    def test_a_mistake_of_ours_is_a_500_and_in_the_log(self, logged_failures: Any) -> None:
+        self.send()
+        self.elsewhere.verdicts[0].errback(ZeroDivisionError())
+        assert answered(self.shop.client)[0] == 500
+        assert logged_failures.flush(ZeroDivisionError)
