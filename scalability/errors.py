@@ -264,6 +264,29 @@ class TunnelTimeout(UpstreamError):
     code = "tunnel_timeout"
 
 
+class CommandRefused(UpstreamError):
+    """A server behind this one refused a command.
+
+    ``reply`` is its error as it was sent, for logs: a word in capitals that says the kind, then text.
+    """
+
+    code = "command_refused"
+
+    def __init__(self, message: str = "", *, reply: str = "") -> None:
+        super().__init__(message)
+        self.reply = reply
+
+    @property
+    def kind(self) -> str:
+        """The reply's first word: ``ERR``, ``WRONGTYPE``, ``NOAUTH``."""
+        return self.reply.partition(" ")[0]
+
+    @property
+    def not_a_master(self) -> bool:
+        """Whether the server is a replica (now), which takes no writes."""
+        return self.kind == "READONLY"
+
+
 class DependencyDown(UpstreamError):
     """A service that is needed for this answer is down."""
 
