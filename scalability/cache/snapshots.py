@@ -31,7 +31,7 @@ from scalability.lifecycle import Ticker
 from scalability.lifecycle.threads import Threads
 from scalability.ttlcache import Outcome, TTLCache
 
-PIECE: Final = 1000
+PIECE: Final = 500
 """Keys that are looked at in one turn of the reactor."""
 PIECE_BYTES: Final = 1 << 20
 """Keys and values that are held for the thread at once, but for one entry that is larger."""
