@@ -1,7 +1,7 @@
 """From options to routes: the servers of each, what shapes requests and answers, the cache, the policies; and the front before all."""
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import IService
 
@@ -21,8 +21,12 @@ from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
 from scalability.gateway.transform.turns import Turns
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle.threads import Threads
 from scalability.net.http_server import Application
 from scalability.ttlcache import Sweeper
+
+ENCODING_THREADS: Final = 2
+"""For large bodies that are compressed; a gateway that compresses none starts none."""
 
 
 class Routes:
@@ -42,7 +46,9 @@ class Routes:
         self._access = access
         self._reactor = reactor
         self._wheel = wheel
-        self._turns = Turns(reactor)
+        threads = Threads(reactor, ENCODING_THREADS, name="encoding")
+        self.parts.append(threads)
+        self._turns = Turns(reactor, threads)
         self._checkers = Checkers(reactor)
         self.parts.append(self._checkers)
         self._via = b"scalelab-gateway-" + secrets.token_hex(4).encode()

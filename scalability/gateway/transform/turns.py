@@ -10,14 +10,20 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from scalability.lifecycle.threads import Threads
+
 TURN_S: Final = 0.003
 """What one turn may take, in seconds; a piece that has begun is finished, which takes two milliseconds at most."""
 
 
 class Turns:
-    """One for a process. ``seconds`` of ``clock`` tell how long a turn has taken."""
+    """One for a process. ``seconds`` of ``clock`` tell how long a turn has taken.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    ``threads`` are for work that does not hold the interpreter's lock, and is too much for a turn; without any there is none such.
+    """
+
+    def __init__(self, clock: IReactorTime, threads: Threads | None = None) -> None:
+        self.threads = threads
         self._clock = clock
         self._waiting: deque[Callable[[], None]] = deque()
         self._called = False
