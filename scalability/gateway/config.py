@@ -1,7 +1,7 @@
 """The options of ``scalelab-gateway``."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Meta
 
@@ -148,6 +148,19 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     rate_limit: Annotated[
         RateLimitOptions | None, Flag("How many requests may come, to all paths but /health and /metrics together.", flag=False)
     ] = None
+    rate_limit_store: Annotated[
+        Literal["memory", "shared"],
+        Flag(
+            "Where rate limits count: memory, each gateway for itself, or shared, all gateways together, on the server of "
+            "--cache redis://HOST:PORT.",
+            "memory|shared",
+        ),
+    ] = "memory"
+    rate_limit_timeout_s: Annotated[
+        float,
+        Meta(ge=0.005, le=60),
+        Flag("Seconds that a request waits for shared limits; after that this gateway's own count.", "S"),
+    ] = 0.1
 
     route: Annotated[
         tuple[RouteFlag, ...],
@@ -191,6 +204,8 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
                 both = self.rate_limit.names(FOR_ALL) & route.rate_limit.names(OF_A_ROUTE)
                 if both:
                     raise ValueError(f"routes: {route.path} has a limit {min(both)}, as all requests have: call it otherwise")
+        if self.rate_limit_store == "shared" and not str(self.cache).startswith(("redis://", "rediss://")):
+            raise ValueError("rate-limit-store: shared limits need a server of Redis' kind: --cache redis://HOST:PORT")
         if self.jwt_secret_file is None and self.jwks_url is None:
             for name, value in (("require", self.jwt_require), ("audience", self.jwt_audience), ("issuer", self.jwt_issuer)):
                 if value:

@@ -113,6 +113,16 @@ def test_tables_of_the_gateway_are_read_from_a_file_and_shown(tmp_path: Path) ->
         load(GatewayOptions, flags={}, environ={}, file=file)
 
 
+def test_shared_limits_need_a_server_that_can_share_them() -> None:
+    assert loaded().rate_limit_store == "memory"
+    for cache in ("http://127.0.0.1:5004", "memory:"):
+        with pytest.raises(ConfigError, match=r"--rate-limit-store: shared limits need .* --cache redis://HOST:PORT"):
+            loaded(rate_limit_store="shared", cache=cache)
+    for key, value in (("rate_limit_store", "somewhere"), ("rate_limit_timeout", "0"), ("rate_limit_timeout", "nan")):
+        with pytest.raises(ConfigError, match=f"--{key.replace('_', '-')}"):
+            loaded(**{key: value})
+
+
 def test_a_limit_of_a_route_has_another_name_than_those_for_all(tmp_path: Path) -> None:
     (file := tmp_path / "lab.toml").write_text(
         "[gateway.rate_limit]\nlimits = [{requests = 5, window = 1}]\n"
