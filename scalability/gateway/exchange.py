@@ -42,7 +42,7 @@ class GatewayExchange(Exchange):
     def begin(self, status: int, block: bytes, *, keep_alive: bool) -> None:
         super().begin(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
 
-    def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+    def reply(self, status: int, block: bytes, keep_alive: bool) -> None:
         super().reply(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:

@@ -190,8 +190,8 @@ class Exchange:
             self.connection.send(self, data)
         self.connection.exchange_ended(self)
 
-    def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
-        """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer."""
+    def reply(self, status: int, block: bytes, keep_alive: bool) -> None:
+        """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer, without names before its arguments most."""
         if self.begun:
             raise RuntimeError("this exchange is answered already")
         self.begun = True
@@ -346,6 +346,11 @@ class ServerConnection(TwistedProtocol):
         self._reader: BodyReader | None = None
         self._memo = RequestHeadMemo(factory.limits)
         self._deadline = MovingDeadline(factory.wheel, self._expired)
+        self._idle_until = 0
+        """The tick until which the connection may be idle, where ``_deadline`` was not moved for it."""
+        self._usual = False
+        """Nothing but whole requests without bodies and whole answers has come since the connection was idle: no byte is held, neither
+        side has been paused, half-closed or is closing, the memo has a head, and ``_deadline`` is running. One question instead of nine."""
         self._held = b""
         self._scanned = 0
         self._serving = False
@@ -379,11 +384,12 @@ class ServerConnection(TwistedProtocol):
         self._deadline.move(self.factory.drain_idle_ticks if self.factory.draining else self.factory.head_ticks)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._exchange is None:
-            if not (self._held or self._full or self._closing):
+        exchange = self._exchange
+        if exchange is None:
+            if self._usual:
                 memo = self._memo
                 try:
-                    whole = (data == memo.block and data != b"") or 0 < memo.find(data) == len(data)
+                    whole = data == memo.block or 0 < memo.find(data) == len(data)
                 except BadMessage as error:
                     self._refuse(error)
                     return
@@ -411,10 +417,11 @@ class ServerConnection(TwistedProtocol):
             # a transport that still had some when it was paused
             self._held += data
         else:
-            self._feed(self._exchange, self._reader, data)
+            self._feed(exchange, self._reader, data)
 
     def readConnectionLost(self) -> None:
         """The client sent a FIN: a half-close, after which it may still wait for its answer (rule 42)."""
+        self._usual = False
         self._half_closed = True
         exchange = self._exchange
         if self._closing:
@@ -442,6 +449,7 @@ class ServerConnection(TwistedProtocol):
     # the transport's producer: the answer
 
     def pauseProducing(self) -> None:
+        self._usual = False
         self._full = True
         if self._tunnel is None:
             self._deadline.move(self.factory.body_ticks)
@@ -472,6 +480,7 @@ class ServerConnection(TwistedProtocol):
     def enter_tunnel(self, exchange: Exchange, receiver: TunnelReceiver) -> None:
         if exchange is not self._exchange:
             return
+        self._usual = False
         self._tunnel = receiver
         self._reader = CloseBody()
         self._deadline.stop()
@@ -492,23 +501,24 @@ class ServerConnection(TwistedProtocol):
         return True
 
     def close_after_answer(self) -> None:
+        self._usual = False
         self._close_after = True
 
     def replied(self, exchange: Exchange, block: bytes, keep_alive: bool) -> None:
         if exchange is not self._exchange:
             return
         self.transport.write(block)
-        if not keep_alive:
-            self._close_after = True
-        if self._held or self._close_after or self._serving or self._full or self._half_closed or self._paused or self._reader is not None:
-            self.exchange_ended(exchange)
+        if keep_alive and self._usual:
+            # the usual end: the client has sent nothing more, and is waited for
+            factory = self.factory
+            self._exchange = None
+            exchange.receiver = None
+            factory.count(exchange)
+            self._idle_until = factory.wheel.turned_to + factory.pause_ticks
             return
-        # the usual end: the client has sent nothing more, and is waited for
-        factory = self.factory
-        self._exchange = None
-        exchange.receiver = None
-        factory.count(exchange)
-        self._deadline.move(factory.pause_ticks)
+        if not keep_alive:
+            self.close_after_answer()
+        self.exchange_ended(exchange)
 
     def exchange_ended(self, exchange: Exchange) -> None:
         if exchange is not self._exchange:
@@ -564,6 +574,7 @@ class ServerConnection(TwistedProtocol):
         """Serve whatever ``data`` holds, up to the first request that is not answered at once."""
         factory = self.factory
         memo = self._memo
+        self._usual = False
         self._serving = True
         try:
             while data:
@@ -619,7 +630,7 @@ class ServerConnection(TwistedProtocol):
         finally:
             self._serving = False
         if not data:
-            self._deadline.move(factory.pause_ticks)
+            self._wait()
         if self._half_closed:
             self._close()
         elif self._paused:
@@ -660,6 +671,7 @@ class ServerConnection(TwistedProtocol):
 
     def _hold(self, data: bytes) -> None:
         """Keep pipelined bytes until their turn comes; the client waits when they are many."""
+        self._usual = False
         self._held += data
         if len(self._held) > HIGH_WATERMARK:
             self._pause()
@@ -674,9 +686,15 @@ class ServerConnection(TwistedProtocol):
         elif self._half_closed:
             self._close()
         else:
-            self._deadline.move(self.factory.pause_ticks)
+            self._wait()
             if self._paused:
                 self._resume()
+
+    def _wait(self) -> None:
+        """All that came is answered: wait for the next request."""
+        self._deadline.move(self.factory.pause_ticks)
+        unusual = self._full or self._half_closed or self._paused or self._closing or self._close_after
+        self._usual = len(self._memo.block) > 0 and not unusual
 
     def _begin_body(self, head: RequestHead, payload: bytes) -> None:
         """Not all of the body came with its head: from now on it has a deadline, and a least rate (rule 47)."""
@@ -721,7 +739,7 @@ class ServerConnection(TwistedProtocol):
             self._deadline.stop()
 
     def _expired(self) -> None:
-        """A deadline has passed: which, the state says. That of an idle time may end within an exchange; ``_next`` sets it anew."""
+        """A deadline has passed: which, the state says. That of an idle time may end within an exchange, or before a later one has begun."""
         exchange = self._exchange
         if self._closing:
             self._close(reset=True)
@@ -730,10 +748,15 @@ class ServerConnection(TwistedProtocol):
                 self._lose(exchange, ClientGone("The client does not read its answer."))
             self._close(reset=True)
         elif exchange is None:
+            left = self._idle_until - self.factory.wheel.turned_to
             if self._held:
                 self._refuse(RequestTimeout())
+            elif left > 0:
+                self._deadline.move(left)
             else:
                 self._close()
+        elif self._usual:
+            self._deadline.move(self.factory.pause_ticks)
         elif self._reader is not None and not self._body_paused:
             timeout = RequestTimeout()
             begun = exchange.begun
@@ -776,6 +799,7 @@ class ServerConnection(TwistedProtocol):
             self._linger()
         else:
             self._closing = True
+            self._usual = False
             self._held = b""
             self._deadline.move(self.factory.body_ticks)
             self.transport.unregisterProducer()
@@ -786,6 +810,7 @@ class ServerConnection(TwistedProtocol):
         if self._closing:
             return
         self._closing = True
+        self._usual = False
         self._held = b""
         transport = self.transport
         transport.unregisterProducer()
@@ -809,6 +834,7 @@ class ServerConnection(TwistedProtocol):
         if self.lost:
             return
         self._closing = True
+        self._usual = False
         self._held = b""
         self._reader = None
         transport = self.transport
@@ -821,8 +847,14 @@ class ServerConnection(TwistedProtocol):
 
     def drain(self) -> None:
         """Take at most one more request, and that soon."""
+        self.be_careful()
         if self._exchange is None and not self._held and not self._closing:
+            self._idle_until = 0
             self._deadline.move(self.factory.drain_idle_ticks)
+
+    def be_careful(self) -> None:
+        """Something has changed: the next request, or the end of this one, goes the slow way, which asks for everything."""
+        self._usual = False
 
     def abort(self) -> None:
         """The grace is over."""
@@ -917,6 +949,8 @@ class HTTPServerFactory(Factory):
         self.drain_idle_ticks = ticks(timeouts.drain_idle_s)
         self.pause_ticks = self.drain_idle_ticks if self.draining else ticks(timeouts.idle_s)
         """What a client has between two requests."""
+        for connection in self._connections:
+            connection.be_careful()
         self._max_per_client = max_connections_per_client
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # a ServerConnection, or None

@@ -170,7 +170,7 @@ class Forwarding:
         else:
             self._attempt(server, "chosen")
 
-    def _attempt(self, server: Server, reason: str, *, fresh: bool = False) -> None:
+    def _attempt(self, server: Server, reason: str, fresh: bool = False) -> None:
         self._server = server
         decisions = self._application.decisions
         if decisions is not None:
@@ -345,7 +345,7 @@ class Forwarding:
             server.succeeded()
             if self._again is not None:
                 self._settle()
-            exchange.reply(head.status, block, keep_alive=keep_alive)
+            exchange.reply(head.status, block, keep_alive)
         else:
             self._framing = framing
             exchange.begin(head.status, block, keep_alive=keep_alive)
@@ -555,7 +555,7 @@ class Forwarding:
         application.retries.count += 1
         self._sent_s = application.servers.seconds()
         # on a fresh connection: a kept one may be as dead as the last, for servers of one kind close theirs at the same time
-        self._attempt(server, again.error.code, fresh=True)
+        self._attempt(server, again.error.code, True)
 
     def _go_on(self) -> None:
         """Where a kept connection was there at once, the rest of the body follows."""

@@ -233,7 +233,7 @@ class InnerExchange(Exchange):
         self._over = True
         self._to.answer_ended(reader.trailers)
 
-    def reply(self, status: int, block: bytes, *, keep_alive: bool) -> None:
+    def reply(self, status: int, block: bytes, keep_alive: bool) -> None:
         self._start(status)
         self.finish(block)
 

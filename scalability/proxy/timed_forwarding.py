@@ -29,7 +29,7 @@ class TimedForwarding(Forwarding):
     def _now(self) -> float:
         return self._exchange.connection.factory.clock.seconds()
 
-    def _attempt(self, server: Server, reason: str, *, fresh: bool = False) -> None:
+    def _attempt(self, server: Server, reason: str, fresh: bool = False) -> None:
         exchange = self._timed
         self._began_s = now = self._now()
         if not exchange.attempts:
@@ -37,7 +37,7 @@ class TimedForwarding(Forwarding):
         exchange.attempts += 1
         exchange.server = server.name
         self._connecting = True
-        super()._attempt(server, reason, fresh=fresh)
+        super()._attempt(server, reason, fresh)
 
     def _send(self, connection: ClientConnection) -> None:
         now = self._now()
