@@ -32,18 +32,23 @@ class Requests:
             "Time from a request's complete head to the last byte of its answer, by method, route and status.",
             ("http_request_method", "http_route", "http_response_status_code"),
         )
-        self._forwarded: dict[tuple[bytes, int], Histogram] = {}
+        self._forwarded: dict[int, dict[bytes, Histogram]] = {}
+        """By status and method: two dictionaries cost less than one with a tuple for its key."""
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         """``HTTPServerFactory`` calls this. Paths are never labels: whatever is forwarded has one route."""
         head = exchange.head
-        histogram = self._forwarded.get((head.method, exchange.status)) if exchange.served_by else None
+        histogram = None
+        if exchange.served_by:
+            by_method = self._forwarded.get(exchange.status)
+            if by_method is not None:
+                histogram = by_method.get(head.method)
         if histogram is None:
             method = KNOWN_METHODS.get(head.method, OTHER_METHOD)
             own = not exchange.served_by and is_health(head)
             histogram = self._durations.labelled(method, "/health" if own else "*", str(exchange.status or CLIENT_GONE))
             if exchange.served_by and method is not OTHER_METHOD and len(self._forwarded) < 1000:
-                self._forwarded[head.method, exchange.status] = histogram
+                self._forwarded.setdefault(exchange.status, {})[head.method] = histogram
         histogram.record(seconds)
 
 

@@ -471,7 +471,7 @@ class ResponseForwarder:
     Holds one forwarded head of at most ``MEMO_BYTES``. Answers exactly what ``forward_response`` does, but for the name's line.
     """
 
-    __slots__ = ("_date", "_forwarded", "_head", "_head_only", "_keep_alive", "_minor", "_named", "_via", "_without")
+    __slots__ = ("_date", "_form", "_forwarded", "_head", "_keep_alive", "_named", "_via", "_without")
 
     def __init__(self, *, via: bytes, without: frozenset[bytes] = frozenset(), named: bool = False) -> None:
         """With ``named`` heads end with the open field line ``X-Request-Id: ``; the caller appends a name and ``END_OF_NAME``."""
@@ -480,29 +480,20 @@ class ResponseForwarder:
         self._without = without
         self._head: ResponseHead | None = None
         self._date = b""
-        self._minor = -1
+        self._form = -1
         self._keep_alive = False
-        self._head_only = False
         self._forwarded = ForwardedResponse(b"", Framing.NONE, False)
 
-    def forward(
-        self, head: ResponseHead, client_minor: int, client_keep_alive: bool, request_method: bytes, date: bytes = b""
-    ) -> ForwardedResponse:
+    def forward(self, head: ResponseHead, request: RequestHead, client_keep_alive: bool, date: bytes = b"") -> ForwardedResponse:
         """As ``forward_response``; the memory applies when ``head``, and ``date``, are the very objects of the last call."""
-        head_only = request_method == b"HEAD"
-        if (
-            head is self._head
-            and date is self._date
-            and client_minor == self._minor
-            and client_keep_alive == self._keep_alive
-            and head_only == self._head_only
-        ):
+        form = request.answer_form
+        if head is self._head and date is self._date and client_keep_alive is self._keep_alive and form == self._form:
             return self._forwarded
         forwarded = forward_response(
             head,
-            client_minor=client_minor,
+            client_minor=request.minor,
             client_keep_alive=client_keep_alive,
-            request_method=request_method,
+            request_method=request.method,
             via=self._via,
             without=self._without,
             date=date,
@@ -512,8 +503,7 @@ class ResponseForwarder:
         if len(forwarded.head) <= MEMO_BYTES:
             self._head = head
             self._date = date
-            self._minor = client_minor
+            self._form = form
             self._keep_alive = client_keep_alive
-            self._head_only = head_only
             self._forwarded = forwarded
         return forwarded

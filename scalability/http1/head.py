@@ -74,6 +74,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "answer_form",
         "chunked",
         "content_length",
         "expect_continue",
@@ -100,6 +101,8 @@ class RequestHead:
         self.upgrade: Final = shared.upgrade
         self.has_body: Final = shared.chunked or bool(shared.content_length)
         """True when body bytes follow (or may follow, when chunked). A request without framing fields has none."""
+        self.answer_form: Final = minor + 2 if method == b"HEAD" else minor
+        """What of a request the head of its answer depends on: the minor version, and whether a body may follow."""
 
     @property
     def fields(self) -> tuple[Field, ...]:

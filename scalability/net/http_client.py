@@ -132,6 +132,9 @@ class ClientConnection(TwistedProtocol):
         self._uploaded = True
         self._paused = False
         self._idle_ticks = pool.answer_ticks
+        self._wheel = pool.wheel
+        self._due = 0
+        """The tick by which the next byte must have come. ``_deadline``, which is always running, may be earlier: then it looks again."""
         self.trailers: tuple[tuple[bytes, bytes], ...] = ()
         """The trailer section of the answer that ended last."""
         self.memory: Any = None
@@ -139,6 +142,8 @@ class ClientConnection(TwistedProtocol):
         self.requests = 0
         """How many were sent here."""
         self.idle_since_tick = 0
+        self.retired = False
+        """Whether it takes no other request."""
         self.lost = False
 
     # requests
@@ -152,7 +157,7 @@ class ClientConnection(TwistedProtocol):
         self._receiver = receiver
         self._method = method
         self._uploaded = ended
-        self._deadline.move(self._idle_ticks)
+        self._due = self._wheel.turned_to + self._idle_ticks
         self.transport.write(head)
 
     @property
@@ -173,7 +178,7 @@ class ClientConnection(TwistedProtocol):
         self._receiver = receiver
         self._tunnelled = True
         self._idle_ticks = idle_ticks
-        self._deadline.move(idle_ticks)
+        self._put_off()
         self._uploaded = False
         alsoProvides(self, IHalfCloseableProtocol)  # other connections are of no use when the server has finished
 
@@ -196,15 +201,21 @@ class ClientConnection(TwistedProtocol):
 
     def wait_as_the_pool_says(self) -> None:
         """Called by the pool when its timeout for answers has changed. A tunnel has its own."""
-        if not self._tunnelled:
-            self._idle_ticks = self._pool.answer_ticks
+        if self._tunnelled:
+            return
+        before, self._idle_ticks = self._idle_ticks, self._pool.answer_ticks
+        if self._idle_ticks < before:
+            if self._receiver is None:
+                self._deadline.move(self._idle_ticks)
+            else:
+                self.retired = True  # its deadline, which stays for this request, would come too late for the next one
 
     def write_body(self, data: bytes, ended: bool) -> None:
         """Send more of the request's body, framed as its head says; nothing happens when the connection is gone already."""
         if self._receiver is None or self._uploaded:
             return
         if data:
-            self._deadline.move(self._idle_ticks)
+            self._put_off()
             self.transport.write(data)
         if ended:
             self._uploaded = True
@@ -226,7 +237,7 @@ class ClientConnection(TwistedProtocol):
         """Read on."""
         if self._paused and not self.lost:
             self._paused = False
-            self._deadline.move(self._idle_ticks)
+            self._put_off()
             self.transport.resumeProducing()
 
     def abort(self) -> None:
@@ -266,6 +277,7 @@ class ClientConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        self._deadline.move(self._idle_ticks)
         self._begin()
         opening, self._opening = self._opening, None
         if opening is not None:
@@ -297,7 +309,7 @@ class ClientConnection(TwistedProtocol):
                     self._end(reader, rest)
                     receiver.answer_data(payload, True)
                 else:
-                    self._deadline.move(self._idle_ticks)
+                    self._put_off()
                     if payload:
                         receiver.answer_data(payload, False)
                 return
@@ -320,7 +332,7 @@ class ClientConnection(TwistedProtocol):
                 if head.status == 101:
                     self._switch(receiver, head, data[end:])
                     return
-                self._deadline.move(self._idle_ticks)
+                self._put_off()
                 receiver.answer_interim(head)
                 if self._receiver is not receiver:
                     return
@@ -343,7 +355,7 @@ class ClientConnection(TwistedProtocol):
             receiver.answer_received(head, payload, True)
         else:
             self._reader = reader
-            self._deadline.move(self._idle_ticks)
+            self._put_off()
             receiver.answer_received(head, payload, False)
 
     def _switch(self, receiver: AnswerReceiver, head: ResponseHead, data: bytes) -> None:
@@ -393,7 +405,7 @@ class ClientConnection(TwistedProtocol):
 
     def resumeProducing(self) -> None:
         if self._receiver is not None and not self._uploaded:
-            self._deadline.move(self._idle_ticks)
+            self._put_off()
             self._receiver.upload_resumed()
 
     def stopProducing(self) -> None:
@@ -418,11 +430,20 @@ class ClientConnection(TwistedProtocol):
             error.__cause__ = cause
             receiver.answer_failed(error)
 
+    def _put_off(self) -> None:
+        """Something has come, or gone: from now on the next piece may take as long."""
+        self._due = self._wheel.turned_to + self._idle_ticks
+        self._deadline.move(self._idle_ticks)
+
     def _expired(self) -> None:
+        left = self._due - self._wheel.turned_to
         if self._receiver is None:
             if self._ending:
                 self._close(reset=True)
-            # else it is idle, and the pool knows for how long
+            else:
+                self._deadline.move(self._idle_ticks)  # it is idle, and the pool knows for how long
+        elif left > 0:
+            self._deadline.move(left)
         elif self._reader is None:
             self._fail(AnswerTimeout(), None)
         elif self._tunnelled:
@@ -517,8 +538,6 @@ class ConnectionPool:
         self.closed = False
         self.connects = 0
         """Connections that were made since the start."""
-        self.reuses = 0
-        """Requests that found one."""
 
     def configure(self, *, connect_timeout_s: float, answer_s: float, limits: Limits) -> None:
         """Go by these from now on. A request's deadline stays until its next byte, and the ``limits`` of an open connection stay."""
@@ -544,7 +563,6 @@ class ConnectionPool:
             if self.wheel.turned_to - connection.idle_since_tick >= PEEK_AFTER_IDLE_TICKS and connection.stale():
                 connection.close()
                 continue
-            self.reuses += 1
             return connection
         return None
 
@@ -560,7 +578,7 @@ class ConnectionPool:
 
     def put(self, connection: ClientConnection) -> None:
         """Called by a connection that has finished a request and can take another."""
-        if self.closed or connection.requests >= self._max_requests:
+        if connection.requests >= self._max_requests or connection.retired:
             connection.close()
             return
         connection.idle_since_tick = self.wheel.turned_to
@@ -600,6 +618,7 @@ class ConnectionPool:
     def close(self) -> None:
         """Close idle connections and connection attempts; one that is in use is closed when its answer has ended."""
         self.closed = True
+        self._max_requests = 0  # none comes back
         for opening in list(self._opening):
             opening.fail(ConnectError())
         for connection in list(self._idle):
@@ -628,7 +647,6 @@ class PrefacedPool(ConnectionPool):
                 if connection.stale():
                     connection.close()
                     return None
-                self.reuses += 1
                 return connection
         return None
 

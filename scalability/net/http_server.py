@@ -191,7 +191,7 @@ class Exchange:
         self.connection.exchange_ended(self)
 
     def reply(self, status: int, block: bytes, keep_alive: bool) -> None:
-        """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer, without names before its arguments most."""
+        """``begin`` and ``finish`` in one write: ``block`` is head and body. The cheapest answer; without keywords even more so."""
         if self.begun:
             raise RuntimeError("this exchange is answered already")
         self.begun = True
@@ -692,6 +692,7 @@ class ServerConnection(TwistedProtocol):
 
     def _wait(self) -> None:
         """All that came is answered: wait for the next request."""
+        self._idle_until = 0
         self._deadline.move(self.factory.pause_ticks)
         unusual = self._full or self._half_closed or self._paused or self._closing or self._close_after
         self._usual = len(self._memo.block) > 0 and not unusual
@@ -739,7 +740,7 @@ class ServerConnection(TwistedProtocol):
             self._deadline.stop()
 
     def _expired(self) -> None:
-        """A deadline has passed: which, the state says. That of an idle time may end within an exchange, or before a later one has begun."""
+        """A deadline has passed: which, the state says. An idle time's may end within an exchange, or too early for a later one."""
         exchange = self._exchange
         if self._closing:
             self._close(reset=True)
@@ -973,11 +974,13 @@ class HTTPServerFactory(Factory):
         return connection
 
     def date(self) -> bytes:
-        """The Date field's value (RFC 9110 section 6.6.1), made four times a second at most: the same object until then."""
+        """The Date field's value (RFC 9110 section 6.6.1), made four times a second at most, and the same object for a whole second."""
         tick = self.wheel.turned_to
         if tick != self._date_tick:
             self._date_tick = tick
-            self._date = formatdate(self.seconds(), usegmt=True).encode()
+            date = formatdate(self.seconds(), usegmt=True).encode()
+            if date != self._date:
+                self._date = date
         return self._date
 
     def room(self) -> int:

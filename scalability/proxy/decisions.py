@@ -40,17 +40,15 @@ class Decisions:
         self._upstream = upstream
         self._algorithm = algorithm
         self._draws = algorithm in DRAWING
-        self._counts = algorithm in COUNTING
+        self._scores = self._draws or algorithm in COUNTING
         self._ring: deque[tuple[bytes, float, str, str, tuple[tuple[str, int], ...], int, Drawn | None]] = deque(maxlen=kept)
 
     def note(self, request_id: bytes, server: Server, reason: str, now: float) -> None:
         """``server`` was chosen for the request just now, and has not been told of it yet."""
         upstream = self._upstream
         scores: Drawn | None = None
-        if self._draws:
-            scores = upstream.drawn
-        elif self._counts:
-            scores = tuple([candidate.active for candidate in upstream.named])
+        if self._scores:
+            scores = upstream.drawn if self._draws else tuple([candidate.active for candidate in upstream.named])
         # a plain tuple: a named one takes four times as long to make
         self._ring.append((request_id, now, server.name, reason, upstream.names, upstream.candidate_count, scores))
 

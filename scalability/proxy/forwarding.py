@@ -309,10 +309,15 @@ class Forwarding:
         application = self._application
         seconds = application.servers.seconds
         now = seconds()
-        server.answered(head.status, now - self._sent_s, now, self._epoch)
+        status = head.status
+        completed = ended and status < 500
+        if completed:
+            server.completed(now - self._sent_s, now, self._epoch)
+        else:
+            server.answered(status, now - self._sent_s, now, self._epoch)
         if self._second is not None:
             self._end_race()
-        if head.status >= 500 and self._retries_status(head.status) and self._another_asked(connection, server, ended):
+        if status >= 500 and self._retries_status(status) and self._another_asked(connection, server, ended):
             return
         forwarder: ResponseForwarder | None = connection.memory
         if forwarder is None:
@@ -320,13 +325,8 @@ class Forwarding:
         exchange = self._exchange
         request = exchange.head
         factory = exchange.connection.factory
-        block, framing, keep_alive = forwarder.forward(
-            head,
-            request.minor,
-            request.keep_alive and exchange.body_complete and not factory.draining,
-            request.method,
-            b"" if head.dated else factory.date(),
-        )
+        goes_on = request.keep_alive and exchange.body_complete and not factory.draining
+        block, framing, keep_alive = forwarder.forward(head, request, goes_on, b"" if head.dated else factory.date())
         exchange.served_by = server.name
         if framing is _CHUNKED:
             data = chunk(data)
@@ -342,13 +342,14 @@ class Forwarding:
             block += data
         if ended:
             self._connection = None
-            server.succeeded()
+            if not completed:
+                server.succeeded()
             if self._again is not None:
                 self._settle()
-            exchange.reply(head.status, block, keep_alive)
+            exchange.reply(status, block, keep_alive)
         else:
             self._framing = framing
-            exchange.begin(head.status, block, keep_alive=keep_alive)
+            exchange.begin(status, block, keep_alive=keep_alive)
 
     def answer_data(self, data: bytes, ended: bool) -> None:
         connection = self._connection

@@ -72,7 +72,8 @@ _OPEN = breaker.State.OPEN
 class Server:
     """One server: identity, connections, state, counts.
 
-    Who sends it a request says ``started``, then perhaps ``answered``, and at the end ``succeeded`` or ``failed``.
+    Who sends it a request says ``started``, then perhaps ``answered``, and at the end ``succeeded`` or ``failed``; or, of an answer that
+    came whole, ``completed``.
     """
 
     log = Logger()
@@ -194,11 +195,37 @@ class Server:
         if 502 <= status <= 504:
             self._went_wrong(now, epoch)
             return
+        self._went_right(now, epoch)
+
+    def completed(self, seconds: float, now: float, epoch: int) -> None:
+        """``answered`` with a status that is nobody's failure, and ``succeeded``, in one: the usual request."""
+        self.durations.record(seconds)
+        upstream = self._upstream
+        if upstream.learns:
+            self.latency.observe(seconds, now)
         outcomes = self.outcomes
         outcomes.successes += 1
         outcomes.in_a_row = 0
+        self.active -= 1
+        if self.restricted:
+            self._told_of_success(now, epoch)
+        if upstream.tracking:
+            self._tell(-1)
+        if upstream.queueing:
+            upstream.serve_line()
+        if self.removed:
+            upstream.settled(self)
+
+    def _went_right(self, now: float, epoch: int) -> None:
+        outcomes = self.outcomes
+        outcomes.successes += 1
+        outcomes.in_a_row = 0
+        if self.restricted:
+            self._told_of_success(now, epoch)
+
+    def _told_of_success(self, now: float, epoch: int) -> None:
         # a closed breaker is told of successes when they matter to it, at the next failure, or once a second
-        if self.restricted and self.breaker.state is not _CLOSED and self.breaker.succeeded(epoch, now):
+        if self.breaker.state is not _CLOSED and self.breaker.succeeded(epoch, now):
             self._upstream.breaker_changed(self)
 
     def take_outcomes(self, now: float) -> tuple[int, int]:

@@ -341,10 +341,14 @@ def test_a_trusted_peers_names_are_kept() -> None:
     assert head.get_all(b"tracestate") == [b"x=y"]
 
 
+def asked(method: bytes = b"GET", minor: int = 1) -> RequestHead:
+    return parse_request_head(b"%b / HTTP/1.%d\r\nHost: x\r\n\r\n" % (method, minor), LIMITS)
+
+
 def test_further_fields_of_an_answer_can_be_dropped() -> None:
     forwarder = ResponseForwarder(via=b"lab", without=frozenset([b"x-request-id"]))
     for lines in ([b"X-Request-Id: a"], [b"Connection: x", b"X-Request-Id: a"]):
-        block = forwarder.forward(response(*lines, b"Content-Length: 0"), 1, True, b"GET").head
+        block = forwarder.forward(response(*lines, b"Content-Length: 0"), asked(), True).head
         assert b"Request-Id" not in block
 
 
@@ -585,7 +589,7 @@ def test_an_answer_forwarder_answers_what_forwarding_anew_does(answers: list[tup
             return answered(parse_response_head(data, LIMITS), minor=minor, keep_alive=keep_alive, method=method)
 
         def remembered(data: bytes, minor: int = minor, keep_alive: bool = keep_alive, method: bytes = method) -> ForwardedResponse:
-            return forwarder.forward(memo.parse(data), minor, keep_alive, method)
+            return forwarder.forward(memo.parse(data), asked(method, minor), keep_alive)
 
         assert memo_or_error(remembered, block) == memo_or_error(anew, block)
 
@@ -597,7 +601,7 @@ def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
     assert len(forwarder._block) == 0
     answers = ResponseForwarder(via=b"lab")
     head = response(long)
-    assert answers.forward(head, 1, True, b"GET") == answers.forward(head, 1, True, b"GET") == answered(head)
+    assert answers.forward(head, asked(), True) == answers.forward(head, asked(), True) == answered(head)
     assert len(answers._forwarded.head) == 0
 
 
@@ -605,7 +609,7 @@ def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
 @pytest.mark.parametrize("minor", [0, 1])
 def test_a_forwarded_head_may_get_one_more_field(named: bool, minor: int) -> None:
     head = parse_response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", LIMITS)
-    block = ResponseForwarder(via=b"lab", named=named).forward(head, minor, True, b"GET").head
+    block = ResponseForwarder(via=b"lab", named=named).forward(head, asked(minor=minor), True).head
     with_cookie = with_field(block, (b"Set-Cookie", b"a=b"), named=named)
     if named:
         assert block.endswith(b"\r\nX-Request-Id: ")

@@ -92,7 +92,23 @@ def test_a_small_answer_is_one_call_and_the_connection_is_reused() -> None:
     assert client.pool.idle_connections == 1
     assert client.pool.take() is asker.connection
     assert client.pool.idle_connections == 0
-    assert (client.pool.connects, client.pool.reuses) == (1, 1)
+    assert client.pool.connects == 1
+
+
+def test_each_request_has_its_own_time_however_often_the_connection_was_used() -> None:
+    client = Client(answer_s=3.0, idle_s=10.0)
+    asker, transport = client.ask()
+    for _ in range(4):
+        client.pass_time(2)
+        transport.deliver(OK)
+        client.pass_time(2)
+        assert client.pool.take() is asker.connection
+        assert asker.connection is not None
+        asker.connection.send(HEAD, b"GET", asker)
+    client.pass_time(2.5)
+    assert asker.events[-1][0] == "head"
+    client.pass_time(1.5)
+    assert asker.events[-1] == ("failed", "answer_timeout")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 40])
@@ -529,6 +545,27 @@ def test_other_timeouts_hold_for_connections_that_are_open_too() -> None:
     client.pool.open(asker)
     client.pass_time(1.5)
     assert asker.events[-1][:2] == ("failed", "connect_timeout")
+
+
+def test_a_shorter_timeout_leaves_a_request_its_time_and_its_connection_takes_no_other() -> None:
+    client = Client()
+    asker, transport = client.ask()
+    client.pool.configure(connect_timeout_s=1.0, answer_s=2.0, limits=DEFAULT_LIMITS)
+    client.pass_time(55)
+    assert asker.events == []
+    transport.deliver(OK)
+    assert asker.events == [("head", 200, b"hi", True)]
+    assert client.pool.take() is None
+    assert transport.ended == "closed"
+
+
+def test_a_shorter_timeout_holds_from_the_next_piece_on() -> None:
+    client = Client()
+    asker, transport = client.ask()
+    client.pool.configure(connect_timeout_s=1.0, answer_s=2.0, limits=DEFAULT_LIMITS)
+    transport.deliver(OK[:-1])
+    client.pass_time(3)
+    assert asker.events[-1] == ("failed", "broken_answer")
 
 
 def test_a_tunnel_keeps_its_own_timeout() -> None:

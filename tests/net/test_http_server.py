@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 
 from scalability.errors import NoServer, ScalelabError
-from scalability.http1.limits import Limits
+from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import CONTINUE, Exchange, HTTPServerFactory, Timeouts, client_of
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
@@ -222,6 +222,46 @@ def test_an_idle_connection_is_closed_after_75_seconds() -> None:
     server = Server(hello)
     server.client.deliver(GET)
     server.pass_time(74)
+    assert server.client.open
+    server.pass_time(2)
+    assert server.client.ended == "closed"
+
+
+def test_each_usual_request_puts_the_end_of_the_idle_time_off() -> None:
+    server = Server(hello)
+    for _ in range(6):
+        server.client.deliver(GET)
+        assert statuses(server.client.taken()) == [200]
+        server.pass_time(60)
+        assert server.client.open
+    server.pass_time(14)
+    assert server.client.open
+    server.pass_time(2)
+    assert server.client.ended == "closed"
+
+
+def test_an_answer_that_took_longer_than_an_idle_time_is_followed_by_a_whole_one() -> None:
+    server = Server()
+    for turn in range(3):
+        server.client.deliver(GET)
+        server.pass_time(200)
+        hello(server.application.exchanges[turn])
+        assert statuses(server.client.taken()) == [200]
+    server.pass_time(74)
+    assert server.client.open
+    server.pass_time(2)
+    assert server.client.ended == "closed"
+
+
+def test_other_timeouts_hold_for_the_next_request_of_a_connection_that_is_open() -> None:
+    server = Server(hello)
+    for _ in range(3):
+        server.client.deliver(GET)
+    server.factory.configure(limits=DEFAULT_LIMITS, timeouts=Timeouts(idle_s=5.0), max_connections_per_client=0)
+    server.pass_time(10)
+    assert server.client.open, "the idle time that runs already stays"
+    server.client.deliver(GET)
+    server.pass_time(4)
     assert server.client.open
     server.pass_time(2)
     assert server.client.ended == "closed"
@@ -581,6 +621,16 @@ def test_draining_closes_idle_connections_soon() -> None:
     server.pass_time(1.5)
     assert server.client.ended == "closed"
     assert done == [None]
+
+
+def test_draining_closes_a_connection_soon_that_many_usual_requests_came_on() -> None:
+    server = Server(hello)
+    for _ in range(4):
+        server.client.deliver(GET)
+        server.pass_time(1)
+    server.factory.drain(30.0)
+    server.pass_time(1.5)
+    assert server.client.ended == "closed"
 
 
 def test_draining_resets_what_is_left_after_the_grace() -> None:

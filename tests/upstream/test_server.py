@@ -23,7 +23,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.health import State
-from scalability.upstream.selection import RoundRobin
+from scalability.upstream.selection import LeastRequest, RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 
@@ -111,6 +111,41 @@ def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_
     a.started()
     a.failed(NoAnswer(), 0, 0.001)
     assert a.latency.cost(1000.0, 0) > before, "what fails fast is not fast"
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_whole_answer_counts_as_its_head_and_its_end_do(learns: bool) -> None:
+    upstream = Upstream(
+        (lambda: LeastRequest(lambda: 0.0)) if learns else RoundRobin,
+        lambda spec: cast(ConnectionPool, FakePool(spec.address)),
+        seconds=lambda: 1000.0,
+        learns=learns,
+    )
+    upstream.name_servers("configuration", specs(f"{A},maxconn=1", f"{B},maxconn=1"), trusted=True)
+    at_once, in_two = upstream
+    for server in (at_once, in_two):
+        assert server.outcomes.failed() is False
+        epoch = server.started()
+        if server is at_once:
+            server.completed(0.25, 1000.0, epoch)
+        else:
+            server.answered(200, 0.25, 1000.0, epoch)
+            server.succeeded()
+    for server in (at_once, in_two):
+        assert (server.active, server.requests, server.durations.count, server.durations.sum_s) == (0, 1, 1, 0.25)
+        assert (server.outcomes.successes, server.outcomes.in_a_row, server.is_full()) == (1, 0, False)
+        assert server.latency.answered is learns
+    assert at_once.latency.cost(1000.0, 0) == in_two.latency.cost(1000.0, 0)
+
+
+def test_the_last_whole_answer_of_a_server_that_leaves_ends_it() -> None:
+    upstream = upstream_of(A, B)
+    a = server_of(upstream, A)
+    epoch = a.started()
+    upstream.name_servers("configuration", specs(B), trusted=True)
+    assert list(upstream.leaving) == [a]
+    a.completed(0.25, 1000.0, epoch)
+    assert list(upstream.leaving) == []
 
 
 def test_a_server_is_full_with_as_many_requests_as_it_may_have() -> None:
