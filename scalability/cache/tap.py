@@ -24,5 +24,8 @@ def makeService(options: CommandLine[CacheOptions]) -> IService:
 
     reactor = install()
     from scalability.cache.service import cache_service
+    from scalability.lifecycle.garbage import BESIDE_MUCH_MEMORY, RareCollections
 
-    return cache_service(reactor, options.config)
+    service = cache_service(reactor, options.config)
+    RareCollections(BESIDE_MUCH_MEMORY).setServiceParent(service)
+    return service

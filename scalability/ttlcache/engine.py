@@ -102,6 +102,11 @@ class TTLCache(Generic[K, V]):
         """The number of entries, expired ones not yet swept included."""
         return self._policy.live()
 
+    @property
+    def freeing(self) -> bool:
+        """Whether something that ``clear`` left is still to be freed."""
+        return self._leavings is not None
+
     def __iter__(self) -> Iterator[K]:
         """The keys, those of expired entries not yet swept included. The cache must not be changed meanwhile."""
         return iter(self._index)
@@ -261,24 +266,23 @@ class TTLCache(Generic[K, V]):
 
     def _make_room(self, cost: int, now: float) -> None:
         """Evict until one more entry of ``cost`` bytes, overhead included, fits."""
-        while self.bytes + cost > self.max_bytes:
-            if self._evict(now, by_bytes=True):
-                self.stats.evicted_bytes += 1
-        while self.max_entries and self._policy.live() >= self.max_entries:
-            if self._evict(now, by_bytes=False):
-                self.stats.evicted_entries += 1
-
-    def _evict(self, now: float, *, by_bytes: bool) -> bool:
-        """Take one entry out; False when it had expired anyway."""
-        victim = self._policy.victim(by_bytes=by_bytes)
-        del self._shards[hash(victim.key) & self._mask][victim.key]
-        self.bytes -= victim.size + OVERHEAD_BYTES
-        if self.on_removed is not None:
-            self.on_removed(victim.key)
-        if now >= victim.expires_at:
-            self.stats.expired += 1
-            return False
-        return True
+        policy, stats = self._policy, self.stats
+        while True:
+            by_bytes = self.bytes + cost > self.max_bytes
+            if not by_bytes and not 0 < self.max_entries <= policy.small.live + policy.main.live:
+                return
+            victim = policy.victim(by_bytes=by_bytes)
+            key = victim.key
+            del self._shards[hash(key) & self._mask][key]
+            self.bytes -= victim.size + OVERHEAD_BYTES
+            if now >= victim.expires_at:
+                stats.expired += 1
+            elif by_bytes:
+                stats.evicted_bytes += 1
+            else:
+                stats.evicted_entries += 1
+            if self.on_removed is not None:
+                self.on_removed(key)
 
     def _expire(self, entry: Entry) -> None:
         key = entry.key

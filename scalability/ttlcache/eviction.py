@@ -24,6 +24,11 @@ MAX_VISITS = 3
 SMALL_SHARE = 10
 """Small is one part in ten of the cache."""
 
+SEGMENT_BITS = 12
+"""The ghosts' table is made in pieces of so many places, when they are needed: 16 MiB at once would hold the reactor for 5 ms."""
+
+SEGMENT_MASK = (1 << SEGMENT_BITS) - 1
+
 PATIENCE = 512
 """Steps of one search for a victim. Without a limit a main queue of a million busy entries is walked up
 to three times before one leaves, in one turn of the reactor."""
@@ -117,60 +122,49 @@ class FIFO:
 
 
 class Ghosts:
-    """The keys evicted last, as 16 bits of their hashes in a table of fixed places: 4 bytes each.
+    """The keys evicted last, as 31 bits of their hashes in a table of fixed places: 4 bytes each.
 
-    A place that is needed twice forgets its older key; a key counts for as long as fewer than ``window``
-    others followed it, by 16 bits of a sequence number. Both err seldom, one key in 65,536, and towards "unknown" but for these.
+    A place that is needed again forgets the key that had it. So a ghost lives until about as many others have come as there are
+    places: those are one to two times the ``window``, the number of ghosts that are wanted. The bits begin above the least number of
+    places, so that integers, whose hash is themselves, are told apart; among a million ghosts one key in 32,768 is taken for another.
     """
 
-    __slots__ = ("_mask", "_sequence", "_shift", "_table")
-
-    SEGMENT_BITS = 12
-    """The table is made in pieces of so many places, when they are needed: 16 MiB at once would hold the reactor for 5 ms."""
+    __slots__ = ("_mask", "_table", "any")
 
     def __init__(self) -> None:
-        self._mask = 1023
-        self._shift = 0
-        """Sequence numbers are divided by two so often, that a window is at most a quarter of 16 bits."""
-        self._sequence = 0
+        self._mask = 15
         self._table: list[array[int] | None] = [None]
+        self.any = False
+        """Whether there ever was one."""
 
     def add(self, key: Any, window: int) -> None:
-        if window > self._mask >> 1:
-            # Forgetting everything at a doubling is cheaper than moving a million keys in one turn.
-            while window > self._mask >> 1:
-                self._mask = self._mask * 2 + 1
-            self._shift = max(0, self._mask.bit_length() - 15)
-            self._table = [None] * ((self._mask >> self.SEGMENT_BITS) + 1)
-        self._sequence += 1
-        mixed = _mix(hash(key))
-        place = mixed & self._mask
-        segment = self._table[place >> self.SEGMENT_BITS]
-        if segment is None:
-            segment = array("I", bytes(4 * min(self._mask + 1, 1 << self.SEGMENT_BITS)))
-            self._table[place >> self.SEGMENT_BITS] = segment
-        segment[place & (1 << self.SEGMENT_BITS) - 1] = (mixed >> 16 & 0xFFFF0000) | (self._sequence >> self._shift & 0xFFFF)
+        if window > self._mask:
+            self._grow(window)
+        number = hash(key)
+        place = number & self._mask
+        segment = self._table[place >> SEGMENT_BITS] or self._segment(place >> SEGMENT_BITS)
+        segment[place & SEGMENT_MASK] = number >> 4 & 0x7FFFFFFF | 0x80000000
 
-    def take(self, key: Any, window: int) -> bool:
-        """True when ``key`` was among the last ``window`` added; it is forgotten with that."""
-        if not self._sequence:
+    def take(self, key: Any) -> bool:
+        """True when ``key`` is a ghost; it is none after that."""
+        number = hash(key)
+        place = number & self._mask
+        segment = self._table[place >> SEGMENT_BITS]
+        if segment is None or segment[place & SEGMENT_MASK] != number >> 4 & 0x7FFFFFFF | 0x80000000:
             return False
-        mixed = _mix(hash(key))
-        place = mixed & self._mask
-        segment = self._table[place >> self.SEGMENT_BITS]
-        if segment is None:
-            return False
-        place &= (1 << self.SEGMENT_BITS) - 1
-        ghost = segment[place]
-        if not ghost or (mixed >> 32) ^ (ghost >> 16):
-            return False
-        segment[place] = 0
-        return ((self._sequence >> self._shift) - ghost & 0xFFFF) << self._shift < window
+        segment[place & SEGMENT_MASK] = 0
+        return True
 
+    def _grow(self, window: int) -> None:
+        # Forgetting everything at a doubling is cheaper than moving a million keys in one turn.
+        while window > self._mask:
+            self._mask = self._mask * 2 + 1
+        self._table = [None] * ((self._mask >> SEGMENT_BITS) + 1)
 
-def _mix(number: int) -> int:
-    # 48 bits. Python's hash of an int is the int: spread it (Fibonacci hashing).
-    return number * 0x9E3779B97F4A7C15 >> 16 & 0xFFFFFFFFFFFF
+    def _segment(self, number: int) -> "array[int]":
+        segment = self._table[number] = array("I", bytes(4 * min(self._mask + 1, SEGMENT_MASK + 1)))
+        self.any = True
+        return segment
 
 
 class S3FIFO:
@@ -183,43 +177,48 @@ class S3FIFO:
         self._overhead = overhead_bytes
         self._small_bytes = max_bytes // SMALL_SHARE
         self._small_entries = max_entries // SMALL_SHARE
-        self._small = FIFO(SMALL)
-        self._main = FIFO(MAIN)
+        self.small = FIFO(SMALL)
+        self.main = FIFO(MAIN)
         self._ghosts = Ghosts()
 
     def admit(self, entry: Entry) -> None:
-        """Take in a new entry."""
-        if self._ghosts.take(entry.key, self._window()):
-            self._main.push(entry)
+        """Take in a new entry.
+
+        There are as many ghosts as main holds entries (the paper's number), or small: a cache that has just filled up for the first
+        time has nothing in main yet and would never learn.
+        """
+        if self._ghosts.any and self._ghosts.take(entry.key):
+            self.main.push(entry)
         else:
-            self._small.push(entry)
+            self.small.push(entry)
 
     def readmit(self, entry: Entry) -> None:
         """Take in an entry whose key was here a moment ago, with a smaller value: it is known, so it goes to main."""
-        self._main.push(entry)
+        self.main.push(entry)
 
     def resize(self, entry: Entry, size: int) -> None:
         """``entry`` grew or shrank to ``size`` bytes where it stands."""
-        queue = self._small if entry.home == SMALL else self._main
+        queue = self.small if entry.home == SMALL else self.main
         queue.size += size - entry.size
         entry.size = size
 
     def forget(self, entry: Entry) -> None:
         """Take out an entry that was deleted or has expired."""
-        (self._small if entry.home == SMALL else self._main).remove(entry)
+        (self.small if entry.home == SMALL else self.main).remove(entry)
 
     def victim(self, *, by_bytes: bool) -> Entry:
         """Take out the entry that should go; ``by_bytes`` says which bound asks for it. Raises IndexError when empty."""
-        small, main = self._small, self._main
+        small, main = self.small, self.main
         for _ in range(PATIENCE):
-            full = small.size + small.live * self._overhead > self._small_bytes if by_bytes else small.live > self._small_entries
-            if small.live and (full or not main.live):
+            live = small.live
+            full = small.size + live * self._overhead > self._small_bytes if by_bytes else live > self._small_entries
+            if live and (full or not main.live):
                 entry = small.pop()
                 if entry.visits > 1:
                     entry.visits = 0
                     main.push(entry)
                     continue
-                self._ghosts.add(entry.key, self._window())
+                self._ghosts.add(entry.key, max(main.live, live))
                 return entry
             entry = main.pop()
             if not entry.visits:
@@ -230,18 +229,13 @@ class S3FIFO:
 
     def live(self) -> int:
         """The number of entries."""
-        return self._small.live + self._main.live
+        return self.small.live + self.main.live
 
     def clear(self) -> list[deque[Entry]]:
         """Forget all entries, and the ghosts; the old places, for the caller to empty."""
         self._ghosts = Ghosts()
-        return self._small.clear() + self._main.clear()
+        return self.small.clear() + self.main.clear()
 
     def places(self) -> int:
         """Entries and holes in both queues."""
-        return self._small.places() + self._main.places()
-
-    def _window(self) -> int:
-        # The paper: as many ghosts as main holds entries. A cache that has just filled up for the first time
-        # has nothing in main yet and would never learn.
-        return max(self._main.live, self._small.live, 16)
+        return self.small.places() + self.main.places()

@@ -24,8 +24,18 @@ class Leavings:
         return bool(self._queues or self._shards)
 
     def free(self, steps: int) -> int:
-        """Let go of about so many entries; how many steps it took. Fewer: nothing is left."""
+        """Let go of so many entries at most; how many steps it took. Fewer: nothing is left.
+
+        The shards first: so the entries end with the queues, in the order in which they were made and lie in memory.
+        """
         done = 0
+        while self._shards and done < steps:
+            shard = self._shards[-1]
+            for _ in range(min(steps - done, len(shard))):
+                shard.popitem()
+                done += 1
+            if not shard:
+                self._shards.pop()
         while self._queues and done < steps:
             queue = self._queues[-1]
             for _ in range(min(steps - done, len(queue))):
@@ -33,6 +43,4 @@ class Leavings:
                 done += 1
             if not queue:
                 self._queues.pop()
-        while self._shards and done < steps:
-            done += len(self._shards.pop())
-        return min(done, steps)
+        return done

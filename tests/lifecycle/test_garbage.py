@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scalability.lifecycle.garbage import YOUNG_OBJECTS, RareCollections
+from scalability.lifecycle.garbage import BESIDE_MUCH_MEMORY, YOUNG_OBJECTS, RareCollections
 
 
 @pytest.fixture
@@ -22,6 +22,15 @@ def test_while_it_runs_what_was_there_is_not_looked_at_and_new_objects_seldom(se
     service.startService()
     assert gc.get_freeze_count() > 1000
     assert gc.get_threshold()[0] == YOUNG_OBJECTS
+
+
+def test_how_seldom_can_be_said() -> None:
+    service = RareCollections(BESIDE_MUCH_MEMORY)
+    before = gc.get_threshold()
+    service.startService()
+    assert gc.get_threshold()[0] == BESIDE_MUCH_MEMORY < YOUNG_OBJECTS
+    service.stopService()
+    assert gc.get_threshold() == before
 
 
 def test_garbage_is_found_nevertheless(service: RareCollections) -> None:

@@ -468,8 +468,8 @@ class Model(RuleBasedStateMachine):
         self.left.clear()
         self.here = set(entries)
         policy = self.cache._policy
-        assert policy._small.live + policy._main.live == len(entries)
-        assert policy._small.size + policy._main.size == sum(size for _, _, size in entries.values())
+        assert policy.small.live + policy.main.live == len(entries)
+        assert policy.small.size + policy.main.size == sum(size for _, _, size in entries.values())
         for number, shard in enumerate(self.cache._index.shards):
             earliest = self.cache._expiry.earliest[number]
             assert all(entry.expires_at >= earliest for entry in shard.values())

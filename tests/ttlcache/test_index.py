@@ -15,27 +15,19 @@ def filled(keys: range, *, entries: int) -> Index[bytes, int]:
     return index
 
 
-def test_the_number_of_shards_is_a_power_of_two_for_about_64_entries_each() -> None:
-    assert [len(Index(entries).shards) for entries in (0, 1, 64, 96, 97, 10_000, 1_000_000, 10**9)] == [
-        1,
-        1,
-        1,
-        1,
-        2,
-        128,
-        16_384,
-        MAX_SHARDS,
-    ]
+def test_the_number_of_shards_is_a_power_of_two_for_300_to_600_entries_each() -> None:
+    sizes = [0, 1, 600, 601, 10_000, 1_000_000, 10**9]
+    assert [len(Index[bytes, int](entries).shards) for entries in sizes] == [1, 1, 1, 2, 32, 2_048, MAX_SHARDS]
 
 
 def test_a_full_index_has_no_large_dict() -> None:
     index = filled(range(50_000), entries=50_000)
-    assert max(map(len, index.shards)) < 3 * SHARD_ENTRIES
+    assert max(map(len, index.shards)) < 2 * SHARD_ENTRIES
     assert len(list(index)) == 50_000
 
 
 def test_a_scan_without_changes_tells_each_key_once() -> None:
-    index = filled(range(1_000), entries=1_000)
+    index = filled(range(1_000), entries=20_000)
     told, cursor, calls = [], 0, 0
     while True:
         cursor, keys = index.scan(cursor, 10)
@@ -61,7 +53,7 @@ def test_a_cursor_that_was_never_given_ends_the_scan() -> None:
     assert index.scan(1 << 70, 10) == (0, [])
 
 
-@given(st.data(), st.integers(1, 400), st.integers(1, 40))
+@given(st.data(), st.integers(1, 40_000), st.integers(1, 40))
 def test_a_scan_tells_every_key_that_is_there_throughout(data: st.DataObject, entries: int, count: int) -> None:
     index = filled(range(200), entries=entries)
     stay = set(list(index)[::2])

@@ -5,15 +5,16 @@ from collections import deque
 from scalability.ttlcache.leavings import Leavings
 
 
-def test_a_step_frees_an_entry_and_a_shard_goes_as_a_whole() -> None:
+def test_a_step_frees_an_entry_and_the_queues_come_last() -> None:
     leavings = Leavings()
-    queue = deque(range(10))
-    leavings.add([{1: 1, 2: 2}, {}, {3: 3}], [queue, deque()])
-    assert leavings.free(4) == 4
-    assert len(queue) == 6
+    queue, shard = deque(range(10)), {1: 1, 2: 2}
+    leavings.add([shard, {}, {3: 3}], [queue, deque()])
+    assert leavings.free(2) == 2
+    assert (len(shard), len(queue)) == (1, 10)
+    assert leavings.free(5) == 5
+    assert (len(shard), len(queue)) == (0, 6)
     assert leavings
-    assert leavings.free(7) == 7
-    assert leavings.free(8) == 2
+    assert leavings.free(7) == 6
     assert not leavings
     assert leavings.free(8) == 0
 

@@ -8,6 +8,8 @@ connection; the cost of choosing a server.
 ``tail``: the p99 of clients with one server of four ten times slower than the rest, by algorithm, beside round robin's.
 ``klein``: CPU of a Klein route on this suite's HTTP server beside twisted.web's.
 ``cache``: CPU of a ``/data`` hit in a gateway's own memory beside nginx's proxy_cache, and Varnish's where installed.
+``engine``: the cache's engine with a million entries: the longest hold of the reactor while they are loaded, expire and are cleared, memory
+of an entry, cost of reads and writes beside cachetools and cachebox, hit ratios beside LRU.
 ``lab``: ``/data`` from the cache through balancer and gateways, requests/s beside a threaded Flask lab's.
 """
 
@@ -24,6 +26,7 @@ from pathlib import Path
 from scalability.lab.bench.cache_hits import cache
 from scalability.lab.bench.choice import choice
 from scalability.lab.bench.cpu import family_cpu_seconds
+from scalability.lab.bench.engine import engine
 from scalability.lab.bench.klein_app import KINDS
 from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, klein_app, plugin, upstream
 from scalability.lab.bench.proxy import proxy
@@ -161,6 +164,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[s
     "slowloris": (slowloris, ()),
     "tail": (tail, ()),
     "cache": (cache, ("nginx", "wrk")),
+    "engine": (engine, ()),
     "lab": (lab, ("wrk",)),
 }
 
