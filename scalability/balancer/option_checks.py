@@ -33,7 +33,7 @@ def check_options(options: "BalancerOptions") -> None:
             f"max_connections_per_client: {options.workers} workers cannot share {options.max_connections_per_client}; "
             "each needs 1 at least"
         )
-    if options.admin is not None and options.admin_token_file is None and not is_loopback(options.admin.host):
+    if options.admin is not None and options.admin_token_file is None and not options.admin.loopback:
         raise ValueError(f"admin: {options.admin} can be reached from other machines; give it --admin-token-file, or a loopback address")
     if options.resolver is not None:
         try:
@@ -134,14 +134,6 @@ def _check_written(flag: str, file: Path, place: Path) -> None:
         raise ConfigError(flag, f"there is no folder {folder}")
     if not os.access(place, os.W_OK):
         raise ConfigError(flag, f"{file} cannot be written")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listener on ``host`` is reached from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def keys_of(file: Path) -> tuple[bytes, ...]:

@@ -17,12 +17,13 @@ from werkzeug.routing import PathConverter
 
 from scalability.api.json import json_answer, read_json
 from scalability.cache.config import MAX_TTL_S, CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_batch import add_batches
 from scalability.cache.http_purge import add_purging
 from scalability.cache.json_text import json_of
 from scalability.cache.keys import key_bytes
 from scalability.errors import BodyTooLarge, Conflict
-from scalability.ttlcache import Outcome, TTLCache
+from scalability.ttlcache import Outcome
 
 
 class Write(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,12 +41,12 @@ class _Key(PathConverter):
     part_isolating = False
 
 
-def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: CacheOptions) -> Klein:
-    """The Klein app in front of ``cache``, whose keys and values are bytes of UTF-8. ``clock`` tells unix seconds."""
+def cache_app(entries: Entries, clock: IReactorTime, options: CacheOptions) -> Klein:
+    """The Klein app in front of ``entries``. ``clock`` times the pieces of long work."""
     app = Klein()
     app.url_map.merge_slashes = False
     app.url_map.converters["key"] = _Key
-    now = clock.seconds
+    now, cache = entries.now, entries.cache
 
     @app.route("/cache/<key:key>", methods=["GET"])
     def read(request: IRequest, key: str) -> bytes:
@@ -66,7 +67,7 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
         value = bytes(body.value)
         ttl_s = options.ttl_s if body.ttl is None else body.ttl
         started = now()
-        outcome = cache.set(name, value, started, ttl_s, size_bytes=len(name) + len(value), if_absent=body.if_absent)
+        outcome = entries.set(name, value, started, ttl_s, if_absent=body.if_absent)
         if outcome is Outcome.EXISTS:
             raise Conflict("the key exists")
         if outcome is Outcome.TOO_LARGE:
@@ -75,7 +76,7 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
 
     @app.route("/cache/<key:key>", methods=["DELETE"])
     def delete(request: IRequest, key: str) -> bytes:
-        return json_answer(request, {"status": "ok", "deleted": cache.delete(key_bytes(key), now())})
+        return json_answer(request, {"status": "ok", "deleted": entries.delete(key_bytes(key), now())})
 
     @app.route("/stats", methods=["GET"])
     def stats(request: IRequest) -> bytes:
@@ -86,6 +87,6 @@ def cache_app(cache: TTLCache[bytes, bytes], clock: IReactorTime, options: Cache
     def health(request: IRequest) -> bytes:
         return json_answer(request, {"status": "ok", "entries": len(cache), "bytes": cache.bytes})
 
-    add_batches(app, cache, clock, options)
-    add_purging(app, cache, clock)
+    add_batches(app, entries, options)
+    add_purging(app, entries, clock)
     return app

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 import msgspec
 from klein import Klein
-from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 
 from scalability.api.json import encoded_answer, json_answer, read_json
 from scalability.cache.config import MAX_TTL_S, CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.json_text import json_of
 from scalability.cache.keys import key_bytes
 from scalability.errors import Conflict
@@ -61,7 +61,7 @@ class _Answer(msgspec.Struct):
     failed: dict[str, dict[str, str]]
 
 
-def add_batches(app: Klein, cache: TTLCache[bytes, bytes], clock: IReactorTime, options: CacheOptions) -> None:
+def add_batches(app: Klein, entries: Entries, options: CacheOptions) -> None:
     """Give ``app`` the two calls."""
     encode = msgspec.json.Encoder().encode
 
@@ -69,14 +69,14 @@ def add_batches(app: Klein, cache: TTLCache[bytes, bytes], clock: IReactorTime, 
     def read_batch(request: IRequest) -> bytes:
         keys = dict.fromkeys(read_json(request, Read).keys)
         names = [key_bytes(key, f"keys[{at}]: ") for at, key in enumerate(keys)]
-        return encoded_answer(request, encode(_read(cache, keys, names, clock.seconds())))
+        return encoded_answer(request, encode(_read(entries.cache, keys, names, entries.now())))
 
     @app.route("/cache-batch/set", methods=["POST"])
     def write_batch(request: IRequest) -> bytes:
-        entries = read_json(request, Writes).entries
-        names = [key_bytes(entry.key, f"entries[{at}]: ") for at, entry in enumerate(entries)]
-        now = clock.seconds()
-        results = [_write(cache, name, entry, now, options.ttl_s) for name, entry in zip(names, entries, strict=True)]
+        writes = read_json(request, Writes).entries
+        names = [key_bytes(entry.key, f"entries[{at}]: ") for at, entry in enumerate(writes)]
+        now = entries.now()
+        results = [_write(entries, name, entry, now, options.ttl_s) for name, entry in zip(names, writes, strict=True)]
         return json_answer(request, {"stored": sum(one["status"] == "stored" for one in results), "results": results})
 
 
@@ -107,10 +107,10 @@ def _read(cache: TTLCache[bytes, bytes], keys: dict[str, None], names: list[byte
     return answer
 
 
-def _write(cache: TTLCache[bytes, bytes], name: bytes, entry: BatchEntry, now: float, default_ttl_s: float) -> dict[str, Any]:
+def _write(entries: Entries, name: bytes, entry: BatchEntry, now: float, default_ttl_s: float) -> dict[str, Any]:
     value = bytes(entry.value)
     ttl_s = default_ttl_s if entry.ttl is None else entry.ttl
-    outcome = cache.set(name, value, now, ttl_s, size_bytes=len(name) + len(value), if_absent=entry.if_absent)
+    outcome = entries.set(name, value, now, ttl_s, if_absent=entry.if_absent)
     if outcome is Outcome.STORED:
         return {"status": outcome.value, "expires_at": now + ttl_s}
     return {"status": outcome.value}

@@ -1,5 +1,6 @@
 """The cache server, put together: entries, sweeper, listeners."""
 
+import random
 from typing import Any
 
 from twisted.application.service import IService
@@ -7,33 +8,39 @@ from twisted.application.service import IService
 from scalability.api.component import component_service
 from scalability.api.mount import mount
 from scalability.cache.config import CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_api import cache_app
 from scalability.cache.metrics import cache_metrics, snapshot_metrics
+from scalability.cache.resp.building import resp_front
 from scalability.cache.snapshots import Snapshots
 from scalability.ttlcache import Sweeper, TTLCache
 
 
 def cache_service(reactor: Any, options: CacheOptions) -> IService:
-    """One cache in this process's memory, swept by a LoopingCall, behind HTTP."""
-    cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=options.max_bytes, max_entries=options.max_entries)
-    kept = None if options.snapshot is None else _snapshots(reactor, cache, options)
+    """One cache in this process's memory, swept by a LoopingCall, behind HTTP and RESP."""
+    cache: TTLCache[bytes, bytes] = TTLCache(
+        max_bytes=options.max_bytes, max_entries=options.max_entries, max_object_bytes=options.max_value_bytes
+    )
+    entries = Entries(cache, reactor.seconds)
+    kept = None if options.snapshot is None else _snapshots(reactor, entries, options)
+    resp = None if options.no_resp else resp_front(reactor, options, entries, draw=random.random)
     return component_service(
         reactor,
         options,
         who="scalelab-cache",
-        factory=mount(cache_app(cache, reactor, options), reactor=reactor),
-        parts=[*([kept] if kept else []), Sweeper(reactor, options.sweep_interval_s, cache)],
-        collectors=[cache_metrics(cache), *([snapshot_metrics(kept)] if kept else [])],
+        factory=mount(cache_app(entries, reactor, options), reactor=reactor),
+        parts=[*([kept] if kept else []), Sweeper(reactor, options.sweep_interval_s, cache), *([resp.wheel] if resp else [])],
+        collectors=[cache_metrics(cache), *([snapshot_metrics(kept)] if kept else []), *([resp.metrics] if resp else [])],
+        further=[resp.listener] if resp else [],
     )
 
 
-def _snapshots(reactor: Any, cache: TTLCache[bytes, bytes], options: CacheOptions) -> Snapshots:
+def _snapshots(reactor: Any, entries: Entries, options: CacheOptions) -> Snapshots:
     assert options.snapshot is not None
-    stats = cache.stats
     return Snapshots(
         reactor,
-        cache,
+        entries.cache,
         options.snapshot.resolve(),  # a daemon may change its folder
         options.snapshot_interval_s,
-        changes=lambda: stats.stored + stats.replaced + stats.deleted,
+        changes=lambda: entries.changes,
     )

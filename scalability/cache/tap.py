@@ -1,24 +1,25 @@
 """``twistd -n scalelab-cache``."""
 
+from typing import Any
+
 from twisted.application.service import IService
 
 from scalability.cache.config import CacheOptions
-from scalability.cache.snapshot_file import check_place
-from scalability.config import CommandLine, command_line
+from scalability.config import command_line
 
-_Flags: type[CommandLine[CacheOptions]] = command_line("scalelab-cache", CacheOptions, "Cache server: bounded entries that expire.")
+_CommandLine: Any = command_line("scalelab-cache", CacheOptions, "Cache server: bounded entries that expire, over HTTP and RESP.")
 
 
-class Options(_Flags):  # type: ignore[valid-type,misc]  # made by a function
-    """The command line."""
+class Options(_CommandLine):
+    """The flags, and a look at the files that they name."""
+
+    config: CacheOptions
 
     def check(self, config: CacheOptions) -> None:
-        """Look whether the snapshot has a place."""
-        if config.snapshot is not None:
-            check_place(config.snapshot)
+        config.check_files()
 
 
-def makeService(options: CommandLine[CacheOptions]) -> IService:
+def makeService(options: Options) -> IService:
     """The service that twistd runs."""
     from scalability.net.reactor import install
 

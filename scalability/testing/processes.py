@@ -43,6 +43,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SCALELAB_")}
     paths = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
     environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONUNBUFFERED="1", SCALELAB_VENV=sys.prefix)
+    environ["SCALELAB_CACHE_RESP"] = "127.0.0.1:0"  # several caches at once, unless a test asks for the usual port
     environ.update(extra or {})
     return environ
 
@@ -170,8 +171,13 @@ class Process:
         """The port of its admin listener (``--admin 127.0.0.1:0``), once that is open."""
         return self._listening(timeout_s, admin=True)
 
+    def wait_resp(self, *, timeout_s: float = 20.0) -> int:
+        """The port on which a cache speaks RESP, once that is open."""
+        match = self.wait_for(r" RESP listens on (\S+:\d+)", timeout_s=timeout_s)
+        return Address.parse(match[1]).port
+
     def _listening(self, timeout_s: float, *, admin: bool) -> int:
-        who = " admin" if admin else "(?<! admin)"
+        who = " admin" if admin else "(?<! admin)(?<! RESP)"
         match = self.wait_for(rf"{who} listens on (\S+:\d+)", timeout_s=timeout_s)  # logged by scalability.net.listen
         return Address.parse(match[1]).port
 

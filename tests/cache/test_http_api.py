@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from scalability.cache.config import MAX_TTL_S, CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_api import cache_app
 from scalability.cache.keys import MAX_KEY_BYTES
 from scalability.testing.asking import Asking
@@ -22,7 +23,7 @@ class Server:
         self.clock = Clock()
         self.clock.advance(START)
         self.cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=bounds.pop("max_bytes", 1 << 22), **bounds)
-        self.http = Asking(cache_app(self.cache, self.clock, CacheOptions()), self.clock)
+        self.http = Asking(cache_app(Entries(self.cache, self.clock.seconds), self.clock, CacheOptions()), self.clock)
 
     def value(self, path: str) -> Any:
         answer = self.http.get(path)

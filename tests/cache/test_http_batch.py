@@ -7,6 +7,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from scalability.cache.config import CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_api import cache_app
 from scalability.cache.http_batch import MAX_ANSWER_BYTES, MAX_BATCH
 from scalability.testing.asking import Asking
@@ -21,7 +22,7 @@ class Server:
         self.clock = Clock()
         self.clock.advance(START)
         self.cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=max_bytes)
-        self.http = Asking(cache_app(self.cache, self.clock, CacheOptions()), self.clock)
+        self.http = Asking(cache_app(Entries(self.cache, self.clock.seconds), self.clock, CacheOptions()), self.clock)
 
     def keep(self, key: bytes, value: bytes, ttl_s: float | None = 30.0) -> None:
         self.cache.set(key, value, self.clock.seconds(), ttl_s, size_bytes=len(key) + len(value))

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from scalability.cache.config import CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_api import cache_app
 from scalability.cache.http_purge import AT_ONCE, PIECE, WAITING, purged
 from scalability.testing.asking import Asking
@@ -20,7 +21,7 @@ class Server:
         self.clock = Clock()
         self.clock.advance(START)
         self.cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=1 << 26)
-        self.http = Asking(cache_app(self.cache, self.clock, CacheOptions()), self.clock)
+        self.http = Asking(cache_app(Entries(self.cache, self.clock.seconds), self.clock, CacheOptions()), self.clock)
 
     def keep(self, *keys: bytes) -> None:
         for key in keys:

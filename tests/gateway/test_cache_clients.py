@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.cache.config import CacheOptions
+from scalability.cache.entries import Entries
 from scalability.cache.http_api import cache_app
 from scalability.errors import BadAnswer
 from scalability.gateway.cache_clients import HTTPCache, Kept, LookAsideCache, MemoryCache
@@ -32,7 +33,7 @@ def memory(clock: Clock) -> LookAsideCache:
 
 
 def http(clock: Clock) -> LookAsideCache:
-    asking = Asking(cache_app(TTLCache(max_bytes=1 << 20), clock, CacheOptions()), clock)
+    asking = Asking(cache_app(Entries(TTLCache(max_bytes=1 << 20), clock.seconds), clock, CacheOptions()), clock)
 
     def serve(asked: Asked) -> Answer:
         headers = {name.decode(): value.decode() for name, value in asked.fields}

@@ -1,0 +1,344 @@
+"""A client's connection: bytes in, requests run in their order, their replies out in one piece.
+
+Requests that came together are answered together. What the client does not read is bounded: above the transport's watermark nothing
+more of it is read or run, its requests wait; after ``output_timeout_s`` without progress, or when messages that no request asked for
+(tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
+
+GET, and SET without options, which is what nearly all of a cache's traffic consists of, are run here, in a few steps each; they do
+what ``strings.py`` does.
+"""
+
+from collections.abc import Callable
+from math import inf
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+
+from scalability.cache.resp.commands import Request
+from scalability.cache.resp.dispatch import Dispatch
+from scalability.cache.resp.server import ServerState
+from scalability.cache.resp.session import Session
+from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
+from scalability.resp import replies
+from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
+from scalability.ttlcache import Outcome
+
+OUTPUT_AT_ONCE = 1 << 20
+"""Bytes of large replies after which what is there is sent, before more requests are run."""
+
+MAX_PUSHED_BYTES = 8 << 20
+"""Bytes of pushed messages that may wait for a client that does not read."""
+
+UNKNOWN_ARGUMENTS = 10
+UNKNOWN_BULK_BYTES = 16_384
+"""What a client may send before it has given the password (Redis' figures)."""
+
+_LARGE = 1024
+"""Bytes from which on a reply is counted."""
+
+_HEADS = [b"$%d\r\n" % length for length in range(_LARGE)]
+_CRLF = b"\r\n"
+_TOO_LARGE = Outcome.TOO_LARGE
+"""A name of the module's, as CPython 3.11 has no fast way to a member of an enumeration."""
+
+
+class RESPConnection(Protocol):
+    """One client's."""
+
+    def __init__(self, factory: "RESPFactory", address: str) -> None:
+        self.factory: RESPFactory = factory
+        self._parser = RequestParser(factory.reader, max_bulk_bytes=factory.max_bulk_bytes, max_request_bytes=factory.max_request_bytes)
+        self._feed = self._parser.feed
+        self._entries = factory.state.entries
+        self._get = factory.state.entries.get
+        self._put = factory.state.entries.cache.put
+        self._seconds = factory.seconds
+        self._counts = factory.state.counts
+        self._session: Session = factory.state.open(address, self.push)
+        self._plain = self._session.plain
+        """Whether requests may be run without a look at the session."""
+        self._deadline = MovingDeadline(factory.wheel, self._stalled)
+        self._write: Callable[[bytes], None]
+        self._full = False
+        self._waiting: list[Request] = []
+        """Requests that came before the client's answers filled its buffers."""
+        self._running = False
+        self._pushed: list[bytes] = []
+        """Messages of the request that is being run, which follow its reply."""
+        self._pushed_bytes = 0
+        """Of messages since the client stopped reading."""
+        self._held_bytes = 0
+        """What ``factory.held_bytes`` has of this connection's."""
+        if not self._session.authenticated:
+            self._parser.max_arguments, self._parser.max_bulk_bytes = UNKNOWN_ARGUMENTS, UNKNOWN_BULK_BYTES
+
+    @property
+    def id(self) -> int:
+        """The session's."""
+        return self._session.id
+
+    # the transport's side
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        self._write = transport.write
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        transport.registerProducer(self, True)
+        self.factory.opened(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        requests = self._feed(data)
+        if self._plain and len(requests) == 1 and not self._full:
+            # nearly always: one request, which needs nothing but to be run
+            reply = self._quick(requests[0], self._seconds())
+            if reply is not None:
+                self._counts.commands += 1
+                self._write(reply)
+                return
+        if self._session.closing:
+            return
+        if self._full:
+            self._waiting += requests
+        elif requests:
+            self._run(requests)
+        held = self._parser.held_bytes
+        if held != self._held_bytes:
+            self.factory.held_bytes += held - self._held_bytes
+            self._held_bytes = held
+            if held and self.factory.held_bytes > self.factory.max_held_bytes:
+                self._parser.failed = ProtocolError("too much of requests that are not complete; try again later")
+        if self._parser.failed is not None and not self._waiting:
+            self._refuse()
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        self._deadline.cancel()
+        self._waiting = []
+        self.factory.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+        self.factory.state.close(self._session)
+        self.factory.closed(self)
+
+    # the transport's producer: replies
+
+    def pauseProducing(self) -> None:
+        self._full = True
+        self.transport.pauseProducing()
+        self._deadline.move(self.factory.output_ticks)
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        self._pushed_bytes = 0
+        self._deadline.stop()
+        requests, self._waiting = self._waiting, []
+        if requests:
+            self._run(requests)
+        if not self._full:
+            if self._parser.failed is not None:
+                self._refuse()
+            else:
+                self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """connectionLost follows and does what is to be done."""
+
+    # the session's side
+
+    def push(self, message: bytes) -> None:
+        """Send what no request asked for: at once, or after the reply to the request that is being run."""
+        if self._running:
+            self._pushed.append(message)
+            return
+        if self._full:
+            self._pushed_bytes += len(message)
+            if self._pushed_bytes > MAX_PUSHED_BYTES:
+                self._cut()
+                return
+        self._write(message)
+
+    def end(self) -> None:
+        """Close the connection, once what is written has been sent."""
+        self._session.closing = True
+        self._plain = False
+        self._deadline.move(self.factory.output_ticks)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def drain(self) -> None:
+        """Answer what has come, and close."""
+        self._session.closing = True
+        self._plain = False
+        if not self._waiting:
+            self.end()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abortConnection()
+
+    def _run(self, requests: list[Request]) -> None:
+        session, now, quick = self._session, self._seconds(), self._quick
+        session.now = now
+        self._counts.commands += len(requests)
+        self._running = True
+        plain = self._plain
+        written = 0
+        out: list[bytes] = []
+        rest = iter(requests)
+        for request in rest:
+            reply = quick(request, now) if plain else None
+            if reply is None:
+                reply = self._execute(request)
+                plain = self._plain
+            out.append(reply)
+            if self._pushed:
+                out += self._pushed
+                self._pushed = []
+            if len(reply) >= _LARGE:
+                written += len(reply)
+                if written >= OUTPUT_AT_ONCE:
+                    written = 0
+                    self._write(b"".join(out))
+                    out = []
+                    if self._full:
+                        self._waiting = [*rest, *self._waiting]
+                        break
+            if session.closing:
+                break
+        self._running = False
+        if out:
+            self._write(b"".join(out))
+        if self.factory.state.after_batch:
+            self.factory.state.batch_ended()
+        if session.closing and not self._waiting:
+            self.end()
+
+    def _quick(self, request: Request, now: float) -> bytes | None:
+        """The reply to GET, or to SET without options, of a plain session; None: it is another request, or has failed."""
+        name = request[0]
+        if name == b"GET" and len(request) == 2:
+            value = self._get(request[1], now)
+            if value is None:
+                return self._session.null
+            length = len(value)
+            return _HEADS[length] + value + _CRLF if length < _LARGE else replies.bulk(value)
+        if name == b"SET" and len(request) == 3:
+            key, value = request[1], request[2]
+            if self._put(key, value, now, inf, len(key) + len(value)) is not _TOO_LARGE:
+                entries = self._entries
+                entries.changes += 1
+                if entries.observers:
+                    entries.changed(key, self._session)
+                return b"+OK\r\n"
+        return None
+
+    def _execute(self, request: Request) -> bytes:
+        """Any request, in any state."""
+        session = self._session
+        known = session.authenticated
+        reply = self.factory.dispatch.run(session, request)
+        self._plain = session.plain
+        if session.authenticated is not known:
+            self._limit(session.authenticated)
+        return reply
+
+    def _limit(self, known: bool) -> None:
+        self._parser.max_arguments = MAX_ARGUMENTS if known else UNKNOWN_ARGUMENTS
+        self._parser.max_bulk_bytes = self.factory.max_bulk_bytes if known else UNKNOWN_BULK_BYTES
+
+    def _refuse(self) -> None:
+        """What came is no request, and nothing that follows can be read."""
+        if not self._session.closing:
+            self.factory.state.counts.protocol_errors += 1
+            self._write(replies.error(f"ERR Protocol error: {self._parser.failed}".encode()))
+            self.end()
+
+    def _stalled(self) -> None:
+        self._cut()
+
+    def _cut(self) -> None:
+        self.factory.state.counts.slow_readers += 1
+        self.transport.abortConnection()
+
+
+class RESPFactory(Factory):
+    """Connections of one server. ``wheel`` must be running.
+
+    A value may have ``max_bulk_bytes``; a request that comes in pieces ``max_request_bytes`` in all, and all of these together
+    ``max_held_bytes``: beyond that, who sends more of one is refused.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        state: ServerState,
+        wheel: DeadlineWheel,
+        *,
+        max_bulk_bytes: int,
+        max_request_bytes: int,
+        max_held_bytes: int,
+        output_timeout_s: float = 60.0,
+    ) -> None:
+        self.state = state
+        self.wheel = wheel
+        self.seconds = state.entries.now
+        self.reader = OrdinaryReader()
+        self.dispatch = Dispatch(state.commands)
+        self.max_bulk_bytes = max_bulk_bytes
+        self.max_request_bytes = max_request_bytes
+        self.max_held_bytes = max_held_bytes
+        self.held_bytes = 0
+        """Of requests that have not come as a whole."""
+        self.output_ticks = wheel.ticks(output_timeout_s)
+        self._connections: dict[int, RESPConnection] = {}
+        self._drained: list[Deferred[None]] = []
+        state.end = self._end
+
+    def buildProtocol(self, addr: IAddress) -> Protocol:  # noqa: N802 - Twisted's name
+        if len(self.state.sessions) >= self.state.max_clients:
+            self.state.counts.rejected_connections += 1
+            return _Refused()
+        host, port = getattr(addr, "host", ""), getattr(addr, "port", 0)
+        return RESPConnection(self, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    def opened(self, connection: RESPConnection) -> None:
+        """Called by a connection."""
+        self._connections[connection.id] = connection
+
+    def closed(self, connection: RESPConnection) -> None:
+        """Called by a connection."""
+        self._connections.pop(connection.id, None)
+        if not self._connections:
+            drained, self._drained = self._drained, []
+            for waiting in drained:
+                waiting.callback(None)
+
+    def drain(self, grace_s: float) -> Deferred[None]:
+        """Close all connections, each when it has answered what has come; fires when none is open, after ``grace_s`` at the latest."""
+        if not self._connections:
+            return succeed(None)
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        limit = self.wheel.after(grace_s, self._abort_all)
+        for connection in list(self._connections.values()):
+            connection.drain()
+        return drained.addCallback(lambda _: limit.cancel())
+
+    def _abort_all(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.abort()
+
+    def _end(self, session: Session) -> None:
+        connection = self._connections.get(session.id)
+        if connection is not None:
+            connection.end()
+
+
+class _Refused(Protocol):
+    """A client beyond the number that may be connected."""
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"-ERR max number of clients reached\r\n")
+        self.transport.loseConnection()
