@@ -1,8 +1,8 @@
 """A client of RESP without a network: commands of the tables that a test names, on entries and a clock of its own.
 
-    client = RespSession(strings.FAMILY)
-    assert client.run("SET", "a", "1") == b"+OK\\r\\n"
-    client.clock.advance(10)
+client = RespSession(strings.FAMILY)
+assert client.run("SET", "a", "1") == b"+OK\\r\\n"
+client.clock.advance(10)
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class RespSession:
         self.entries = Entries(self.cache, now or self.clock.seconds)
         self.changes = Changes()
         """Every change since the start."""
-        self.entries.observers.append(self.changes)
+        self.entries.observe(self.changes)
         self.server = ServerState(self.entries, table(families), draw=Random(1).random)
         self.session = self.server.open("memory", lambda message: None)
 

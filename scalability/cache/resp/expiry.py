@@ -108,9 +108,10 @@ def _allowed(options: set[bytes], held: float, expires_at: float) -> bool:
         return False
     if b"XX" in options and held == inf:
         return False
-    if b"GT" in options and expires_at <= held:
+    # to the millisecond, as clients count
+    if b"GT" in options and (held == inf or milliseconds_of(expires_at) <= milliseconds_of(held)):
         return False
-    return b"LT" not in options or expires_at < held
+    return b"LT" not in options or held == inf or milliseconds_of(expires_at) < milliseconds_of(held)
 
 
 def _told(session: "Session", key: bytes, since: float, step_ms: int) -> int:

@@ -130,6 +130,6 @@ def _rename(session: "Session", old: bytes, new: bytes, *, replace: bool) -> boo
 def _check_database(text: bytes) -> None:
     number = integer_of(text, NOT_AN_INTEGER)
     if not -_INT <= number < _INT:
-        raise CommandError(f"ERR value is out of range, must be between {-_INT} and {_INT - 1}")
+        raise CommandError(f"ERR value is out of range, value must between {-_INT} and {_INT - 1}")
     if number != 0:
         raise CommandError("ERR DB index is out of range")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import SYNTAX, CommandError, Family, Request, integer_of
 from scalability.resp import replies
-from scalability.ttlcache import OVERHEAD_BYTES
+from scalability.ttlcache.engine import OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from scalability.cache.resp.session import Session

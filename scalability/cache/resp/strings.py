@@ -41,7 +41,10 @@ def set_(session: "Session", request: Request) -> bytes:
             return answer if options.get else session.null
         if options.keep and held is not None:
             expires_at = held
-    store(session, key, request[2], expires_at)
+    if expires_at <= now:
+        entries.delete(key, now, session)
+    else:
+        store(session, key, request[2], expires_at)
     return answer
 
 
@@ -134,7 +137,9 @@ def msetnx(session: "Session", request: Request) -> bytes:
     return replies.ONE
 
 
-@FAMILY.command("append", 3, "write denyoom fast", keys=KEY, summary="Appends to the value of a key, and creates it when it does not exist.")
+@FAMILY.command(
+    "append", 3, "write denyoom fast", keys=KEY, summary="Appends to the value of a key, and creates it when it does not exist."
+)
 def append(session: "Session", request: Request) -> bytes:
     """The length of the value now. Its expiry stays."""
     key, tail, now = request[1], request[2], session.now

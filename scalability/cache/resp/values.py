@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import CommandError
-from scalability.ttlcache import Outcome
+from scalability.ttlcache.engine import Outcome
 
 if TYPE_CHECKING:
     from scalability.cache.resp.session import Session

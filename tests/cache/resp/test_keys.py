@@ -83,7 +83,7 @@ def test_copy(client: RespSession) -> None:
     for database in (1, -1, 15):
         assert client.run("COPY", "a", "d", "DB", database) == b"-ERR DB index is out of range\r\n"
     assert client.run("COPY", "a", "d", "DB", "x") == b"-ERR value is not an integer or out of range\r\n"
-    too_far = b"-ERR value is out of range, must be between -2147483648 and 2147483647\r\n"
+    too_far = b"-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"
     assert client.run("COPY", "a", "d", "DB", 1 << 31) == too_far
 
 

@@ -52,7 +52,7 @@ def test_moments_beyond_64_bits_are_refused(unit: Unit, text: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"1.5", b" 1", b"+1", b"01", b"nan", b"inf", b"9223372036854775808"])
 def test_what_is_no_number_is_refused(text: bytes) -> None:
-    with pytest.raises(CommandError, match="^ERR value is not an integer or out of range$"):
+    with pytest.raises(CommandError, match="ERR value is not an integer or out of range"):
         positive_moment(text, Unit.EX, NOW, b"SET")
 
 
@@ -84,7 +84,7 @@ def test_every_millisecond_comes_back_as_it_was_written() -> None:
     ],
 )
 def test_options_of_set_that_contradict_or_mean_nothing(words: tuple[bytes, ...]) -> None:
-    with pytest.raises(CommandError, match="^ERR syntax error$"):
+    with pytest.raises(CommandError, match="ERR syntax error"):
         options_of_set(options(*words))
 
 
@@ -98,7 +98,7 @@ def test_options_of_set_in_any_order() -> None:
 
 @pytest.mark.parametrize("words", [(b"EX", b"1", b"PERSIST"), (b"PERSIST", b"EX", b"1"), (b"KEEPTTL",), (b"NX",), (b"GET",), (b"PXAT",)])
 def test_options_of_getex_that_contradict_or_mean_nothing(words: tuple[bytes, ...]) -> None:
-    with pytest.raises(CommandError, match="^ERR syntax error$"):
+    with pytest.raises(CommandError, match="ERR syntax error"):
         options_of_getex([b"GETEX", b"k", *words])
 
 

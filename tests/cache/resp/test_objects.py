@@ -18,8 +18,15 @@ def client() -> RespSession:
 
 @pytest.mark.parametrize(
     ("value", "encoding"),
-    [("1", "int"), ("-9223372036854775808", "int"), ("9223372036854775808", "embstr"), ("01", "embstr"), ("", "embstr")]
-    + [("x" * 44, "embstr"), ("x" * 45, "raw")],
+    [
+        ("1", "int"),
+        ("-9223372036854775808", "int"),
+        ("9223372036854775808", "embstr"),
+        ("01", "embstr"),
+        ("", "embstr"),
+        ("x" * 44, "embstr"),
+        ("x" * 45, "raw"),
+    ],
 )
 def test_the_encoding_is_the_one_of_redis(client: RespSession, value: str, encoding: str) -> None:
     client.run("SET", "a", value)

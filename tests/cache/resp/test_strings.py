@@ -50,6 +50,7 @@ def test_set_with_an_end(client: RespSession) -> None:
     assert client.ends_in("a") == inf, "an end is forgotten unless KEEPTTL is told"
     assert client.run("SET", "a", "1", "EXAT", 1) == OK
     assert client.run("GET", "a") == NULL
+    assert len(client.cache) == 0
 
 
 def test_keepttl(client: RespSession) -> None:
@@ -177,8 +178,20 @@ def test_append_and_strlen(client: RespSession) -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "part"),
-    [(0, 3, "This"), (-3, -1, "ing"), (0, -1, "This is a string"), (10, 100, "string"), (5, 3, ""), (-1, -3, ""), (-100, 3, "This")]
-    + [(-100, -200, ""), (0, -100, "T"), (100, 200, ""), (16, 16, ""), (15, 1 << 62, "g")],
+    [
+        (0, 3, "This"),
+        (-3, -1, "ing"),
+        (0, -1, "This is a string"),
+        (10, 100, "string"),
+        (5, 3, ""),
+        (-1, -3, ""),
+        (-100, 3, "This"),
+        (-100, -200, ""),
+        (0, -100, "T"),
+        (100, 200, ""),
+        (16, 16, ""),
+        (15, 1 << 62, "g"),
+    ],
 )
 def test_getrange(client: RespSession, first: int, last: int, part: str) -> None:
     client.run("SET", "a", "This is a string")
