@@ -1,13 +1,13 @@
 """Numbers of INCRBYFLOAT."""
 
+from decimal import Decimal
 from fractions import Fraction
-from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalability.cache.resp.long_double import MAX_TEXT_BYTES, PRECISION_BITS, LongDouble
+from scalability.cache.resp.long_double import DIGITS, MAX_TEXT_BYTES, PRECISION_BITS, LongDouble
 
 
 def total(one: bytes, other: bytes) -> bytes | None:
@@ -45,13 +45,13 @@ def test_numbers_end_at_the_largest_double() -> None:
     assert LongDouble.read(b"1e309") is None
     assert LongDouble.read(b"1e4932") is None
     assert LongDouble.read(b"1e-5000") is None
-    assert LongDouble.read(b"0e999999") == LongDouble(Fraction(0))
+    assert LongDouble.read(b"0e999999") == LongDouble(0, 0)
     assert total(b"1.7e308", b"1.7e308") is None
     assert LongDouble.read(b"0" * (MAX_TEXT_BYTES + 1)) is None
 
 
 def test_infinities_are_read_and_lead_nowhere() -> None:
-    assert LongDouble.read(b"-INF") == LongDouble(-inf)
+    assert LongDouble.read(b"-INF") == LongDouble(0, 0, infinite=True)
     assert total(b"inf", b"1") is None
     assert total(b"1", b"+infinity") is None
 
@@ -64,8 +64,24 @@ def test_numbers_are_the_nearest_of_64_bits(mantissa: int, exponent: int) -> Non
         assert read is None
         return
     assert read is not None
-    value = read.value
-    assert isinstance(value, Fraction)
+    value = read.mantissa * Fraction(2) ** read.exponent
     assert abs(value - exact) <= abs(exact) / (1 << PRECISION_BITS)
-    significant = value.numerator >> ((value.numerator & -value.numerator).bit_length() - 1) if value else 0
-    assert abs(significant).bit_length() <= PRECISION_BITS
+    assert abs(read.mantissa) <= 1 << PRECISION_BITS, "the power of two itself is a rounded one"
+
+
+def nearest(value: Fraction) -> Fraction:
+    """The same by fractions, slowly."""
+    scale = Fraction(1)
+    while abs(value) >= scale * 2**PRECISION_BITS:
+        scale *= 2
+    while value and abs(value) < scale * 2 ** (PRECISION_BITS - 1):
+        scale /= 2
+    return round(value / scale) * scale
+
+
+@given(st.decimals(-(10**20), 10**20, places=19), st.decimals(-(10**6), 10**6, places=25))
+def test_sums_are_those_of_fractions(one: Decimal, other: Decimal) -> None:
+    expected = nearest(nearest(Fraction(one)) + nearest(Fraction(other)))
+    told = total(f"{one:f}".encode(), f"{other:f}".encode())
+    assert told is not None
+    assert Fraction(told.decode()) == Fraction(round(expected * 10**DIGITS), 10**DIGITS)
