@@ -7,7 +7,7 @@ or by eviction, is told to the observers: WATCH and CLIENT TRACKING are made of 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from scalability.ttlcache import Outcome, TTLCache
+from scalability.ttlcache.engine import Outcome, TTLCache
 
 
 class Observer(Protocol):

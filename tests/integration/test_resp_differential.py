@@ -9,20 +9,9 @@ from random import Random
 
 import pytest
 
-from scalability.cache.resp import counters, expiry, keys, objects, scanning, strings
+from scalability.cache.resp.data_commands import FAMILIES
 from scalability.testing.redis_process import RedisProcess, installed
 from scalability.testing.resp_session import RespSession
-
-FAMILIES = (
-    strings.FAMILY,
-    counters.FAMILY,
-    expiry.FAMILY,
-    keys.FAMILY,
-    keys.SERVER_FAMILY,
-    scanning.FAMILY,
-    objects.OBJECT_FAMILY,
-    objects.MEMORY_FAMILY,
-)
 
 BUDGET_S = 8.0
 """Random commands are compared for so long, once in each version of the protocol."""
