@@ -22,7 +22,7 @@ class CacheOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     resp: Annotated[Address, Flag("HOST:PORT to speak RESP2 and RESP3 on, the protocol of Redis and Valkey.", "HOST:PORT")] = Address(
         "127.0.0.1", 6380
     )
-    no_resp: Annotated[bool, Flag("Speak HTTP only.")] = False
+    no_resp: Annotated[bool, Flag("Speak HTTP only, and listen on no port for RESP.")] = False
     resp_password_file: Annotated[
         Path | None,
         Flag(

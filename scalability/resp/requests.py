@@ -129,7 +129,6 @@ class RequestParser:
 
     __slots__ = (
         "_arguments",
-        "_begun",
         "_buffer",
         "_enough",
         "_held",
@@ -137,6 +136,7 @@ class RequestParser:
         "_missing",
         "_reader",
         "_shape",
+        "begun",
         "failed",
         "max_arguments",
         "max_bulk_bytes",
@@ -160,7 +160,7 @@ class RequestParser:
         self._shape = NO_SHAPE
         """That of the last request, when the one before was as long; none while a request has begun."""
         self._last_length = 0
-        self._begun = False
+        self.begun = False
         """Part of a request has come, or reading has ended."""
         self._buffer = bytearray()
         self._enough = 0
@@ -185,7 +185,7 @@ class RequestParser:
                 return [[shape.name, data[shape.begin : -2]]]
             if data[shape.end : shape.begin_value] == shape.middle:
                 return [[shape.name, data[shape.begin : shape.end], data[shape.begin_value : -2]]]
-        if self._begun:
+        if self.begun:
             return self._continue(data)
         if data[0] != 0x2A or _many_elements(data):
             return self._read(data)
@@ -207,6 +207,15 @@ class RequestParser:
             requests += self._read(data[read:])
         return requests
 
+    def fail(self, error: ProtocolError) -> None:
+        """Read nothing any more, and forget what has been read of a request."""
+        self.failed = error
+        self._shape = NO_SHAPE
+        self.begun = True
+        self._buffer.clear()
+        self._arguments = []
+        self._missing = self._held = 0
+
     def _continue(self, data: bytes) -> list[list[bytes]]:
         """Complete the request that has begun; what follows it may be ordinary again."""
         if self.failed is not None:
@@ -227,16 +236,11 @@ class RequestParser:
                     break
                 at = end
         except ProtocolError as error:
-            self.failed = error
-            self._shape = NO_SHAPE
-            self._begun = True
-            self._buffer.clear()
-            self._arguments = []
-            self._missing = self._held = 0
+            self.fail(error)
             return requests
         del self._buffer[:at]
         self._enough -= at
-        self._begun = bool(self._buffer or self._missing)
+        self.begun = bool(self._buffer or self._missing)
         self._shape = NO_SHAPE
         return requests
 

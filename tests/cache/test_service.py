@@ -31,5 +31,6 @@ def test_an_admin_listener_is_opened_only_when_asked_for() -> None:
         service: Any = cache_service(MemoryReactorClock(), options)
         return sum(type(part).__name__ == "Listener" for part in service)
 
-    assert listeners(CacheOptions()) == 1
-    assert listeners(CacheOptions(admin=Address("127.0.0.1", 15004))) == 2
+    assert listeners(CacheOptions(no_resp=True)) == 1
+    assert listeners(CacheOptions()) == 2
+    assert listeners(CacheOptions(admin=Address("127.0.0.1", 15004))) == 3

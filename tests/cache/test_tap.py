@@ -15,8 +15,8 @@ def test_flags_become_options() -> None:
 
 
 def test_an_unknown_flag_is_one_line() -> None:
-    with pytest.raises(SystemExit, match=r"^scalelab-cache: .*resp"):
-        Options().parseOptions(["--resp", "127.0.0.1:6380"])
+    with pytest.raises(SystemExit, match=r"^scalelab-cache: .*restp"):
+        Options().parseOptions(["--restp", "127.0.0.1:6380"])
 
 
 def test_the_service_is_made_without_listening() -> None:

@@ -62,7 +62,12 @@ FLAGS = {
         "cache-max-object-bytes",
         "admin-token-file",
     ),
-    "scalelab-cache": (*ALL, "ttl", "sweep-interval", "max-bytes", "max-entries"),
+    "scalelab-cache": (
+        *ALL,
+        *("resp", "no-resp", "resp-password-file", "resp-unprotected", "resp-max-clients"),
+        *("ttl", "sweep-interval", "max-bytes", "max-value-bytes", "max-entries"),
+        *("snapshot", "snapshot-interval"),
+    ),
     "scalelab-database": (*ALL, "store", "latency", "concurrency"),
     "scalelab-microservice": (*ALL, "service-time", "kind", "concurrency"),
     "scalelab-worker": (*ALL, "store", "concurrency", "tasks"),

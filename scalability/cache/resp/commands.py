@@ -91,9 +91,8 @@ def table(families: Iterable[Family]) -> dict[bytes, Command]:
 
 def integer_of(text: bytes, error: str = NOT_AN_INTEGER) -> int:
     """``text`` as a number of 64 bits, as strictly as Redis reads it: no blanks, no ``+``, no leading zero. Raises CommandError."""
-    if text.isdigit() or (text[:1] == b"-" and text[1:].isdigit()):
-        if len(text) <= 20:
-            number = int(text)
-            if -(1 << 63) <= number < 1 << 63 and b"%d" % number == text:
-                return number
+    if len(text) <= 20 and (text.isdigit() or (text[:1] == b"-" and text[1:].isdigit())):
+        number = int(text)
+        if -(1 << 63) <= number < 1 << 63 and b"%d" % number == text:
+            return number
     raise CommandError(error)

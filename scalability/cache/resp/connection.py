@@ -10,6 +10,7 @@ what ``strings.py`` does.
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
@@ -20,6 +21,7 @@ from scalability.cache.resp.commands import Request
 from scalability.cache.resp.dispatch import Dispatch
 from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
+from scalability.cache.resp.values import TOO_LARGE
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
 from scalability.resp import replies
 from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
@@ -47,6 +49,8 @@ _TOO_LARGE = Outcome.TOO_LARGE
 class RESPConnection(Protocol):
     """One client's."""
 
+    transport: Any
+
     def __init__(self, factory: "RESPFactory", address: str) -> None:
         self.factory: RESPFactory = factory
         self._parser = RequestParser(factory.reader, max_bulk_bytes=factory.max_bulk_bytes, max_request_bytes=factory.max_request_bytes)
@@ -64,6 +68,7 @@ class RESPConnection(Protocol):
         self._full = False
         self._waiting: list[Request] = []
         """Requests that came before the client's answers filled its buffers."""
+        self._draining = False
         self._running = False
         self._pushed: list[bytes] = []
         """Messages of the request that is being run, which follow its reply."""
@@ -91,14 +96,14 @@ class RESPConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         requests = self._feed(data)
-        if self._plain and len(requests) == 1 and not self._full:
+        if len(requests) == 1 and self._plain and not self._full and not self._parser.begun:
             # nearly always: one request, which needs nothing but to be run
             reply = self._quick(requests[0], self._seconds())
             if reply is not None:
                 self._counts.commands += 1
                 self._write(reply)
                 return
-        if self._session.closing:
+        if self._session.closing or self._draining:
             return
         if self._full:
             self._waiting += requests
@@ -109,15 +114,15 @@ class RESPConnection(Protocol):
             self.factory.held_bytes += held - self._held_bytes
             self._held_bytes = held
             if held and self.factory.held_bytes > self.factory.max_held_bytes:
-                self._parser.failed = ProtocolError("too much of requests that are not complete; try again later")
+                self._parser.fail(ProtocolError("too much of requests that are not complete; try again later"))
+                self._forget_held()
         if self._parser.failed is not None and not self._waiting:
             self._refuse()
 
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
         self._deadline.cancel()
         self._waiting = []
-        self.factory.held_bytes -= self._held_bytes
-        self._held_bytes = 0
+        self._forget_held()
         self.factory.state.close(self._session)
         self.factory.closed(self)
 
@@ -138,6 +143,8 @@ class RESPConnection(Protocol):
         if not self._full:
             if self._parser.failed is not None:
                 self._refuse()
+            elif self._draining:
+                self.end()
             else:
                 self.transport.resumeProducing()
 
@@ -148,6 +155,8 @@ class RESPConnection(Protocol):
 
     def push(self, message: bytes) -> None:
         """Send what no request asked for: at once, or after the reply to the request that is being run."""
+        if self._session.closing:
+            return
         if self._running:
             self._pushed.append(message)
             return
@@ -168,7 +177,7 @@ class RESPConnection(Protocol):
 
     def drain(self) -> None:
         """Answer what has come, and close."""
-        self._session.closing = True
+        self._draining = True
         self._plain = False
         if not self._waiting:
             self.end()
@@ -215,7 +224,7 @@ class RESPConnection(Protocol):
             self.end()
 
     def _quick(self, request: Request, now: float) -> bytes | None:
-        """The reply to GET, or to SET without options, of a plain session; None: it is another request, or has failed."""
+        """The reply to GET, or to SET without options, of a plain session; None: it is another request."""
         name = request[0]
         if name == b"GET" and len(request) == 2:
             value = self._get(request[1], now)
@@ -225,12 +234,15 @@ class RESPConnection(Protocol):
             return _HEADS[length] + value + _CRLF if length < _LARGE else replies.bulk(value)
         if name == b"SET" and len(request) == 3:
             key, value = request[1], request[2]
-            if self._put(key, value, now, inf, len(key) + len(value)) is not _TOO_LARGE:
-                entries = self._entries
-                entries.changes += 1
-                if entries.observers:
-                    entries.changed(key, self._session)
+            outcome = self._put(key, value, now, inf, len(key) + len(value))
+            entries = self._entries
+            entries.changes += 1
+            if entries.observers:
+                entries.changed(key, self._session)
+            if outcome is not _TOO_LARGE:
                 return b"+OK\r\n"
+            self._counts.errors += 1
+            return replies.error(TOO_LARGE.encode())
         return None
 
     def _execute(self, request: Request) -> bytes:
@@ -238,10 +250,14 @@ class RESPConnection(Protocol):
         session = self._session
         known = session.authenticated
         reply = self.factory.dispatch.run(session, request)
-        self._plain = session.plain
+        self._plain = session.plain and not self._draining
         if session.authenticated is not known:
             self._limit(session.authenticated)
         return reply
+
+    def _forget_held(self) -> None:
+        self.factory.held_bytes -= self._held_bytes
+        self._held_bytes = 0
 
     def _limit(self, known: bool) -> None:
         self._parser.max_arguments = MAX_ARGUMENTS if known else UNKNOWN_ARGUMENTS
@@ -258,7 +274,9 @@ class RESPConnection(Protocol):
         self._cut()
 
     def _cut(self) -> None:
-        self.factory.state.counts.slow_readers += 1
+        self._session.closing = True
+        self._plain = False
+        self._counts.slow_readers += 1
         self.transport.abortConnection()
 
 
@@ -296,7 +314,7 @@ class RESPFactory(Factory):
         self._drained: list[Deferred[None]] = []
         state.end = self._end
 
-    def buildProtocol(self, addr: IAddress) -> Protocol:  # noqa: N802 - Twisted's name
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
         if len(self.state.sessions) >= self.state.max_clients:
             self.state.counts.rejected_connections += 1
             return _Refused()
@@ -338,6 +356,8 @@ class RESPFactory(Factory):
 
 class _Refused(Protocol):
     """A client beyond the number that may be connected."""
+
+    transport: Any
 
     def connectionMade(self) -> None:
         self.transport.write(b"-ERR max number of clients reached\r\n")

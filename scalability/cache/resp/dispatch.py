@@ -4,17 +4,13 @@ A request is answered in this order, as Redis does it: unknown name, wrong numbe
 EXEC, run.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from twisted.logger import Logger
 
 from scalability.cache.resp.commands import Command, CommandError, Request
 from scalability.cache.resp.session import Session
-from scalability.cache.resp.transactions import enqueue
-from scalability.cache.resp.unsupported import unknown
 from scalability.resp import replies
-
-Failed = Callable[[], None]
 
 
 class Dispatch:
@@ -22,7 +18,7 @@ class Dispatch:
 
     _log = Logger()
 
-    def __init__(self, commands: dict[bytes, Command]) -> None:
+    def __init__(self, commands: Mapping[bytes, Command]) -> None:
         self._commands = commands
 
     def run(self, session: Session, request: Request) -> bytes:
@@ -30,13 +26,11 @@ class Dispatch:
         command = self._commands.get(request[0]) or self._commands.get(request[0].lower())
         try:
             if command is None:
-                raise CommandError(unknown(request))
+                raise CommandError(b"ERR unknown command '%b'" % request[0][:128])
             if not command.admits(len(request)):
                 raise CommandError(f"ERR wrong number of arguments for '{command.name}' command")
             if not session.authenticated and "no_auth" not in command.flags:
                 raise CommandError("NOAUTH Authentication required.")
-            if session.queued is not None and "no_multi" not in command.flags:
-                return enqueue(session, command, request)
             reply = command.run(session, request)
         except CommandError as error:
             session.server.counts.errors += 1

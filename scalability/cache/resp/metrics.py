@@ -11,8 +11,12 @@ def resp_metrics(state: ServerState) -> MetricSet:
     metrics.counter_from("scalelab_cache_resp_commands_total", "Requests over RESP.", lambda: counts.commands)
     metrics.counter_from("scalelab_cache_resp_errors_total", "Those of them that were answered with an error.", lambda: counts.errors)
     metrics.counter_from("scalelab_cache_resp_connections_total", "Clients that were accepted.", lambda: counts.connections)
-    metrics.counter_from("scalelab_cache_resp_rejected_total", "Clients refused, as too many were there.", lambda: counts.rejected_connections)
+    metrics.counter_from(
+        "scalelab_cache_resp_rejected_total", "Clients refused, as too many were there.", lambda: counts.rejected_connections
+    )
     metrics.counter_from("scalelab_cache_resp_protocol_errors_total", "Clients cut for what is no RESP.", lambda: counts.protocol_errors)
-    metrics.counter_from("scalelab_cache_resp_slow_readers_total", "Clients cut for not reading their replies.", lambda: counts.slow_readers)
+    metrics.counter_from(
+        "scalelab_cache_resp_slow_readers_total", "Clients cut for not reading their replies.", lambda: counts.slow_readers
+    )
     metrics.gauge_from("scalelab_cache_resp_clients", "Clients now.", lambda: len(state.sessions))
     return metrics

@@ -28,7 +28,8 @@ class ServerCounts:
 class ServerState:
     """One server: its entries, its commands, its clients.
 
-    ``right_password`` tells whether a client's password is the right one; None where none is asked for. ``settings`` are told by CONFIG GET, by their names in Redis, as text.
+    ``right_password`` tells whether a client's password is the right one; None where none is asked for. ``settings``
+    are told by CONFIG GET, by their names in Redis, as text.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Session:
         """What WATCH watches for this client (``transactions.py``)."""
         self.tracking: Any = None
         """What CLIENT TRACKING set (``tracking.py``); None: off."""
-        self.last_command = b""
+        self.last_command = ""
 
     @property
     def plain(self) -> bool:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from scalability.cache.resp.session import Session
 
 TOO_LARGE = "ERR string exceeds maximum allowed size"
-"""Key and value together are larger than one entry may be (``--max-object-bytes``)."""
+"""Key and value together are larger than one entry may be (``--max-value-bytes``)."""
 
 MAX_REPLY_BYTES = 128 << 20
 """The values of one answer. A request may name one large value 60,000 times, and answers are made before they are sent."""

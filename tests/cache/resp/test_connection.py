@@ -1,0 +1,336 @@
+"""Connections: replies in order and in one piece, what a client does not read is bounded, and everything ends."""
+
+from math import inf
+
+import pytest
+
+from scalability.cache.entries import Entries
+from scalability.cache.resp import data_commands
+from scalability.cache.resp.commands import Family, table
+from scalability.cache.resp.connection import MAX_PUSHED_BYTES, RESPFactory
+from scalability.cache.resp.server import ServerState
+from scalability.cache.resp.session import Session
+from scalability.lifecycle import DeadlineWheel
+from scalability.resp import replies
+from scalability.testing.memory import MemoryNetwork, MemoryTransport
+from scalability.ttlcache import TTLCache
+
+FAMILY = Family("connection")
+
+
+@FAMILY.command("quit", -1, "no_auth", summary="")
+def quit_(session: Session, request: list[bytes]) -> bytes:
+    session.closing = True
+    return replies.OK
+
+
+@FAMILY.command("auth", 2, "no_auth", summary="")
+def auth(session: Session, request: list[bytes]) -> bytes:
+    session.authenticated = True
+    return replies.OK
+
+
+@FAMILY.command("pushme", 2, summary="")
+def pushme(session: Session, request: list[bytes]) -> bytes:
+    session.push(request[1])
+    return replies.OK
+
+
+@FAMILY.command("track", 1, summary="")
+def track(session: Session, request: list[bytes]) -> bytes:
+    session.tracking = Nothing()
+    return replies.OK
+
+
+class Nothing:
+    def read(self, keys: list[bytes]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def encode(*words: bytes) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+class Served:
+    """A server in memory."""
+
+    def __init__(
+        self, *, password: bool = False, max_clients: int = 10, max_object_bytes: int = 1 << 24, max_held_bytes: int = 1 << 22
+    ) -> None:
+        self.network = MemoryNetwork()
+        cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=1 << 26, max_object_bytes=max_object_bytes)
+        self.entries = Entries(cache, self.network.seconds)
+        self.state = ServerState(
+            self.entries,
+            table([*data_commands.FAMILIES, FAMILY]),
+            right_password=(lambda given: given == b"secret") if password else None,
+            max_clients=max_clients,
+            draw=lambda: 0.5,
+        )
+        self.wheel = DeadlineWheel(self.network)
+        self.wheel.startService()
+        self.factory = RESPFactory(
+            self.state,
+            self.wheel,
+            max_bulk_bytes=max_object_bytes,
+            max_request_bytes=max_held_bytes,
+            max_held_bytes=max_held_bytes,
+            output_timeout_s=10.0,
+        )
+
+    def client(self) -> MemoryTransport:
+        return self.network.connect_to(self.factory)
+
+    def ask(self, *words: bytes) -> bytes:
+        client = self.client()
+        client.deliver(encode(*words))
+        return client.taken()
+
+
+def test_the_usual_requests() -> None:
+    served = Served()
+    assert served.ask(b"GET", b"a") == b"$-1\r\n"
+    assert served.ask(b"SET", b"a", b"1") == b"+OK\r\n"
+    assert served.ask(b"GET", b"a") == b"$1\r\n1\r\n"
+    assert served.entries.cache.expires_at(b"a", 0.0) == inf
+    assert served.state.counts.commands == 3
+
+
+def test_what_came_together_is_answered_together_and_in_order() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(b"".join(encode(b"SET", b"k%d" % n, b"v%d" % n) + encode(b"GET", b"k%d" % n) for n in range(100)))
+    assert client.writes == 1
+    assert client.taken() == b"".join(b"+OK\r\n" + replies.bulk(b"v%d" % n) for n in range(100))
+    assert served.state.counts.commands == 200
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 1023, 1024, 100_000])
+def test_values_of_all_sizes(size: int) -> None:
+    served = Served()
+    client = served.client()
+    value = b"x" * size
+    for _ in range(3):
+        client.deliver(encode(b"SET", b"a", value))
+        client.deliver(encode(b"GET", b"a"))
+        client.deliver(encode(b"GET", b"a") * 2)
+        assert client.taken() == b"+OK\r\n" + replies.bulk(value) * 3
+
+
+def test_a_short_way_does_what_the_long_one_does() -> None:
+    requests = [
+        (b"GET", b"a"),
+        (b"SET", b"a", b"1"),
+        (b"GET", b"a"),
+        (b"SET", b"a", b"x" * 2000),
+        (b"GET", b"a"),
+        (b"GET",),
+        (b"SET", b"a"),
+        (b"SET", b"a", b"x" * 5000),
+        (b"GET", b"a"),
+        (b"GET", b"a", b"b"),
+    ]
+    short, long = Served(max_object_bytes=3000), Served(max_object_bytes=3000)
+    clients = [(short, short.client()), (long, long.client())]
+    for request in requests:
+        (_, first), (_, second) = clients
+        first.deliver(encode(*request))
+        second.deliver(encode(request[0].lower(), *request[1:]))
+        assert first.taken() == second.taken(), request
+    assert short.entries.changes == long.entries.changes
+    assert short.entries.cache.stats == long.entries.cache.stats
+
+
+def test_observers_hear_of_set() -> None:
+    served = Served()
+    heard: list[object] = []
+
+    class Observer:
+        def changed(self, key: bytes, by: Session | None) -> None:
+            assert by is not None
+            heard.append((key, by.id))
+
+        def cleared(self, by: Session | None) -> None: ...
+
+    served.entries.observe(Observer())
+    served.client().deliver(encode(b"SET", b"a", b"1") * 2)
+    served.client().deliver(encode(b"SET", b"b", b"1"))
+    assert heard == [(b"a", 1), (b"a", 1), (b"b", 2)]
+
+
+def test_a_wrong_byte_ends_the_connection_after_the_replies_before_it() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(encode(b"SET", b"a", b"1") + b"*1\r\n:5\r\n" + encode(b"SET", b"a", b"2"))
+    assert client.taken() == b"+OK\r\n-ERR Protocol error: expected '$', got ':'\r\n"
+    assert client.ended == "closed"
+    client.deliver(encode(b"SET", b"a", b"3"))
+    assert served.entries.get(b"a", 0.0) == b"1"
+    assert served.state.counts.protocol_errors == 1
+
+
+def test_quit_ends_after_its_reply_and_what_follows_is_not_run() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(encode(b"SET", b"a", b"1") + encode(b"QUIT") + encode(b"SET", b"a", b"2"))
+    assert client.taken() == b"+OK\r\n+OK\r\n"
+    assert client.ended == "closed"
+    assert served.entries.get(b"a", 0.0) == b"1"
+    served.network.advance(0)
+    assert served.state.sessions == {}
+
+
+def test_a_client_that_does_not_read_is_paused_and_its_requests_wait() -> None:
+    served = Served()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client = served.client()
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a") * 50 + encode(b"SET", b"b", b"1"))
+    assert not client.reading
+    assert served.entries.get(b"b", 0.0) is None
+    taken = 0
+    for _ in range(60):
+        client.take_all()
+        taken += len(client.taken())
+    assert taken == 50 * len(replies.bulk(b"x" * (1 << 20))) + len(replies.OK)
+    assert client.reading
+    assert served.entries.get(b"b", 0.0) == b"1"
+
+
+def test_a_client_that_never_reads_is_cut() -> None:
+    served = Served()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client = served.client()
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a"))
+    served.network.advance(5)
+    assert client.ended == ""
+    served.network.advance(10)
+    assert client.ended == "reset"
+    assert served.state.counts.slow_readers == 1
+
+
+def test_pushes_follow_the_reply_to_the_request_that_caused_them() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(encode(b"PUSHME", b">first") + encode(b"PUSHME", b">second"))
+    assert client.taken() == b"+OK\r\n>first+OK\r\n>second"
+    served.state.sessions[1].push(b">third")
+    assert client.taken() == b">third"
+
+
+def test_pushes_to_a_client_that_does_not_read_are_bounded() -> None:
+    served = Served()
+    client = served.client()
+    session = served.state.sessions[1]
+    client.stop_taking()
+    message = b">" * 100_000
+    for _ in range(MAX_PUSHED_BYTES // len(message) + 3):
+        session.push(message)
+    assert client.ended == "reset"
+    assert served.state.counts.slow_readers == 1
+
+
+def test_too_many_clients() -> None:
+    served = Served(max_clients=2)
+    clients = [served.client() for _ in range(3)]
+    assert [client.taken() for client in clients] == [b"", b"", b"-ERR max number of clients reached\r\n"]
+    assert clients[2].ended == "closed"
+    clients[0].deliver(encode(b"QUIT"))
+    served.network.advance(0)
+    assert served.ask(b"GET", b"a") == b"$-1\r\n"
+    assert served.state.counts.rejected_connections == 1
+
+
+def test_before_the_password_little_may_be_sent() -> None:
+    served = Served(password=True)
+    client = served.client()
+    client.deliver(encode(b"SET", b"a", b"1"))
+    assert client.taken().startswith(b"-NOAUTH")
+    client.deliver(b"*2\r\n$4\r\nAUTH\r\n$20000\r\n")
+    assert client.taken() == b"-ERR Protocol error: invalid bulk length\r\n"
+    client = served.client()
+    client.deliver(encode(b"AUTH", b"secret") + encode(b"SET", b"a", b"1"))
+    client.deliver(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$20000\r\n")
+    client.deliver(b"x" * 20_000 + b"\r\n")
+    assert client.taken() == b"+OK\r\n" * 3
+
+
+def test_incomplete_requests_are_bounded_all_together() -> None:
+    served = Served(max_clients=100, max_held_bytes=1 << 20)
+    clients = [served.client() for _ in range(40)]
+    for client in clients:
+        client.deliver(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100000\r\n" + b"x" * 40_000)
+    refused = [client for client in clients if client.taken().startswith(b"-ERR Protocol error: too much")]
+    assert len(refused) == len([client for client in clients if client.ended]) > 0
+    assert served.factory.held_bytes < (1 << 20) + 50_000
+    for client in clients:
+        client.reset()
+    served.network.advance(0)
+    assert served.factory.held_bytes == 0
+
+
+def test_a_session_that_tracks_takes_the_long_way() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(encode(b"TRACK"))
+    client.deliver(encode(b"SET", b"a", b"1"))
+    client.deliver(encode(b"GET", b"a"))
+    assert client.taken() == b"+OK\r\n+OK\r\n$1\r\n1\r\n"
+
+
+def test_calls_at_the_end_of_the_batch() -> None:
+    served = Served()
+    client = served.client()
+    served.state.after_batch.append(lambda: served.state.sessions[1].push(b">"))
+    client.deliver(encode(b"GET", b"a") * 2)
+    assert client.taken() == b"$-1\r\n$-1\r\n>"
+
+
+def test_draining_answers_what_has_come_and_closes() -> None:
+    served = Served()
+    idle, busy = served.client(), served.client()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    busy.stop_taking()
+    busy.deliver(encode(b"GET", b"a") * 4)
+    drained: list[None] = []
+    served.factory.drain(30.0).addCallback(drained.append)
+    assert idle.ended == "closed"
+    taken = 0
+    for _ in range(10):
+        busy.take_all()
+        taken += len(busy.taken())
+    assert taken == 4 * len(replies.bulk(b"x" * (1 << 20)))
+    assert busy.ended == "closed"
+    served.network.advance(0)
+    assert drained == [None]
+
+
+def test_draining_waits_for_nobody_longer_than_its_grace() -> None:
+    served = Served()
+    client = served.client()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a") * 4)
+    drained: list[None] = []
+    served.factory.drain(2.0).addCallback(drained.append)
+    served.network.advance(3)
+    served.network.advance(0)
+    assert client.ended == "reset"
+    assert drained == [None]
+
+
+def test_draining_nobody() -> None:
+    drained: list[None] = []
+    Served().factory.drain(2.0).addCallback(drained.append)
+    assert drained == [None]
+
+
+def test_a_session_is_ended_from_outside() -> None:
+    served = Served()
+    client = served.client()
+    served.state.end(served.state.sessions[1])
+    assert client.ended == "closed"
+    client.deliver(encode(b"SET", b"a", b"1"))
+    assert served.entries.get(b"a", 0.0) is None
