@@ -4,7 +4,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import CommandError, Family, Request, integer_of
-from scalability.cache.resp.moments import Unit, any_moment, milliseconds_of
+from scalability.cache.resp.moments import EX, EXAT, PX, PXAT, Unit, any_moment, milliseconds_of
 from scalability.resp import replies
 
 if TYPE_CHECKING:
@@ -20,25 +20,25 @@ _NO_END = -1
 @FAMILY.command("expire", -3, "write fast", keys=KEY, summary="Sets the end of a key, in seconds from now: NX XX GT LT.")
 def expire(session: "Session", request: Request) -> bytes:
     """1, or 0 without such a key or when an option forbade it. A moment that is over deletes the key."""
-    return _expire(session, request, Unit.EX)
+    return _expire(session, request, EX)
 
 
 @FAMILY.command("pexpire", -3, "write fast", keys=KEY, summary="Sets the end of a key, in milliseconds from now: NX XX GT LT.")
 def pexpire(session: "Session", request: Request) -> bytes:
     """As ``expire``."""
-    return _expire(session, request, Unit.PX)
+    return _expire(session, request, PX)
 
 
 @FAMILY.command("expireat", -3, "write fast", keys=KEY, summary="Sets the end of a key, in unix seconds: NX XX GT LT.")
 def expireat(session: "Session", request: Request) -> bytes:
     """As ``expire``."""
-    return _expire(session, request, Unit.EXAT)
+    return _expire(session, request, EXAT)
 
 
 @FAMILY.command("pexpireat", -3, "write fast", keys=KEY, summary="Sets the end of a key, in unix milliseconds: NX XX GT LT.")
 def pexpireat(session: "Session", request: Request) -> bytes:
     """As ``expire``."""
-    return _expire(session, request, Unit.PXAT)
+    return _expire(session, request, PXAT)
 
 
 @FAMILY.command("ttl", 2, "readonly fast", keys=KEY, summary="Returns how long a key will live, in seconds.")

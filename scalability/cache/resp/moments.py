@@ -4,12 +4,13 @@ Redis counts whole milliseconds in 64 bits; here a moment is a float of unix sec
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from math import inf
+from typing import NamedTuple
 
 from scalability.cache.resp.commands import SYNTAX, CommandError, Request, integer_of
 
 _MAX = (1 << 63) - 1
+_USUAL = 1 << 40
 
 
 def milliseconds_of(moment: float) -> int:
@@ -17,26 +18,22 @@ def milliseconds_of(moment: float) -> int:
     return round(moment * 1000)
 
 
-class Unit(Enum):
-    """How a moment is written: the milliseconds of one step, and whether it is counted from now."""
+class Unit(NamedTuple):
+    """How a moment is written."""
 
-    EX = (1000, True)
-    PX = (1, True)
-    EXAT = (1000, False)
-    PXAT = (1, False)
-
-    @property
-    def step_ms(self) -> int:
-        """Milliseconds of one."""
-        return self.value[0]
-
-    @property
-    def relative(self) -> bool:
-        """Counted from now, not from 1970."""
-        return self.value[1]
+    name: str
+    step_ms: int
+    """Milliseconds of one."""
+    relative: bool
+    """Counted from now, not from 1970."""
 
 
-UNITS = {unit.name.encode(): unit for unit in Unit}
+EX = Unit("EX", 1000, relative=True)
+PX = Unit("PX", 1, relative=True)
+EXAT = Unit("EXAT", 1000, relative=False)
+PXAT = Unit("PXAT", 1, relative=False)
+
+UNITS = {unit.name.encode(): unit for unit in (EX, PX, EXAT, PXAT)}
 
 
 def wrong_expiry(command: bytes) -> CommandError:
@@ -49,6 +46,8 @@ def positive_moment(text: bytes, unit: Unit, now: float, command: bytes) -> floa
     number = integer_of(text)
     if number <= 0:
         raise wrong_expiry(command)
+    if number < _USUAL and unit.relative:
+        return now + number * unit.step_ms / 1000  # the case of nearly every value in a cache
     return any_moment(number, unit, now, command)
 
 
@@ -120,6 +119,6 @@ def options_of_getex(request: Request) -> ExpiryOptions:
 def _moment(options: ExpiryOptions, word: bytes, moment: bytes | None) -> None:
     # The same unit twice is allowed, and the last one counts: so does Redis.
     unit = UNITS.get(word)
-    if unit is None or moment is None or options.unit not in (None, unit):
+    if unit is None or moment is None or (options.unit is not None and options.unit is not unit):
         raise CommandError(SYNTAX)
     options.unit, options.moment = unit, moment

@@ -4,7 +4,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import CommandError, Family, Request, integer_of
-from scalability.cache.resp.moments import Unit, options_of_getex, options_of_set, positive_moment
+from scalability.cache.resp.moments import EX, PX, UNITS, Unit, options_of_getex, options_of_set, positive_moment
 from scalability.cache.resp.values import MAX_REPLY_BYTES, check_size, store
 from scalability.resp import replies
 
@@ -30,6 +30,10 @@ def set_(session: "Session", request: Request) -> bytes:
     key = request[1]
     if len(request) == 3:
         store(session, key, request[2], inf)
+        return replies.OK
+    if len(request) == 5 and (unit := UNITS.get(request[3].upper())) is not None and unit.relative:
+        # what a cache is told most: half as long as by way of all the options
+        store(session, key, request[2], positive_moment(request[4], unit, session.now, request[0]))
         return replies.OK
     options = options_of_set(request)
     entries, now = session.entries, session.now
@@ -60,13 +64,13 @@ def setnx(session: "Session", request: Request) -> bytes:
 @FAMILY.command("setex", 4, "write denyoom", keys=KEY, summary="Sets the value of a key and its end, in seconds from now.")
 def setex(session: "Session", request: Request) -> bytes:
     """OK."""
-    return _set_until(session, request, Unit.EX)
+    return _set_until(session, request, EX)
 
 
 @FAMILY.command("psetex", 4, "write denyoom", keys=KEY, summary="Sets the value of a key and its end, in milliseconds from now.")
 def psetex(session: "Session", request: Request) -> bytes:
     """OK."""
-    return _set_until(session, request, Unit.PX)
+    return _set_until(session, request, PX)
 
 
 @FAMILY.command("getset", 3, "write denyoom fast", keys=KEY, summary="Sets the value of a key and returns the one before.")
