@@ -216,6 +216,7 @@ def test_expire_changes_only_the_expiry() -> None:
     assert not c.expire("none", 0.0, 1.0)
     c.put("b", "y", 0.0, 10.0, 5)
     assert c.expire("b", 0.0, inf)
+    assert (c.stats.retimed, c.stats.replaced) == (2, 0)
     c.sweep(1e9, 10)
     assert (len(c), c.peek("b", 1e9)) == (1, "y")
 
@@ -305,7 +306,7 @@ def test_a_cleared_cache_is_as_new() -> None:
     c.clear()
     assert (len(c), c.bytes, list(c)) == (0, 0, [])
     c.sweep(1e9, 10)
-    assert c.stats.expired == 0
+    assert (c.stats.expired, c.stats.cleared) == (0, 1)
     assert c.set("a", "x", 0.0, 1.0, size_bytes=10, if_absent=True) is Outcome.STORED
 
 

@@ -278,7 +278,7 @@ class NearTests(Looking):
                 waiting = self.get(f"key:{number}")
                 self.loading.pop().callback(b'"good"')
                 self.successResultOf(waiting)
-            assert 5 <= len(self.look_aside.near.entries) <= 14
+            assert 5 <= len(self.look_aside.near.entries) <= 17
 
     def test_what_is_larger_than_the_near_cache_is_served_and_not_kept(self) -> None:
         self.use(Policy(), max_bytes=2_000)
