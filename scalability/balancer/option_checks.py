@@ -1,6 +1,5 @@
 """What options of scalelab-lb must not say together, and whether the files that they name can be used."""
 
-import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from msgspec.structs import fields
 from scalability.api.admin_token import read_token
 from scalability.balancer.values import RetryReason, UpgradeName
 from scalability.config import Address
+from scalability.config.written import check_appended, check_written
 from scalability.errors import ConfigError
 from scalability.upstream.discovery import DNSName, ServerFile, read_servers
 from scalability.upstream.spec import ServerSpec, check_shares
@@ -119,21 +119,10 @@ def check_files(options: "BalancerOptions") -> None:
         if isinstance(backend.source, ServerFile):
             read_servers(backend.source.path, options.workers)
     if options.access_log is not None:
-        file = options.access_log
-        _check_written("--access-log", file, file if file.exists() else file.absolute().parent)
+        check_appended("--access-log", options.access_log)
     if options.state_file is not None:
         # another file is put in its place
-        _check_written("--state-file", options.state_file, options.state_file.absolute().parent)
-
-
-def _check_written(flag: str, file: Path, place: Path) -> None:
-    folder = file.absolute().parent
-    if file.is_dir():
-        raise ConfigError(flag, f"{file} is a folder")
-    if not folder.is_dir():
-        raise ConfigError(flag, f"there is no folder {folder}")
-    if not os.access(place, os.W_OK):
-        raise ConfigError(flag, f"{file} cannot be written")
+        check_written("--state-file", options.state_file, options.state_file.absolute().parent)
 
 
 def keys_of(file: Path) -> tuple[bytes, ...]:

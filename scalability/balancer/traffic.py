@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import IService
 from twisted.logger import Logger
 
-from scalability.balancer.access import Access
 from scalability.balancer.config import BalancerOptions
 from scalability.balancer.front import Front
 from scalability.balancer.metrics import (
@@ -33,6 +32,7 @@ from scalability.net.http_server import Application, Exchange, HTTPServerFactory
 from scalability.net.limited_pool import LimitedPool, LimitedPrefacedPool
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
+from scalability.proxy.access import Access
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
 from scalability.proxy.lag import LagSampler

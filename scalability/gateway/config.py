@@ -184,6 +184,18 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = None
 
+    access_log: Annotated[
+        Path | None,
+        Flag(
+            "File that gets one line for each request, in batches of up to a second. Opened anew on SIGUSR1 and after it was renamed.",
+            "FILE",
+        ),
+    ] = None
+    access_log_format: Annotated[
+        Literal["json", "common"],
+        Flag("How the lines of the access log look: JSON, or the Common Log Format.", "json|common"),
+    ] = "json"
+
     cache_max_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 50), Flag("Bytes of memory for the HTTP cache of routes.", "N")] = 256 << 20
     cache_max_object_bytes: Annotated[
         int, Meta(ge=0, le=1 << 40), Flag("Bytes of the largest answer's body that the HTTP cache stores; larger ones pass unstored.", "N")

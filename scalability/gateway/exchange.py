@@ -59,6 +59,8 @@ class GatewayExchange(Exchange):
 
     def _name_cache(self, detail: str) -> None:
         """On a route with a cache every answer says what that did (RFC 9211), also one that is made in front of it."""
+        if not self.route:
+            return
         connection: Any = self.connection
         if self.route in connection.factory.cached_routes and not any(name == CACHE_STATUS for name, _ in self.added):
             self.added.append((CACHE_STATUS, b"scalelab; detail=" + (detail.encode() or b"not-asked")))

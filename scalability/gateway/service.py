@@ -1,6 +1,7 @@
 """The gateway, put together: connections to its dependencies, the cache, tokens, listeners."""
 
 import random
+import signal
 from typing import Any
 
 from prometheus_client.registry import Collector
@@ -18,6 +19,7 @@ from scalability.gateway.access.description import Schemes, schemes
 from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.metrics import access_metrics
 from scalability.gateway.access.own_paths import own_policies
+from scalability.gateway.access_log import GatewayAccess, LoggedGatewayServer
 from scalability.gateway.admin import admin_calls
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.data import DataSource
@@ -36,9 +38,10 @@ from scalability.gateway.routing.metrics import upstream_metrics
 from scalability.gateway.routing.shape_metrics import shape_metrics
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.http_server import Application
 from scalability.net.service_client import ServiceClient
-from scalability.telemetry import process_collectors
+from scalability.telemetry import AccessLog, process_collectors
 
 WHO = "scalelab-gateway"
 
@@ -95,7 +98,16 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
             forwarded=[forwarded(route, _asked(route.jwt, route.api_keys)) for route in options.all_routes],
         )
     )
-    factory = GatewayServer(resource_of(app), reactor, MAX_BODY_BYTES)
+    resource = resource_of(app)
+    factory: GatewayServer
+    if options.access_log is None:
+        factory = GatewayServer(resource, reactor, MAX_BODY_BYTES)
+        # whoever rotates the logs of many servers signals this one too
+        parts.append(IgnoredSignal(signal.SIGUSR1))
+    else:
+        log = AccessLog(reactor, options.access_log, who=WHO, metrics=counts, format=options.access_log_format)
+        parts.append(log)
+        factory = LoggedGatewayServer(resource, reactor, MAX_BODY_BYTES, GatewayAccess(log))
     exposed.append(factory.metrics)
     try:
         routes = Routes(reactor, options, wheel, access)

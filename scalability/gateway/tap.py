@@ -6,6 +6,7 @@ from twisted.application.service import IService
 
 from scalability.api.admin_token import read_token
 from scalability.config import CommandLine, command_line
+from scalability.config.written import check_appended
 from scalability.gateway.access.config import read_secret
 from scalability.gateway.access.key_file import read_key_file
 from scalability.gateway.access.key_files import check_files
@@ -29,6 +30,8 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
             read_key_file(Path(config.api_keys.file), "[gateway] api_keys")
         if config.admin_token_file is not None:
             read_token(config.admin_token_file)
+        if config.access_log is not None:
+            check_appended("--access-log", config.access_log)
         check_routes(config)
         for route in config.all_routes:
             check_files(route.path, route.api_keys, route.jwt, config.jwt())

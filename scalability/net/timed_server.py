@@ -3,7 +3,7 @@
 Who needs no such log uses ``net.http_server`` and pays nothing for this.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from scalability.errors import ScalelabError
 from scalability.http1.head import RequestHead
@@ -13,38 +13,72 @@ ABORTED = "aborted"
 """The ``trouble`` of an exchange that was cut off for no error."""
 
 
-class TimedExchange(Exchange):
+TIMES = ("accept_s", "attempts", "connect_s", "first_byte_s", "head_s", "queue_s", "server", "timed_connection")
+"""The slots of an exchange that is timed."""
+
+
+class Timed(Protocol):
     """One request and when its parts came. Times are seconds, 0 where a phase did not occur."""
 
-    __slots__ = ("accept_s", "attempts", "connect_s", "first_byte_s", "head_s", "queue_s", "server", "timed_connection")
+    began_s: float
+    client_host: bytes
+    head: RequestHead
+    request_id: bytes
+    sent_bytes: int
+    served_by: str
+    status: int
+    trouble: str
+    timed_connection: "TimedConnection"
+    accept_s: float
+    """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
+    head_s: float
+    """From the first byte of the head to its last; 0 for a head that had come while the request before it was answered."""
+    queue_s: float
+    """From the complete head until a server was chosen."""
+    connect_s: float
+    """Spent on connecting to servers, failed attempts included; 0 on a connection that was there."""
+    first_byte_s: float
+    """From sending the head to the server that answered to the first byte of its answer."""
+    attempts: int
+    """How often it was given to a server."""
+    server: str
+    """The server that was tried last, whether it answered or not."""
+
+    @property
+    def peer_host(self) -> bytes: ...
+
+
+def begin_timing(exchange: Timed, connection: "TimedConnection", began_s: float) -> None:
+    """Note what is known when the head is complete."""
+    exchange.timed_connection = connection
+    exchange.accept_s = exchange.head_s = exchange.queue_s = exchange.connect_s = exchange.first_byte_s = 0.0
+    exchange.attempts = 0
+    exchange.server = ""
+    first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
+    if first_byte_s:
+        exchange.head_s = began_s - first_byte_s
+        accepted_s, connection.accepted_s = connection.accepted_s, 0.0
+        if accepted_s:
+            exchange.accept_s = first_byte_s - accepted_s
+
+
+class TimedExchange(Exchange):
+    """``Timed``."""
+
+    __slots__ = TIMES
+
+    timed_connection: "TimedConnection"
+    accept_s: float
+    head_s: float
+    queue_s: float
+    connect_s: float
+    first_byte_s: float
+    attempts: int
+    server: str
 
     def __init__(self, connection: "TimedConnection", head: RequestHead, began_s: float) -> None:
         super().__init__(connection, head, began_s)
-        self.timed_connection = connection
-        self.accept_s = 0.0
-        """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
-        self.head_s = 0.0
-        """From the first byte of the head to its last; 0 for a head that had come while the request before it was answered."""
-        self.queue_s = 0.0
-        """From the complete head until a server was chosen."""
-        self.connect_s = 0.0
-        """Spent on connecting to servers, failed attempts included; 0 on a connection that was there."""
-        self.first_byte_s = 0.0
-        """From sending the head to the server that answered to the first byte of its answer."""
-        self.attempts = 0
-        """How often it was given to a server."""
-        self.server = ""
-        """The server that was tried last, whether it answered or not."""
-        first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
-        if first_byte_s:
-            self.head_s = began_s - first_byte_s
-            accepted_s, connection.accepted_s = connection.accepted_s, 0.0
-            if accepted_s:
-                self.accept_s = first_byte_s - accepted_s
-
-    def take_received_bytes(self) -> int:
-        """Bytes of this request that have come, head and framing included. To be asked once, when the exchange is over."""
-        return self.timed_connection.take_received_bytes()
+        begin_timing(self, connection, began_s)
 
 
 class TimedConnection(ServerConnection):
@@ -54,7 +88,7 @@ class TimedConnection(ServerConnection):
     first_byte_s = 0.0
     _received_bytes = 0
 
-    factory: "TimedServerFactory"
+    factory: Any  # a TimedServerFactory, or what serves as one
 
     def connectionMade(self) -> None:
         self.accepted_s = self.factory.clock.seconds()

@@ -86,6 +86,8 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     """As X-Request-Id tells it."""
     minor: int = 1
     """Of the client's version, HTTP/1.``minor``."""
+    route: str = ""
+    """The prefix of the gateway's route that served it."""
 
 
 Format = Literal["json", "common"]

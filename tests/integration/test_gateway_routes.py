@@ -1,6 +1,7 @@
 """Routes of a real gateway, with real servers behind them."""
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -98,6 +99,48 @@ def test_a_websocket_passes_a_route(shop: Shop, echoing: int) -> None:
     with connect(f"ws://127.0.0.1:{port}/ws/chat") as socket:
         socket.send("hello")
         assert socket.recv(10) == "hello"
+
+
+def test_each_request_is_a_line_of_the_access_log(shop: Shop, http: HTTPClient, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    process, port, admin = shop.gateway("rate_limit = {limits = [{requests = 3, window = 1000}]}\n", "--access-log", str(log))
+
+    def lines() -> list[dict[str, object]]:
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+    answers = [http.get(port, path).status for path in ("/shop/a?b=c", "/shop/b", "/shop/c", "/shop/d", "/nowhere", "/health")]
+    assert answers[:5] == [200, 200, 200, 429, 404]
+    wait_until(lambda: len(lines()) == 6)
+    found = [(line["path"], line["status"], line.get("route"), line.get("reason", "complete")) for line in lines()]
+    assert found[:4] == [
+        ("/shop/a", 200, "/shop", "complete"),
+        ("/shop/b", 200, "/shop", "complete"),
+        ("/shop/c", 200, "/shop", "complete"),
+        ("/shop/d", 429, "/shop", "too_many_requests"),
+    ]
+    assert found[4][:3] == ("/nowhere", 404, None)
+    assert lines()[0]["server"] in [f"127.0.0.1:{backend}" for _, backend in shop.backends]
+    assert "scalelab_access_log_dropped_total 0.0" in http.get(admin, "/metrics").text
+    log.rename(tmp_path / "old.log")
+    process.kill(signal.SIGUSR1)
+    wait_until(log.exists)
+    http.get(port, "/health")
+    process.stop()
+    assert [line["path"] for line in lines()] == ["/health"]
+    assert len((tmp_path / "old.log").read_text().splitlines()) == 6
+
+
+def test_the_access_log_can_be_in_the_common_log_format_and_without_it_its_signal_ends_nobody(
+    shop: Shop, http: HTTPClient, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    process, port, _ = shop.gateway("", "--access-log", str(log), "--access-log-format", "common")
+    http.get(port, "/shop/a")
+    process.stop()
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[.*\] "GET /shop/a HTTP/1\.1" 200 [0-9]+\n', log.read_text())
+    process, port, _ = shop.gateway()
+    process.kill(signal.SIGUSR1)
+    assert http.get(port, "/shop/a").status == 200
 
 
 @pytest.mark.parametrize(

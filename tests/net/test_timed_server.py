@@ -33,7 +33,7 @@ class Bench:
     def _ended(self, exchange: Exchange, seconds: float) -> None:
         assert isinstance(exchange, TimedExchange)
         self.over.append(exchange)
-        self.received.append(exchange.take_received_bytes())
+        self.received.append(exchange.timed_connection.take_received_bytes())
 
     def body_received(self, data: bytes, ended: bool) -> None: ...
     def client_lost(self, error: ScalelabError) -> None: ...

@@ -77,7 +77,7 @@ class HTTPCache:
     def request_received(self, exchange: Exchange) -> None:
         """net's server has a request, or somebody in this process (a part of a composed route)."""
         head = exchange.head
-        if type(exchange) is GatewayExchange:
+        if isinstance(exchange, GatewayExchange):
             connection: Any = exchange.connection
             connection.serve(self)
             known: Known | None = connection.memory
@@ -101,7 +101,7 @@ class HTTPCache:
 
     def _pass(self, exchange: Exchange) -> None:
         """The application behind answers the client itself."""
-        if type(exchange) is GatewayExchange:
+        if isinstance(exchange, GatewayExchange):
             connection: Any = exchange.connection
             connection.serve(self.origin)
         self.origin.request_received(exchange)
@@ -162,7 +162,7 @@ class HTTPCache:
             plain = asked is NOTHING_ASKED or asked == NOTHING_ASKED
             if plain and keep_alive and head.minor and head.method == b"GET" and len(stored.body) <= MAX_PREPARED_BYTES:
                 prepared = self._prepared(head, resource, stored, now)
-                if type(exchange) is GatewayExchange:
+                if isinstance(exchange, GatewayExchange):
                     exchange.connection.memory = Known(head, resource.key, resource.version, prepared)
                 exchange.reply(prepared.status, prepared.block, keep_alive=True)
                 return

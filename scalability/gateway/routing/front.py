@@ -1,6 +1,6 @@
 """What the gateway's clients meet: its own paths, which Klein answers, then routes, then Klein again, which says that nothing is there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,7 +11,7 @@ from scalability.errors import BadMessage, ClientError, Unauthorized
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
 from scalability.gateway.routing.route import Route
-from scalability.net.http_server import Application, Exchange
+from scalability.net.http_server import Application, Exchange, ServerConnection
 from scalability.proxy.inner import InnerExchange
 
 MAX_KNOWN: Final = 1024
@@ -24,8 +24,8 @@ CLIENT_GONE: Final = 499
 class GatewayServer(APIFactory):
     """Serves the gateway's Klein app, and whatever ``application`` puts in front of it. Routes' requests are counted beside Klein's."""
 
-    connection_type = GatewayConnection
-    exchange_type = GatewayExchange
+    connection_type: Callable[..., ServerConnection] = GatewayConnection
+    exchange_type: Callable[..., Exchange] = GatewayExchange
     cached_routes: frozenset[str] = frozenset()
 
     def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
@@ -53,7 +53,7 @@ class Own:
     def request_received(self, exchange: Exchange) -> None:
         """net's server has a request."""
         connection: Any = exchange.connection
-        if type(exchange) is GatewayExchange:
+        if isinstance(exchange, GatewayExchange):
             connection.serve(self)
             connection.abort_on_close = True  # who hangs up ends what a route in code does for it
         self._application.request_received(exchange)

@@ -37,7 +37,7 @@ class Servers:
 
     def request_received(self, exchange: Exchange) -> None:
         """Some application of the route, or net's server, has a request."""
-        if type(exchange) is GatewayExchange:
+        if isinstance(exchange, GatewayExchange):
             exchange.connection.serve(self)  # the proxy's memory of this client
         if self._strip:
             head = exchange.head

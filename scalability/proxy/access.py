@@ -1,14 +1,18 @@
-"""What the balancer writes into its access log."""
+"""What a proxy writes into its access log."""
 
 from scalability.errors import ScalelabError
+from scalability.http1.head import RequestHead
 from scalability.net.http_server import Exchange
-from scalability.net.timed_server import TimedConnection, TimedExchange
+from scalability.net.timed_server import Timed, TimedConnection, TimedExchange
 from scalability.telemetry.access_log import COMPLETE, NO_TIME_S, AccessEntry, AccessLog
 
 
-def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
-    """The line for ``exchange``, which is over and took ``seconds``. Take one only: it takes the bytes that were received, too."""
-    head = exchange.head
+def entry_of(exchange: Timed, seconds: float, *, head: RequestHead | None = None, route: str = "") -> AccessEntry:
+    """The line for ``exchange``, which is over and took ``seconds``. Take one only: it takes the bytes that were received, too.
+
+    ``head`` is the one that the client sent, where the exchange has another one now; ``route`` what served it, where there are several.
+    """
+    head = exchange.head if head is None else head
     return AccessEntry(
         time=exchange.began_s,
         client=(exchange.client_host or exchange.peer_host).decode("latin-1"),
@@ -18,7 +22,7 @@ def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
         duration_s=_rounded(seconds),
         bytes=exchange.sent_bytes,
         reason=exchange.trouble or COMPLETE,
-        received_bytes=exchange.take_received_bytes(),
+        received_bytes=exchange.timed_connection.take_received_bytes(),
         server=exchange.server or exchange.served_by,
         retries=max(0, exchange.attempts - 1),
         accept_s=_rounded(exchange.accept_s),
@@ -28,6 +32,7 @@ def entry_of(exchange: TimedExchange, seconds: float) -> AccessEntry:
         first_byte_s=_rounded(exchange.first_byte_s),
         request_id=exchange.request_id.decode("latin-1"),
         minor=head.minor,
+        route=route,
     )
 
 
@@ -39,18 +44,18 @@ class Access:
     """Writes a line for each exchange that ends, and one for whatever was refused before it was one."""
 
     def __init__(self, log: AccessLog) -> None:
-        self._record = log.record
+        self.record = log.record
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         """``TimedServerFactory`` calls this, whose exchanges are timed."""
         assert isinstance(exchange, TimedExchange)
-        self._record(entry_of(exchange, seconds))
+        self.record(entry_of(exchange, seconds))
 
     def refused(self, connection: TimedConnection, error: ScalelabError) -> None:
         """``TimedServerFactory`` calls this too. What was no request has neither method nor path."""
         now = connection.factory.clock.seconds()
         begun_s = connection.first_byte_s or now
-        self._record(
+        self.record(
             AccessEntry(
                 time=now,
                 client=connection.peer_host.decode("latin-1"),

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from scalability.balancer.access import Access, entry_of
 from scalability.errors import NoServer
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_server import Exchange
 from scalability.net.timed_server import TimedExchange, TimedServerFactory
+from scalability.proxy.access import Access, entry_of
 from scalability.telemetry.access_log import AccessEntry
 from scalability.testing.memory import MemoryNetwork
 
