@@ -4,6 +4,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import redis
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.task import Clock, deferLater
 
-from scalability.cache.config import CacheOptions
 from scalability.config import Address
 from scalability.gateway.rate_limits.fields import Limit
 from scalability.gateway.rate_limits.gcra import Rate, Verdict
@@ -48,8 +48,8 @@ def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sta
         return port, process
 
     if request.param == OURS:
-        if "resp" not in CacheOptions.__struct_fields__:
-            pytest.skip("scalelab-cache has no RESP yet")
+        if find_spec("scalability.cache.resp.transactions") is None:
+            pytest.skip("scalelab-cache has no transactions yet")
     elif not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     yield start
