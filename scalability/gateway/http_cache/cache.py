@@ -7,7 +7,7 @@
 The rules are the pure modules' of this package; here is what remembers, waits and sends.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -141,10 +141,11 @@ class HTTPCache:
         else:
             client = Client(exchange, asked, decision.forward or Forward.MISS)
             validating = decision.action is Action.VALIDATE and resource is not None
-            candidates = resource.variants.matching(head) if validating and resource is not None else []
+            matching = resource.variants.matching(head) if validating and resource is not None else []
+            nominated = [answer for answer in matching if answer.part is None]
             # what cannot be validated may still stand in for a failure (RFC 5861 section 4)
             stand_in = stored if validating and stored is not None and stored.part is None else None
-            self._forward(client, key, [answer for answer in candidates if answer.validators and answer.part is None], stand_in)
+            self._forward(client, key, [answer for answer in nominated if answer.validators], stand_in, nominated)
 
     def _hit(
         self,
@@ -239,7 +240,14 @@ class HTTPCache:
         request = client.request
         self.forward(client, primary_key(client.exchange.scheme, request.host, request.target))
 
-    def _forward(self, client: Client, key: bytes, candidates: list[StoredAnswer], stand_in: StoredAnswer | None = None) -> None:
+    def _forward(
+        self,
+        client: Client,
+        key: bytes,
+        candidates: list[StoredAnswer],
+        stand_in: StoredAnswer | None = None,
+        nominated: Sequence[StoredAnswer] = (),
+    ) -> None:
         request = client.request
         flight = self._flight(client, key, candidates) if key else None
         while flight is not None:
@@ -251,7 +259,7 @@ class HTTPCache:
                 fetch.join(client)
                 return
             flight = (*flight, *other)
-        self._send(client, key, candidates, flight, stand_in)
+        self._send(client, key, candidates, flight, stand_in, nominated)
 
     def _flight(self, client: Client, key: bytes, candidates: list[StoredAnswer]) -> tuple[object, ...] | None:
         """What makes two requests the same for the origin; None for one that must go by itself."""
@@ -278,6 +286,7 @@ class HTTPCache:
         candidates: list[StoredAnswer],
         flight: tuple[object, ...] | None,
         stand_in: StoredAnswer | None = None,
+        nominated: Sequence[StoredAnswer] = (),
     ) -> None:
         exchange = client.exchange
         request = client.request
@@ -291,6 +300,7 @@ class HTTPCache:
             sent,
             InnerConnection(exchange.connection.factory, exchange),
             candidates=candidates,
+            nominated=nominated,
             stand_in=stand_in,
             authenticated=_is_somebodys(exchange),
             flight=flight,
@@ -304,7 +314,8 @@ class HTTPCache:
         flight = (resource.key, "behind", id(resource), resource.version)
         if flight in self._flights:
             return
-        candidates = [answer for answer in resource.variants.matching(head) if answer.validators and answer.part is None]
+        nominated = [answer for answer in resource.variants.matching(head) if answer.part is None]
+        candidates = [answer for answer in nominated if answer.validators]
         plain = with_fields(head, preconditions(candidates), method=b"GET", without=REPLACED, limits=self.limits)
         fetch = Fetch(
             self,
@@ -314,6 +325,7 @@ class HTTPCache:
             plain,
             InnerConnection(exchange.connection.factory, exchange),
             candidates=candidates,
+            nominated=nominated,
             authenticated=_is_somebodys(exchange),
             flight=flight,
         )

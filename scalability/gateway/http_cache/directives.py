@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from scalability.gateway.http_cache.structured import Decimal, Opaque, Token, parse_dictionary
+from scalability.gateway.http_cache.structured import parse_dictionary
 
 MAX_DELTA_S: Final = 2**31
 """What larger numbers of seconds are taken for (RFC 9111 section 1.2.2)."""
@@ -198,12 +198,9 @@ def _argument_of(item: object) -> Argument:
         return None
     if isinstance(item, int):
         return b"%d" % item
-    if isinstance(item, Token):
-        return item.name
-    if isinstance(item, bytes):
-        # a String where the directive has digits is not consumed: RFC 9213 section 2.1
-        return _MALFORMED if item.isdigit() else item
-    assert isinstance(item, Decimal | Opaque)
+    if isinstance(item, bytes) and not item.isdigit():
+        return item
+    # no directive has a Token, a Decimal or digits in a String: values of another type are not consumed (RFC 9213 section 2.1)
     return _MALFORMED
 
 

@@ -13,6 +13,7 @@ them when it can. What is not stored is held back like any proxied answer, by th
 large is not stored; who had begun to receive it receives it to its end.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from scalability.gateway.http_cache.directives import request_directives
 from scalability.gateway.http_cache.key import selecting_values
 from scalability.gateway.http_cache.ranges import absorbed
 from scalability.gateway.http_cache.status import forwarded
+from scalability.gateway.http_cache.statuses import says_what_there_is
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import NotStored, store
 from scalability.gateway.http_cache.validation import Freshened, freshened, freshened_by_head
@@ -37,11 +39,15 @@ LASTING = frozenset(
 )
 """Reasons that most likely hold for the URI's next answer, too: nobody waits for that."""
 
+FOR_EVERYBODY = frozenset([NotStored.VARY, NotStored.NOT_CACHEABLE, NotStored.USELESS, NotStored.TOO_LARGE, NotStored.CROWDED])
+"""Reasons that say nothing of who asked: such an answer takes the place of a stored one for everybody, though it is not kept itself."""
+
 
 class Fetch:
     """A request for ``key``. ``leader`` is the client whose request it is; None when the cache validates behind the clients' backs.
 
     ``request`` is what a client asked; ``sent`` what is sent, with the preconditions of ``candidates`` where those are validated.
+    ``nominated`` is what is stored that ``request`` could have selected: a whole answer takes its place (RFC 9111 section 4.3.3).
     ``stand_in`` is what is stored and may be served when the origin fails. ``flight`` is what others who want the same find it by;
     None: nobody is to wait for it.
     """
@@ -56,6 +62,7 @@ class Fetch:
         connection: InnerConnection,
         *,
         candidates: list[StoredAnswer],
+        nominated: Sequence[StoredAnswer] = (),
         stand_in: StoredAnswer | None = None,
         authenticated: bool = False,
         flight: tuple[object, ...] | None = None,
@@ -66,6 +73,7 @@ class Fetch:
         self._leader = leader
         self._request = request
         self._candidates = candidates
+        self._nominated = nominated
         self._stand_in = stand_in
         self._authenticated = authenticated
         self._flight = flight
@@ -173,6 +181,9 @@ class Fetch:
             self._for_the_first = plan.directives.private_fields | plan.directives.no_cache_fields
         else:
             self._land()
+            if plan in FOR_EVERYBODY and not self._authenticated and says_what_there_is(head.status):
+                for old in self._nominated:
+                    cache.store.replace(self._key, old, replace(old, must_validate=True) if old.validators else None, now)
             if self._request.method == b"GET":
                 cache.counts.uncacheable += 1
                 if plan in LASTING:
@@ -265,7 +276,7 @@ class Fetch:
             now=now,
             collapsed=client.collapsed,
             detail="" if isinstance(plan, StoredAnswer) else plan.value,
-            status=head.status if client.forward.value == "stale" else None,
+            status=head.status if self._candidates or client.forward.value == "stale" else None,
         )
         if client.request.method in (b"GET", b"HEAD"):
             self._cache.counts.misses += 1
@@ -402,6 +413,10 @@ class Fetch:
             for old in resource.variants.answers:
                 if (old.vary, old.selecting) == (answer.vary, answer.selecting):
                     answer = absorbed(old, answer)
+        if answer.part is None and says_what_there_is(answer.status):
+            for old in self._nominated:
+                if (old.vary, old.selecting) != (answer.vary, answer.selecting):
+                    cache.store.replace(self._key, old, None, now)
         if cache.store.put(self._key, answer, now):
             cache.counts.stored += 1
 

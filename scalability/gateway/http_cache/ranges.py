@@ -19,6 +19,7 @@ the origin is asked."""
 
 _RANGE: Final = re.compile(rb"([0-9]*)-([0-9]*)")
 _MAX_DIGITS: Final = 18
+_BEYOND_ALL: Final = 10**_MAX_DIGITS
 
 
 class Interval(NamedTuple):
@@ -34,7 +35,7 @@ class Whole(Enum):
     WHOLE = "whole"
     """Range is absent, not to be heeded, or one that a server may ignore: the answer is the 200."""
     UNSATISFIABLE = "unsatisfiable"
-    """Nothing of it is in the representation: 416."""
+    """Nothing of it is in the representation, or it ends before it begins: 416."""
     ELSEWHERE = "elsewhere"
     """Only a part is stored, and it is not the part that is asked for."""
 
@@ -61,7 +62,8 @@ def selected(stored: StoredAnswer, request: RequestHead) -> list[Interval] | Who
 def intervals(lines: Sequence[bytes], length: int) -> list[Interval] | Whole:
     """What Range's ``lines`` ask of a representation of ``length`` bytes: satisfiable intervals, those that overlap made one.
 
-    A unit other than bytes, anything malformed, more than ``MAX_RANGES``, and more than two that overlap, count as no Range.
+    A unit other than bytes, anything malformed, more than ``MAX_RANGES``, and more than two that overlap, count as no Range. One that ends
+    before it begins makes all of them invalid, which is answered like what is beyond the end (RFC 9110 sections 14.1.1 and 14.2).
     """
     unit, equals, ranges = lines[0].partition(b"=")
     if len(lines) != 1 or not equals or unit.strip(b" \t").lower() != b"bytes":
@@ -70,25 +72,34 @@ def intervals(lines: Sequence[bytes], length: int) -> list[Interval] | Whole:
     if not specifications or len(specifications) > MAX_RANGES:
         return Whole.WHOLE
     found: list[Interval] = []
+    invalid = False
     for specification in specifications:
         match = _RANGE.fullmatch(specification)
-        if match is None or max(map(len, match.groups())) > _MAX_DIGITS:
+        if match is None:
             return Whole.WHOLE
-        first, last = match.groups()
-        if first:
-            if last and int(last) < int(first):
-                return Whole.WHOLE
-            if int(first) < length:
-                found.append(Interval(int(first), min(int(last), length - 1) if last else length - 1))
-        elif not last:
+        first, last = map(_position, match.groups())
+        if first is not None:
+            if last is not None and last < first:
+                invalid = True
+            elif first < length:
+                found.append(Interval(first, length - 1 if last is None else min(last, length - 1)))
+        elif last is None:
             return Whole.WHOLE
-        elif int(last):
+        elif last:
             if not length:
                 return Whole.WHOLE  # satisfiable, and yet no Content-Range can say it
-            found.append(Interval(max(0, length - int(last)), length - 1))
-    if not found:
+            found.append(Interval(max(0, length - last), length - 1))
+    if invalid or not found:
         return Whole.UNSATISFIABLE
     return _without_overlaps(found)
+
+
+def _position(digits: bytes) -> int | None:
+    """However many digits there are (RFC 9110 section 14.1.2): None for none, and what no representation reaches for too many."""
+    if len(digits) <= _MAX_DIGITS:
+        return int(digits) if digits else None
+    digits = digits.lstrip(b"0") or b"0"
+    return int(digits) if len(digits) <= _MAX_DIGITS else _BEYOND_ALL
 
 
 def _without_overlaps(found: list[Interval]) -> list[Interval] | Whole:

@@ -6,6 +6,7 @@ from typing import Final
 
 from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.ranges import Whole, selected
+from scalability.gateway.http_cache.statuses import ABOUT_FIELDS, is_about
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.http1.head import RequestHead
 
@@ -14,9 +15,6 @@ LOOKED_UP: Final = frozenset([b"GET", b"HEAD"])
 
 SAFE: Final = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE"])
 """Methods that never invalidate (RFC 9110 section 9.2.1)."""
-
-_FOR_THE_ORIGIN: Final = (b"if-match", b"if-unmodified-since")
-"""Preconditions that a cache must not evaluate (RFC 9111 section 4.3.2)."""
 
 ERRORS_5861: Final = frozenset([500, 502, 503, 504])
 """Answers that stale-if-error stands in for (RFC 5861 section 4)."""
@@ -108,23 +106,28 @@ def _without_only_if_cached(
     if stored is None:
         return Decision(Action.FORWARD, missing)
     index = request.index
-    if any(name in index for name in _FOR_THE_ORIGIN):
-        return Decision(Action.FORWARD, Forward.REQUEST)
-    if stored.authorized and not stored.directives.shared_with_authorization:
+    directives = stored.directives
+    age = stored.age_s(now)
+    stale_for = age - stored.lifetime_s
+    # what it would go to the origin for: its own wish only if what is stored could have been given otherwise (RFC 9211 section 2.2)
+    usable = stale_for < 0 and not directives.no_cache and not stored.must_validate
+    wish = Forward.REQUEST if usable else Forward.STALE
+    if b"if-match" in index or b"if-unmodified-since" in index:  # preconditions that are the origin's alone (RFC 9111 section 4.3.2)
+        return Decision(Action.FORWARD, wish)
+    if stored.authorized and not directives.shared_with_authorization:
         return Decision(Action.FORWARD, Forward.MISS)
+    if stored.status in ABOUT_FIELDS and is_about(stored.status, request):
+        return Decision(Action.FORWARD, wish)
     if stored.part is not None and selected(stored, request) is Whole.ELSEWHERE:
         return Decision(Action.FORWARD, Forward.PARTIAL)
     if asked.no_cache:
-        return Decision(Action.VALIDATE, Forward.REQUEST)
-    directives = stored.directives
+        return Decision(Action.VALIDATE, wish)
     if directives.no_cache or stored.must_validate:
         return Decision(Action.VALIDATE, Forward.STALE)
-    age = stored.age_s(now)
-    stale_for = age - stored.lifetime_s
     if asked.max_age is not None and (age > asked.max_age or asked.max_age == 0):
-        return Decision(Action.VALIDATE, Forward.REQUEST if stale_for < 0 else Forward.STALE)
+        return Decision(Action.VALIDATE, wish)
     if asked.min_fresh is not None and -stale_for < asked.min_fresh:
-        return Decision(Action.VALIDATE, Forward.REQUEST if stale_for < 0 else Forward.STALE)
+        return Decision(Action.VALIDATE, wish)
     if stale_for < 0:
         return FRESH
     if not directives.forbids_stale:

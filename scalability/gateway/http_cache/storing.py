@@ -22,20 +22,10 @@ from scalability.gateway.http_cache.freshness import (
     lifetime,
 )
 from scalability.gateway.http_cache.key import selecting_values, vary_names
+from scalability.gateway.http_cache.statuses import NEVER_STORED, UNDERSTOOD, is_about
 from scalability.gateway.http_cache.stored import Part, StoredAnswer
 from scalability.http1.forward import HOP_BY_HOP
 from scalability.http1.head import Field, RequestHead, ResponseHead
-
-UNDERSTOOD: Final = frozenset(
-    [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 406, 409, 410, 413, 414, 415, 422, 451, 500, 501, 502, 503, 504]
-)
-"""Statuses whose caching this cache implements as specified: what must-understand asks for (RFC 9111 section 5.2.2.3)."""
-
-NEVER_STORED: Final = frozenset([304, 401, 407, 412, 416, 417, 421, 425, 428, 429, 431, 511])
-"""Statuses about one request's preconditions, credentials, range or connection, not about the resource.
-
-RFC 6585 forbids storing 428, 429, 431 and 511; 304 updates what is stored (RFC 9111 section 4.3.4).
-"""
 
 _LEFT_OUT: Final = HOP_BY_HOP | {b"proxy-authentication-info", b"content-length", b"age", b"trailer"}
 _ETAG_LETTERS: Final = frozenset([0x21, *range(0x23, 0x7F), *range(0x80, 0x100)])
@@ -92,7 +82,7 @@ def may_store(
     status = response.status
     if request.method != b"GET" or request.has_body:
         return NotStored.METHOD
-    if status < 200 or status in NEVER_STORED or (status == 206 and not options.partial):
+    if status < 200 or status in NEVER_STORED or is_about(status, request) or (status == 206 and not options.partial):
         return NotStored.STATUS
     if asked.no_store:
         return NotStored.REQUEST_NO_STORE

@@ -146,6 +146,50 @@ class ValidationTests(CacheCase):
         self.origin.answer(status="503 Service Unavailable", body=b"no")
         assert self.got(client).startswith("HTTP/1.1 503 ")
 
+    def test_rfc9111_4_3_3_a_full_response_takes_the_place_of_what_was_nominated(self) -> None:
+        """A full response indicates that none of the stored responses nominated in the conditional request are suitable."""
+        self.stored("Cache-Control: max-age=10", 'ETag: "a"', "Vary: X-A", target="/b")
+        self.network.advance(20.0)
+        self.ask(target="/b")
+        self.origin.answer("Cache-Control: max-age=100", 'ETag: "b"', self.date(), body=b"other")
+        assert self.got(self.ask(target="/b")).endswith("other"), "the one with Vary would go before it"
+
+    def test_an_answer_for_everybody_that_is_not_stored_ends_what_is_stale(self) -> None:
+        self.stored("Cache-Control: max-age=10, stale-while-revalidate=900", 'ETag: "a"', target="/b")
+        self.network.advance(20.0)
+        assert "hit" in self.got(self.ask(target="/b"))
+        self.origin.answer("Content-Type: text/plain", self.date(), status="404 Not Found")
+        client = self.ask(target="/b")
+        assert self.origin.field("if-none-match") == b'"a"'
+        self.origin.answer("Cache-Control: max-age=10", 'ETag: "a"', self.date(), status="304 Not Modified", body=b"")
+        assert self.got(client).endswith("hello")
+        assert "hit" in self.got(self.ask(target="/b"))
+
+    def test_an_answer_for_one_client_ends_nothing(self) -> None:
+        for number, says in enumerate(("Cache-Control: private", "Set-Cookie: a=b", "Cache-Control: no-store")):
+            target = f"/{number}"
+            self.stored("Cache-Control: max-age=10, stale-while-revalidate=900", 'ETag: "a"', target=target)
+            self.network.advance(20.0)
+            self.ask("Cache-Control: no-cache", target=target)
+            self.origin.answer(says, self.date(), body=b"bob's")
+            assert self.got(self.ask(target=target)).endswith("hello")
+
+    def test_what_cannot_be_validated_goes_when_it_is_known_to_be_over(self) -> None:
+        self.stored("Cache-Control: max-age=10, stale-if-error=900", target="/b")
+        self.network.advance(20.0)
+        self.ask(target="/b")
+        self.origin.answer(self.date(), status="410 Gone")
+        client = self.ask(target="/b")
+        self.origin.answer(self.date(), status="503 Down", body=b"down")
+        assert self.got(client).endswith("down")
+
+    def test_the_status_of_the_origin_stands_in_cache_status_where_it_was_asked_conditionally(self) -> None:
+        client = self.ask("Cache-Control: no-cache", 'If-None-Match: "b"')
+        self.origin.answer("Cache-Control: max-age=100", 'ETag: "b"', self.date(), body=b"other")
+        said = self.got(client)
+        assert said.startswith("HTTP/1.1 304 ")
+        assert "fwd-status=200" in said
+
     def test_unsafe_methods_make_it_stale(self) -> None:
         self.stored("Cache-Control: max-age=60", 'ETag: "a"', target="/b")
         client = self.ask("Content-Length: 2", method="POST", target="/b", body="hi")

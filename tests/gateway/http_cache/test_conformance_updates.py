@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scalability.gateway.http_cache.storing import NEVER_STORED
+from scalability.gateway.http_cache.statuses import NEVER_STORED
 from scalability.testing.cache_case import CacheCase
 
 ETAG = 'ETag: "a"'
@@ -55,7 +55,7 @@ def playing() -> Iterator[Playing]:
 
 
 STATUSES = [status for status in range(200, 600) if status not in NEVER_STORED and status not in (206, 304)]
-"""Those that are about one request, and parts, need more than a lifetime."""
+"""Those that RFC 6585 forbids, and parts, need more than a lifetime."""
 
 
 @pytest.mark.parametrize("status", STATUSES)
