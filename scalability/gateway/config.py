@@ -10,24 +10,29 @@ from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOpt
 from scalability.gateway.access.key_set_url import KeySetURL
 from scalability.gateway.rate_limits.config import FOR_ALL, OF_A_ROUTE, RateLimitOptions
 from scalability.gateway.routing.config import RouteFlag, RouteOptions, route_of
+from scalability.resp.url import RedisURL
 
 
 class CacheURL(NamedTuple):
-    """Where the look-aside cache is: ``http://HOST:PORT``, shared with other gateways, or ``memory:``, this process's own."""
+    """Where the look-aside cache is: ``http://HOST:PORT`` or ``redis://...``, shared by gateways, or ``memory:``, this process's own."""
 
     service: ServiceURL | None
+    redis: RedisURL | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the URL. Raises ValueError, saying what is wrong."""
         if text == "memory:":
             return cls(None)
+        if text.startswith(("redis:", "rediss:")):
+            return cls(None, RedisURL.parse(text))
         if not text.startswith("http://"):
-            raise ValueError(f"{text!r} is neither http://HOST:PORT nor memory:")
+            # not the text itself: there may be a password in it
+            raise ValueError("it is none of http://HOST:PORT, redis://HOST:PORT, rediss://HOST:PORT and memory:")
         return cls(ServiceURL.parse(text))
 
     def __str__(self) -> str:
-        return "memory:" if self.service is None else str(self.service)
+        return str(self.redis or self.service or "memory:")
 
 
 class RequiredClaim(NamedTuple):
@@ -56,7 +61,12 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     listen: Annotated[Address, Flag("HOST:PORT to accept requests on.", "HOST:PORT")] = Address("127.0.0.1", 5000)
     cache: Annotated[
         CacheURL,
-        Flag("Where /data is looked up first: http://HOST:PORT, shared by all gateways, or memory:, this process's own.", "URL"),
+        Flag(
+            "Where /data is looked up first: http://HOST:PORT or redis://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][/DB] (Redis, Valkey or "
+            "the cache server's --resp; rediss:// for TLS, ?ca=FILE, ?password_file=FILE), shared by all gateways, or memory:, this "
+            "process's own.",
+            "URL",
+        ),
     ] = CacheURL(ServiceURL(Address("127.0.0.1", 5004)))
     database: Annotated[ServiceURL, Flag("http://HOST:PORT of the database service.", "URL")] = ServiceURL(Address("127.0.0.1", 5002))
     microservice: Annotated[ServiceURL, Flag("http://HOST:PORT of the service behind /process.", "URL")] = ServiceURL(

@@ -31,6 +31,24 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+class Watched(Protocol):
+    """What is told of a dependency, however it is asked. See ``Dependency``."""
+
+    name: str
+    requests: int
+    skipped: int
+
+    @property
+    def up(self) -> bool | None: ...
+
+    @property
+    def failures(self) -> int: ...
+
+    def probe(self) -> Deferred[None]: ...
+
+    def close(self) -> None: ...
+
+
 class Dependency:
     """One service behind the gateway.
 
@@ -128,10 +146,10 @@ def _looked_in_vain(failure: Failure) -> None:
 class Dependencies(Service):
     """All of them; their connections close when this stops."""
 
-    def __init__(self, *dependencies: Dependency) -> None:
+    def __init__(self, *dependencies: Watched) -> None:
         self._all = dependencies
 
-    def __iter__(self) -> Iterator[Dependency]:
+    def __iter__(self) -> Iterator[Watched]:
         return iter(self._all)
 
     def stopService(self) -> None:
@@ -143,7 +161,7 @@ class Dependencies(Service):
 class DependencyWatch(Ticker):
     """Looks at every dependency every ``interval_s`` seconds, so that ``up`` is true of one that nobody asks."""
 
-    def __init__(self, clock: IReactorTime, interval_s: float, dependencies: Sequence[Dependency]) -> None:
+    def __init__(self, clock: IReactorTime, interval_s: float, dependencies: Sequence[Watched]) -> None:
         super().__init__(clock, interval_s, self.look)
         self._dependencies = dependencies
 

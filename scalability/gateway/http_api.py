@@ -17,7 +17,7 @@ from scalability.api.admin import metrics_answer
 from scalability.api.json import json_answer, read_json
 from scalability.errors import BadAnswer, NotFound, ScalelabError, Unauthorized
 from scalability.gateway.access.description import Schemes
-from scalability.gateway.cache_clients import JSON_FIELDS
+from scalability.gateway.cache_clients.http import JSON_FIELDS
 from scalability.gateway.data import DATA_KEY, DataSource, data_body
 from scalability.gateway.dependencies import Dependencies, Dependency
 from scalability.gateway.look_aside import Found, LookAside, Origin

@@ -36,6 +36,8 @@ class GatewayMetrics:
             "lease_timeouts": leases.timeouts,
             "early_refreshes": counts.early_refreshes,
             "cache_failures": look_aside.cache_failures,
+            "near_invalidations": look_aside.changes.keys,
+            "near_clears": look_aside.changes.clears,
             "database_reads": counts.loads,
             "database_failures": counts.load_failures,
         }
@@ -65,6 +67,18 @@ class GatewayMetrics:
             "scalelab_cache_near_evicted_total",
             "Values that left the process's own memory to make room.",
             lambda: look_aside.near.entries.stats.evicted_bytes + look_aside.near.entries.stats.evicted_entries,
+        )
+        changes = look_aside.changes
+        metrics.gauge_from(
+            "scalelab_cache_near_watched",
+            "1 while the cache tells of changes, so that values stay in the process's own memory until they end or change.",
+            lambda: int(changes.watching),
+        )
+        metrics.counter_from("scalelab_cache_near_invalidations_total", "Changes that the cache has told of.", lambda: changes.keys)
+        metrics.counter_from(
+            "scalelab_cache_near_clears_total",
+            "How often the process's own memory was emptied: the connection that tells of changes was lost, or the cache emptied.",
+            lambda: changes.clears,
         )
         metrics.counter_from("scalelab_cache_loads_total", "Reads of the database after a miss.", lambda: counts.loads)
         metrics.counter_from("scalelab_cache_load_failures_total", "Those that failed.", lambda: counts.load_failures)

@@ -24,7 +24,7 @@ from scalability.gateway.admin import admin_calls
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.data import DataSource
 from scalability.gateway.data_hits import DataHits
-from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch
+from scalability.gateway.dependencies import Dependencies, Dependency, DependencyWatch, Watched
 from scalability.gateway.http_api import Parts, gateway_app
 from scalability.gateway.http_cache.metrics import add_http_cache
 from scalability.gateway.http_cache.purging import add_purging
@@ -57,15 +57,24 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     database = dependency("database", options.database, timeout_s=options.timeout_s)
     microservice = dependency("microservice", options.microservice, timeout_s=options.timeout_s)
     worker = dependency("worker", options.worker, timeout_s=options.timeout_s)
-    everyone = [database, microservice, worker]
+    everyone: list[Watched] = [database, microservice, worker]
     parts: list[IService] = [wheel]
-    built = build_cache(reactor, options.cache, wheel, timeout_s=options.cache_timeout_s)
+    try:
+        built = build_cache(reactor, options.cache, wheel, timeout_s=options.cache_timeout_s)
+    except ConfigError as error:
+        fail(WHO, str(error))
     parts += built.parts
     if built.server is not None:
         everyone.insert(0, built.server)
     dependencies = Dependencies(*everyone)
     look_aside = LookAside(
-        built.cache, reactor, _policy(options), draw=random.random, max_entries=options.near_max_entries, max_bytes=options.near_max_bytes
+        built.cache,
+        reactor,
+        _policy(options),
+        draw=random.random,
+        max_entries=options.near_max_entries,
+        max_bytes=options.near_max_bytes,
+        changes=built.changes,
     )
     parts += [dependencies, look_aside, DependencyWatch(reactor, options.health_interval_s, everyone)]
     jwt = options.jwt()
@@ -120,7 +129,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
     if options.all_routes:
         factory.cached_routes = routes.cached
-        factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within, policy_of=policy_of)
+        factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
     else:
         factory.serve_alone(own)
     add_http_cache(counts, routes.store, routes.counts)

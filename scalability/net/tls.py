@@ -1,6 +1,6 @@
 """TLS between a listener and the server above it, and towards the servers behind us."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,22 @@ class ServerTLS:
     """How servers behind us are met: TLS 1.2 or 1.3, and unless ``verify`` is False a certificate for the name that was meant.
 
     It must lead to one of the authorities in the PEM file ``ca``, or of the system without that. Raises ConfigError when the
-    file holds none. Blocks while it reads it.
+    file holds none, naming ``flag``. Blocks while it reads it. ``alpn`` is what is spoken above TLS (RFC 7301).
     """
 
-    def __init__(self, clock: IReactorTime, *, ca: Path | None = None, verify: bool = True) -> None:
+    def __init__(
+        self, clock: IReactorTime, *, ca: Path | None = None, verify: bool = True, alpn: Sequence[bytes] = (HTTP,), flag: str = CA_FLAG
+    ) -> None:
         self._clock = clock
-        self._roots: Any = platformTrust() if ca is None else Authorities(ca)
+        self._roots: Any = platformTrust() if ca is None else Authorities(ca, flag)
         self._verify = verify
+        self._alpn = list(alpn) or None
 
     def wrap(self, name: str) -> Callable[[Any], Any]:
         """What wraps a connection (``ConnectionPool``'s ``secure``) to a server that is called ``name``, a host name or an address."""
-        creator: Any = optionsForClientTLS(name, trustRoot=self._roots, acceptableProtocols=[HTTP]) if self._verify else Unverified(name)
+        creator: Any = (
+            optionsForClientTLS(name, trustRoot=self._roots, acceptableProtocols=self._alpn) if self._verify else Unverified(name)
+        )
         factory = TLSMemoryBIOFactory(creator, True, Factory(), self._clock)
 
         def wrapped(connection: Any) -> Any:
@@ -84,13 +89,13 @@ class ServerTLS:
 class Authorities:
     """The certificates in a PEM file, as those whose word counts. Raises ConfigError when it holds none."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, flag: str = CA_FLAG) -> None:
         try:
             found = load_pem_x509_certificates(file.read_bytes())
         except OSError as error:
-            raise ConfigError(CA_FLAG, f"cannot read {file}: {error.strerror}") from error
+            raise ConfigError(flag, f"cannot read {file}: {error.strerror}") from error
         except ValueError as error:
-            raise ConfigError(CA_FLAG, f"{file} holds no certificate in PEM") from error
+            raise ConfigError(flag, f"{file} holds no certificate in PEM") from error
         # kept: servers that DNS names later are met by the same, whatever has become of the file
         self._certificates = [X509.from_cryptography(certificate) for certificate in found]
 

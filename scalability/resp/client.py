@@ -69,6 +69,8 @@ class RespClient(MultiService):
         self.listener: Listener | None = None
         self.connects = 0
         """Connections that stood."""
+        self.failed_attempts = 0
+        """Attempts to make one that failed."""
         self._reactor = reactor
         self._wheel = wheel
         self._timeout_s = timeout_s
@@ -94,6 +96,11 @@ class RespClient(MultiService):
     @property
     def connected(self) -> bool:
         return self._connection is not None
+
+    @property
+    def tried(self) -> bool:
+        """Whether an attempt to connect has ended, in whatever way."""
+        return bool(self.connects or self.failed_attempts)
 
     @property
     def resp3(self) -> bool:
@@ -170,6 +177,7 @@ class RespClient(MultiService):
         if not self.running:
             return
         self._failures += 1
+        self.failed_attempts += 1
         if self._failures == 1:
             self.log.warn("the cache cannot be reached: {why}; it is tried again and again", why=_reason(failure.value))
         self._next = self._reactor.callLater(self._pause_s(self._failures, self._draw()), self._open)

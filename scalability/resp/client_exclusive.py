@@ -12,6 +12,7 @@ exception, a cancellation too, may have left anything half done: the connection 
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any
 
@@ -128,7 +129,7 @@ class ExclusiveConnection:
             self._lost(error)
 
 
-class Use:
+class Use(AbstractAsyncContextManager[RespConnection]):
     """One use, once."""
 
     def __init__(self, exclusive: ExclusiveConnection) -> None:

@@ -8,6 +8,7 @@ from scalability.config import Address, ServiceURL, load, render
 from scalability.errors import ConfigError
 from scalability.gateway.access.config import read_secret
 from scalability.gateway.config import CacheURL, GatewayOptions, RequiredClaim
+from scalability.resp.url import RedisURL
 
 
 def loaded(**flags: str | list[str]) -> GatewayOptions:
@@ -27,12 +28,26 @@ def test_the_cache_is_a_server_or_this_processes_memory() -> None:
     assert loaded(cache="memory:").cache == CacheURL(None)
     assert loaded(cache="http://cache:5004").cache == CacheURL(ServiceURL(Address("cache", 5004)))
     assert 'cache = "memory:"' in render(loaded(cache="memory:"))
+    assert loaded(cache="redis://valkey:6379/1").cache == CacheURL(None, RedisURL.parse("redis://valkey:6379/1"))
+
+
+def test_a_password_in_the_caches_url_is_shown_nowhere() -> None:
+    assert 'cache = "rediss://me:***@valkey:6379"' in render(loaded(cache="rediss://me:hunter2@valkey:6379"))
+    for url in (
+        "redis://me:hunter2@valkey:0",
+        "redi://me:hunter2@valkey",
+        "redis://hunter2@valkey",
+        "redis://:hunter2@valkey?password_file=f",
+    ):
+        with pytest.raises(ConfigError, match="--cache") as caught:
+            loaded(cache=url)
+        assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("cache", "redis://127.0.0.1:6379"),
+        ("cache", "redis://127.0.0.1:0"),
         ("cache", "memory"),
         ("cache", "memory://x"),
         ("cache", "http://127.0.0.1:5004/path"),

@@ -32,6 +32,8 @@ def test_the_labs_members_are_there_before_the_first_request() -> None:
         "lease_timeouts": 0,
         "early_refreshes": 0,
         "cache_failures": 0,
+        "near_invalidations": 0,
+        "near_clears": 0,
         "database_reads": 0,
         "database_failures": 0,
     }
@@ -52,9 +54,20 @@ def test_prometheus_is_told_the_same_and_the_state_of_each_dependency() -> None:
     assert "scalelab_cache_hits_total 3.0" in text
     assert "scalelab_cache_misses_total 2.0" in text
     assert "scalelab_cache_loads_total 1.0" in text
-    for name in ("near_hits", "negative_hits", "collapsed", "lease_waits", "lease_timeouts", "early_refreshes", "near_evicted"):
+    for name in (
+        "near_hits",
+        "negative_hits",
+        "collapsed",
+        "lease_waits",
+        "lease_timeouts",
+        "early_refreshes",
+        "near_evicted",
+        "near_invalidations",
+        "near_clears",
+    ):
         assert f"scalelab_cache_{name}_total 0.0" in text
     assert "scalelab_cache_near_entries 0.0" in text
+    assert "scalelab_cache_near_watched 0.0" in text
     assert "scalelab_data_duration_seconds_count 0.0" in text
     assert 'scalelab_dependency_requests_total{dependency="database"} 0.0' in text
     assert "scalelab_dependency_up{" not in text

@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 from twisted.application.service import IService
 
-from scalability.gateway.cache_clients import HTTPCache, LookAsideCache, MemoryCache
+from scalability.gateway.cache_clients import Changes, HTTPCache, LookAsideCache, MemoryCache, RedisCache
+from scalability.gateway.cache_clients.redis_server import RedisServer, redis_client
 from scalability.gateway.config import CacheURL
-from scalability.gateway.dependencies import Dependency
+from scalability.gateway.dependencies import Dependency, Watched
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.service_client import ServiceClient
+from scalability.resp.client import RespClient
 from scalability.ttlcache import Sweeper, TTLCache
 
 MEMORY_BYTES = 64 << 20
@@ -22,15 +24,27 @@ class Built(NamedTuple):
     """A cache; ``server`` is what it is asked through, whose connections are its owner's to close, and ``parts`` must run."""
 
     cache: LookAsideCache
-    server: Dependency | None
+    server: Watched | None
     parts: tuple[IService, ...]
+    changes: Changes
+    """Where the cache tells of changes, if it does."""
+    redis: RespClient | None = None
+    """The client of a ``redis://`` cache, which others may ask too."""
 
 
 def build_cache(reactor: Any, url: CacheURL, wheel: DeadlineWheel, *, timeout_s: float) -> Built:
-    """The cache at ``url``. ``wheel``, which must be running, bounds each request to it by ``timeout_s``."""
+    """The cache at ``url``. ``wheel``, which must be running, bounds each request to it by ``timeout_s``.
+
+    Raises ConfigError when a file that the URL names is of no use.
+    """
+    changes = Changes()
+    if url.redis is not None:
+        redis = redis_client(reactor, url.redis, wheel, timeout_s=timeout_s)
+        asked = RedisServer("cache", redis)
+        return Built(RedisCache(asked, changes), asked, (redis,), changes, redis)
     if url.service is None:
         entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
-        return Built(MemoryCache(entries, reactor), None, (Sweeper(reactor, 1.0, entries),))
+        return Built(MemoryCache(entries, reactor), None, (Sweeper(reactor, 1.0, entries),), changes)
     client = ServiceClient(reactor, url.service.address, wheel, timeout_s=timeout_s)
     server = Dependency("cache", client, reactor, recess_s=CACHE_RECESS_S)
-    return Built(HTTPCache(server), server, ())
+    return Built(HTTPCache(server), server, (), changes)

@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from scalability.errors import ScalelabError
-from scalability.gateway.cache_clients import LookAsideCache
+from scalability.gateway.cache_clients import Changes, LookAsideCache
 from scalability.gateway.dependencies import SLOW_S
 from scalability.gateway.look_aside.last_good import LastGood
 from scalability.gateway.look_aside.leases import NO_LEASE, Lease, Leases
@@ -80,7 +80,8 @@ class LookAside(MultiService):
     """Values by key, of whatever many keys: what is kept in the process is bounded by ``max_entries`` and ``max_bytes``.
 
     Two such bounds are taken: one for the near cache, one for the last good values. ``draw`` is the random source, evenly
-    spread over [0, 1). Stopping cancels the looks under way. See docs/caching.md.
+    spread over [0, 1). ``changes`` is where ``cache`` tells of changes, if it does: values then stay in the near cache until they end
+    or change. Stopping cancels the looks under way. See docs/caching.md.
     """
 
     log = Logger()
@@ -94,6 +95,7 @@ class LookAside(MultiService):
         draw: Callable[[], float],
         max_entries: int = 10_000,
         max_bytes: int = 16 << 20,
+        changes: Changes | None = None,
     ) -> None:
         super().__init__()
         self.counts = LookAsideCounts()
@@ -101,7 +103,9 @@ class LookAside(MultiService):
         self._refreshes: SingleFlight[str, Found] = SingleFlight()
         self.near = NearCache(max_entries=max_entries, max_bytes=max_bytes)
         self._releases: SingleFlight[str, None] = SingleFlight()
-        self._cache = SharedCache(cache, clock)
+        self._cache = SharedCache(cache, clock, changes)
+        self.changes = self._cache.changes
+        self.changes.heard = self._changed
         self.leases = Leases(self._cache, clock, policy, draw)
         self._clock = clock
         self._policy = policy
@@ -159,11 +163,13 @@ class LookAside(MultiService):
         return entry.value
 
     async def forget(self, key: str) -> None:
-        """Have ``key`` loaded anew by whoever asks next: what it stands for has changed. Other gateways know within ``near_ttl_s``.
+        """Have ``key`` loaded anew by whoever asks next: what it stands for has changed. Other gateways know within ``near_ttl_s``,
+        or at once where the shared cache tells of changes.
 
         Fails with a ScalelabError when the shared cache cannot be told. A load that is under way may still bring the old value.
         """
         now = self._clock.seconds()
+        self.changes.changed_here(key)
         self.near.forget(key, now)
         self._last_good.forget(key, now)
         await self._cache.delete(key)
@@ -193,13 +199,13 @@ class LookAside(MultiService):
                 self._release(turn)
 
     def _shared_hit(self, key: str, shared: SharedValue, load: Load, *, load_s: float | None = None) -> Found:
-        value, expires_at = shared
+        value, expires_at, moment = shared
         now = self._clock.seconds()
         self._last_good.seen(key, value, now, load_s=load_s)
         if value == NOTHING:
             self.counts.negative_hits += 1
         if expires_at is not None:
-            entry = self._keep_near(key, value, now, expires_at)
+            entry = self._keep_near(key, value, now, expires_at, moment)
             if entry.due(now):
                 self._refresh_early(key, entry, load)
         return Found(value, Origin.HIT)
@@ -227,19 +233,33 @@ class LookAside(MultiService):
         now = self._clock.seconds()
         self._last_good.seen(key, value, now, load_s=now - started)
         life_s = self._policy.life_s(self._draw(), negative=value == NOTHING)
-        self._keep_near(key, value, now, now + life_s)
+        entry = self._keep_near(key, value, now, now + life_s, None)
         if life_s > 0:
             with suppress(ScalelabError):
                 # Before the answer: whoever asks next, anywhere, must find it.
-                await self._cache.set(key, value, life_s)
+                moment = await self._cache.set(key, value, life_s)
+                if self.changes.unchanged(key, moment):
+                    now = self._clock.seconds()
+                    self.near.put(key, entry, now, self._policy.near_life_s(now, entry.expires_at, watched=True))
         return value
 
-    def _keep_near(self, key: str, value: bytes, now: float, expires_at: float) -> NearEntry:
+    def _keep_near(self, key: str, value: bytes, now: float, expires_at: float, moment: int | None) -> NearEntry:
+        """``moment`` is when ``value`` was asked for. If it has changed since, this only forgets what was known before."""
         policy = self._policy
         refresh_at = policy.refresh_at(expires_at, self._last_good.load_s(key, now), self._draw())
         entry = NearEntry(value, expires_at, refresh_at)
-        self.near.put(key, entry, now, policy.near_life_s(now, expires_at))
+        watched = self.changes.unchanged(key, moment)
+        if watched or moment is None:
+            self.near.put(key, entry, now, policy.near_life_s(now, expires_at, watched=watched))
+        else:
+            self.near.forget(key, now)
         return entry
+
+    def _changed(self, key: str | None) -> None:
+        if key is None:
+            self.near.clear()
+        else:
+            self.near.forget(key, self._clock.seconds())
 
     def _refresh_early(self, key: str, entry: NearEntry, load: Load) -> None:
         self._refreshes.start(key, lambda: self._refresh(key, entry, load))

@@ -1,7 +1,8 @@
 """The near cache: values in the process, in front of the cache that all gateways share. PURE.
 
-A value is here for a second or so, and never longer than in the shared cache. So a busy key costs the shared cache one read a
-second and gateway, however many requests there are, and a hit costs a fraction of a microsecond instead of a round trip.
+A value is here for a second or so, or for as long as in the shared cache where that tells of changes, and never longer. So a busy key
+costs the shared cache one read a second and gateway at most, however many requests there are, and a hit costs a fraction of a
+microsecond instead of a round trip.
 """
 
 from math import inf
@@ -45,3 +46,7 @@ class NearCache:
     def forget(self, key: str, now: float) -> None:
         """Forget ``key``."""
         self.entries.delete(key, now)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.entries.clear()

@@ -35,7 +35,7 @@ class Policy:
     ttl_jitter: float = 0.05
     """By up to this share a life is shorter, so that values which were written together do not end together."""
     near_ttl_s: float = 1.0
-    """The life of a value in the process, at most; never longer than in the shared cache."""
+    """The life of a value in the process, at most; as long as in the shared cache where that tells of changes; 0: none, in any case."""
     negative_ttl_s: float = 1.0
     """How long "there is nothing" is remembered."""
     stale_ttl_s: float = 300.0
@@ -55,9 +55,10 @@ class Policy:
         life_s = min(self.negative_ttl_s, self.ttl_s) if negative else self.ttl_s
         return life_s * (1.0 - self.ttl_jitter * draw)
 
-    def near_life_s(self, now: float, expires_at: float) -> float:
-        """How long a value that the shared cache has until ``expires_at`` lives in the process."""
-        return max(0.0, min(self.near_ttl_s, expires_at - now))
+    def near_life_s(self, now: float, expires_at: float, *, watched: bool = False) -> float:
+        """How long a value that the shared cache has until ``expires_at`` lives in the process; ``watched``: a change will be told."""
+        longest_s = expires_at - now if watched and self.near_ttl_s else min(self.near_ttl_s, expires_at - now)
+        return max(0.0, longest_s)
 
     def refresh_at(self, expires_at: float, load_s: float, draw: float) -> float:
         """When a value is to be read anew by whoever found it now. ``load_s`` is what reading took last."""

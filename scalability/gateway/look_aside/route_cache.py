@@ -29,7 +29,8 @@ _encode = msgspec.json.Encoder().encode
 class RouteCache(OrderedService):
     """Values by key for routes in code, with all that ``/data`` has (docs/caching.md).
 
-    ``url`` is the gateways' cache server, ``http://HOST:PORT``, or ``memory:`` for none. ``policy`` says how long things live.
+    ``url`` is the gateways' cache server, ``http://HOST:PORT`` or ``redis://HOST:PORT``, or ``memory:`` for none. ``policy`` says how
+    long things live.
     ``timeout_s`` is what the cache server has for an answer; ``max_entries`` and ``max_bytes`` bound what is kept in the process;
     ``draw`` is the random source, evenly spread over [0, 1). Add it below the listener: it must run. Raises ValueError for a URL
     that is none.
@@ -51,7 +52,9 @@ class RouteCache(OrderedService):
         super().__init__()
         wheel = DeadlineWheel(reactor)
         built = build_cache(reactor, CacheURL.parse(url), wheel, timeout_s=timeout_s)
-        self.look_aside = LookAside(built.cache, reactor, policy, draw=draw, max_entries=max_entries, max_bytes=max_bytes)
+        self.look_aside = LookAside(
+            built.cache, reactor, policy, draw=draw, max_entries=max_entries, max_bytes=max_bytes, changes=built.changes
+        )
         dependencies = Dependencies(*filter(None, [built.server]))
         for part in (wheel, *built.parts, dependencies, self.look_aside):
             part.setServiceParent(self)
@@ -73,7 +76,7 @@ class RouteCache(OrderedService):
         return encoded_answer(request, found.value)
 
     async def forget(self, key: str) -> None:
-        """What ``key`` stands for has changed: whoever asks next loads it, other gateways within ``near_ttl_s``.
+        """What ``key`` stands for has changed: whoever asks next loads it, other gateways within ``near_ttl_s`` (redis://: at once).
 
         Fails with a ScalelabError when the cache server cannot be told; the old value then lives its time.
         """

@@ -5,28 +5,34 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IReactorTime
 
 from scalability.errors import ScalelabError
-from scalability.gateway.cache_clients import LookAsideCache
+from scalability.gateway.cache_clients import Changes, LookAsideCache
 from scalability.gateway.look_aside.policy import lease_key
 
 
 class SharedValue(NamedTuple):
-    """A value of the shared cache, and when it ends there at the earliest; None where the cache does not tell."""
+    """A value of the shared cache, and when it ends there at the earliest; None where the cache does not tell.
+
+    ``moment`` (``Changes``) is when it was asked for.
+    """
 
     value: bytes
     expires_at: float | None
+    moment: int | None = None
 
 
 class SharedCache:
     """Each call fails as the cache does, with a ScalelabError, and is counted then."""
 
-    def __init__(self, cache: LookAsideCache, clock: IReactorTime) -> None:
+    def __init__(self, cache: LookAsideCache, clock: IReactorTime, changes: Changes | None = None) -> None:
         self.failures = 0
+        self.changes = Changes() if changes is None else changes
         self._cache = cache
         self._clock = clock
 
     async def get(self, key: str) -> SharedValue | None:
         """The value of ``key``, or None."""
         asked_at = self._clock.seconds()  # what remains was told later than this: nothing is taken to live too long
+        moment = self.changes.moment()
         try:
             kept = await self._cache.get(key)
         except ScalelabError:
@@ -34,15 +40,17 @@ class SharedCache:
             raise
         if kept is None:
             return None
-        return SharedValue(kept.value, None if kept.remaining_s is None else asked_at + kept.remaining_s)
+        return SharedValue(kept.value, None if kept.remaining_s is None else asked_at + kept.remaining_s, moment)
 
-    async def set(self, key: str, value: bytes, ttl_s: float) -> None:
-        """Keep ``value`` for ``ttl_s`` seconds."""
+    async def set(self, key: str, value: bytes, ttl_s: float) -> int | None:
+        """Keep ``value`` for ``ttl_s`` seconds. The moment at which that was asked for."""
+        moment = self.changes.moment()
         try:
             await self._cache.set(key, value, ttl_s)
         except ScalelabError:
             self.failures += 1
             raise
+        return moment
 
     async def delete(self, key: str) -> None:
         """Keep nothing for ``key``."""

@@ -1,6 +1,7 @@
 """Cache first, database second, the last good value last."""
 
 from math import exp
+from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -82,7 +83,7 @@ class Looking(SynchronousTestCase):
         self.draws: list[float] = []
         self.use(Policy(near_ttl_s=0.0, ttl_jitter=0.0, beta=0.0))
 
-    def use(self, policy: Policy, **bounds: int) -> None:
+    def use(self, policy: Policy, **bounds: Any) -> None:
         self.look_aside = LookAside(self.cache, self.clock, policy, draw=lambda: self.draws.pop(0) if self.draws else 0.5, **bounds)
 
     async def load(self) -> bytes | None:
