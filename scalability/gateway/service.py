@@ -129,7 +129,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         own = Guard(lambda exchange: policy_of(exchange.head), own, answered=factory.answered_before_routing)
     if options.all_routes:
         factory.cached_routes = routes.cached
-        factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within)
+        factory.application = routes.front(own, [rule.rule for rule in app.url_map.iter_rules()], within=within, policy_of=policy_of)
     else:
         factory.serve_alone(own)
     add_http_cache(counts, routes.store, routes.counts)

@@ -83,7 +83,7 @@ class _Nowhere:
 class InnerConnection:
     """What applications ask of a client's connection. One may serve many requests of one client to one application, one after another."""
 
-    __slots__ = ("_ends", "abort_on_close", "authenticated", "factory", "memory", "peer_host", "scheme", "transport")
+    __slots__ = ("_ends", "abort_on_close", "authenticated", "factory", "memory", "peer_host", "route", "scheme", "transport")
 
     def __init__(self, server: HTTPServerFactory, client: Exchange | None = None) -> None:
         """``client``: on whose behalf, so that the application sees its address; without one it is this process itself."""
@@ -96,6 +96,8 @@ class InnerConnection:
         self.transport: Any = _Nowhere() if connection is None else connection.transport
         self.authenticated: bool = getattr(client, "authenticated", False)
         """Whether somebody in front has checked who that is."""
+        self.route: str = getattr(client, "route", "")
+        """The name of what serves it, where there are several such."""
         self._ends = (("127.0.0.1", 0), ("127.0.0.1", 0)) if connection is None else connection.ends()
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -182,6 +184,13 @@ class InnerExchange(Exchange):
         connection: Any = self.connection
         checked: bool = connection.authenticated
         return checked
+
+    @property
+    def route(self) -> str:
+        """Through what the client on whose behalf it is came, as applications in front note that."""
+        connection: Any = self.connection
+        name: str = connection.route
+        return name
 
     @property
     def over(self) -> bool:

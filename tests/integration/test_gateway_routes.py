@@ -201,6 +201,29 @@ def test_a_composed_route_that_asks_for_no_token_has_no_part_that_does(start: St
     assert composed.json()["data"] == "Fetched fresh data from DB"
 
 
+def test_a_key_for_a_composed_route_does_not_open_a_part_that_asks_for_another(shop: Shop, http: HTTPClient, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name.ljust(40, "x"))
+    for _, port in shop.backends:
+        http.put(port, "/behave/status:200/good")
+    server = f'url = "http://127.0.0.1:{shop.backends[0][1]}"\n'
+    compose = '[gateway.routes.compose]\npath = "/{name}"\nparts = [{{name = "inner", target = "/inner/a", group = "inner"}}]\n'
+    tables = [f'[[gateway.routes]]\nprefix = "/inner"\n{server}jwt = {{secret_file = "{tmp_path}/one"}}\n']
+    for name, secret in (("good", "one"), ("bad", "two")):
+        tables.append(
+            f'[[gateway.routes]]\nprefix = "/{name}"\njwt = {{secret_file = "{tmp_path}/{secret}"}}\n' + compose.format(name=name)
+        )
+    _, front, _ = shop.gateway("".join(tables))
+
+    def asked(path: str, secret: str) -> int:
+        token = jwt.encode({"sub": "ann"}, secret.ljust(40, "x"), algorithm="HS256")
+        return http.get(front, path, headers={"Authorization": f"Bearer {token}"}).status
+
+    assert [asked("/inner/a", "one"), asked("/inner/a", "two")] == [200, 401]
+    assert [asked("/good", "one"), asked("/good", "two")] == [200, 401]
+    assert [asked("/bad", "one"), asked("/bad", "two")] == [401, 403]
+
+
 def test_the_servers_of_a_route_may_be_found_in_a_file_that_changes(shop: Shop, http: HTTPClient, tmp_path: Path) -> None:
     file = tmp_path / "servers"
     file.write_text(f"127.0.0.1:{shop.backends[0][1]}\n")

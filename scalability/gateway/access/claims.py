@@ -42,6 +42,12 @@ class Rules:
     leeway_s: float = 0.0
     """How far the clocks of the issuer and ours may be apart, in seconds."""
 
+    def covers(self, other: "Rules") -> bool:
+        """Whether a token that satisfies these satisfies ``other``."""
+        mine, others = (self.audiences, self.issuers, self.leeway_s), (other.audiences, other.issuers, other.leeway_s)
+        # a required aud changes what a token without audiences of ours means
+        return mine == others and set(other.required) <= set(self.required) and _names_aud(self) is _names_aud(other)
+
     def check(self, claims: Mapping[str, Any], now: float) -> Verified:
         """Raises BadToken, and Forbidden when only a required claim is missing. ``now`` is in unix seconds."""
         good_until = _date(claims, "exp", math.inf) + self.leeway_s
@@ -69,6 +75,10 @@ class Rules:
                 raise BadToken("the token is for another audience")
         elif audience is not None and not any(claim == "aud" for claim, _ in self.required):
             raise BadToken("the token is for another audience")
+
+
+def _names_aud(rules: Rules) -> bool:
+    return any(claim == "aud" for claim, _ in rules.required)
 
 
 def _is_one_of(value: object, names: frozenset[str]) -> bool:

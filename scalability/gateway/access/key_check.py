@@ -40,6 +40,10 @@ class KeyCheck:
         without = {self._consumer_field.lower()} if consumer_field else set()
         self._editor = HeadEditor(frozenset(without if forward else {*without, self._place.field}), DEFAULT_LIMITS)
 
+    def covers(self, other: "KeyCheck") -> bool:
+        """Whether who passes here passes ``other``, and servers are told of him in the same field."""
+        return self._consumer_field.lower() == other._consumer_field.lower() and self._rings is other._rings
+
     def admit(self, exchange: Asking) -> None:
         """Raise Unauthorized, with a challenge added."""
         head = exchange.head

@@ -68,6 +68,17 @@ class AccessPolicy:
     def __bool__(self) -> bool:
         return any(part is not None for part in (self.cors, self.max_body_bytes, self.keys, self.tokens, self.limits))
 
+    @property
+    def asks_who(self) -> bool:
+        """Whether only those may pass who have a key or a token."""
+        return self.keys is not None or self.tokens is not None
+
+    def covers(self, other: "AccessPolicy") -> bool:
+        """Whether whoever has passed here has the keys and tokens that ``other`` asks for."""
+        if other.keys is not None and (self.keys is None or not self.keys.covers(other.keys)):
+            return False
+        return other.tokens is None or (self.tokens is not None and self.tokens.covers(other.tokens))
+
     def admit(self, exchange: Admitted) -> Deferred[None] | None:
         """Return when ``exchange`` may go on, or was answered already (``begun``). Raises, or fails with, a ScalelabError to refuse it."""
         try:

@@ -48,6 +48,10 @@ class TokenCheck:
         without = {self._subject_field.lower()} if subject_field else set()
         self._editor = HeadEditor(frozenset(without if forward else {*without, b"authorization"}), DEFAULT_LIMITS)
 
+    def covers(self, other: "TokenCheck") -> bool:
+        """Whether who passes here passes ``other``, and servers are told of him in the same field."""
+        return self._subject_field.lower() == other._subject_field.lower() and self._tokens.covers(other._tokens)
+
     def admit(self, exchange: Asking) -> Deferred[None] | None:
         """Raise Unauthorized or Forbidden, with the challenge added; the Deferred waits for a key.
 

@@ -56,6 +56,10 @@ class Tokens:
         # Said once, at the start, by whoever makes this; PyJWT would say it for every token.
         warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
 
+    def covers(self, other: "Tokens") -> bool:
+        """Whether a token that is good here is good for ``other``: the same keys, and rules that ask no less."""
+        return self._fixed is other._fixed and self._source is other._source and self._rules.covers(other._rules)
+
     def check(self, token: bytes, now: float) -> Verified:
         """What ``token`` says. ``now`` is in unix seconds.
 

@@ -1,6 +1,7 @@
 """From options to routes: the servers of each, what shapes requests and answers, the cache, the policies; and the front before all."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.application.service import IService
@@ -19,6 +20,7 @@ from scalability.gateway.routing.route import Route, Servers
 from scalability.gateway.routing.shaping import Shape
 from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
 from scalability.gateway.transform.turns import Turns
+from scalability.http1.head import RequestHead
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.threads import Threads
@@ -60,10 +62,20 @@ class Routes:
         """Prefixes of routes with an HTTP cache."""
         self.within.composed = frozenset(route.path for route in options.all_routes if route.compose is not None)
 
-    def front(self, own: Application, paths: list[str], *, within: Application) -> Front:
-        """What stands before ``own``, which answers the gateway's own ``paths``, after policies; ``within`` is what stands behind those."""
+    def front(
+        self,
+        own: Application,
+        paths: list[str],
+        *,
+        within: Application,
+        policy_of: Callable[[RequestHead], AccessPolicy | None] | None = None,
+    ) -> Front:
+        """What stands before ``own``, which answers the gateway's own ``paths``, after the policies that ``policy_of`` finds; ``within`` is
+        what stands behind those."""
         front = self.within.front = Front(Own(own), paths, self.routes)
         self.within.own = within
+        if policy_of is not None:
+            self.within.own_policy = policy_of
         return front
 
     def _application(self, route: RouteOptions) -> Application:

@@ -7,10 +7,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
 from scalability.api.adapter import APIFactory
-from scalability.errors import BadMessage, ClientError, Unauthorized
+from scalability.errors import BadMessage, ClientError, Forbidden, ScalelabError, Unauthorized
+from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
 from scalability.gateway.routing.route import Route
+from scalability.http1.head import RequestHead
+from scalability.net.failures import JSON, error_body, error_fields
 from scalability.net.http_server import Application, Exchange, ServerConnection
 from scalability.proxy.inner import InnerExchange
 
@@ -63,6 +66,7 @@ class Front:
     """Chooses for each request: ``own`` for ``paths`` and for what is nowhere, else the route with the longest prefix."""
 
     def __init__(self, own: Application, paths: Iterable[str], routes: Mapping[str, Route]) -> None:
+        self.routes = routes
         self._own = own
         self._paths = OwnPaths(paths)
         self._routes: Prefixes[Route] = Prefixes({name.encode(): route for name, route in routes.items()})
@@ -84,6 +88,11 @@ class Front:
                 self._known[target] = place
         place.request_received(exchange)
 
+    def policy_of(self, name: str) -> AccessPolicy | None:
+        """What the route ``name`` asks for."""
+        route = self.routes.get(name)
+        return None if route is None else route.policy
+
     def find(self, target: bytes) -> Any:
         """A route or ``own``. Raises ClientError for a path that might mean another one."""
         if target.partition(b"?")[0] in self._paths:
@@ -100,7 +109,8 @@ class Front:
 class Within:
     """The same for requests of the gateway's own (the parts of a composed route), which the policies of that route have admitted.
 
-    Where a part asks for a key or a token, the composed route must have asked for one, too.
+    Where a part asks for a key or a token, the composed route must have asked for the same, or for more: else a key for one would open the
+    other.
 
     A composed route may not be a part of another one: who writes such a configuration would build a loop sooner or later.
     """
@@ -111,6 +121,8 @@ class Within:
         """What answers the gateway's own paths behind their policies: it checks itself whether who asks was checked."""
         self.composed: frozenset[str] = frozenset()
         """Names of routes."""
+        self.own_policy: Callable[[RequestHead], AccessPolicy | None] = lambda head: None
+        """What the gateway's own paths ask for."""
 
     def request_received(self, exchange: Exchange) -> None:
         """An inner exchange has a request."""
@@ -125,10 +137,24 @@ class Within:
             if place.name in self.composed:
                 exchange.fail(BadMessage("A composed route is no part of another.", status=508, code="loop_detected"))
                 return
-            if place.asks_who and not exchange.authenticated:
-                exchange.fail(Unauthorized())
-                return
-            place = place.application
+            policy, application = place.policy, place.application
         else:
-            place = self.own
-        place.request_received(exchange)
+            assert self.own is not None
+            policy, application = self.own_policy(exchange.head), self.own
+        if policy is not None and policy.asks_who:
+            refusal = self._refusal(exchange, policy)
+            if refusal is not None:
+                # an answer like that of a server: the whole is answered likewise
+                exchange.answer(refusal.status, error_body(refusal), JSON, error_fields(refusal))
+                return
+        application.request_received(exchange)
+
+    def _refusal(self, exchange: InnerExchange, policy: AccessPolicy) -> ScalelabError | None:
+        """Why the client, who has passed the policy of the composed route, does not pass ``policy``."""
+        assert self.front is not None
+        if not exchange.authenticated:
+            return Unauthorized()
+        composed = self.front.policy_of(exchange.route)
+        if composed is None or not composed.covers(policy):
+            return Forbidden("A part of this answer asks for another key or token than the whole.")
+        return None

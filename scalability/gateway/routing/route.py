@@ -14,8 +14,7 @@ class Route:
     def __init__(self, name: str, application: Application, policy: AccessPolicy | None = None) -> None:
         self.name = name
         self.application = application
-        self.asks_who = policy is not None and (policy.keys is not None or policy.tokens is not None)
-        """Whether only those may pass who have a key or a token."""
+        self.policy = policy
         admitting = application if policy is None else Guard(lambda exchange: policy, application)
         self._serve = admitting.request_received
 

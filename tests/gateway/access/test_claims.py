@@ -111,3 +111,19 @@ def test_every_required_claim_is_needed() -> None:
     assert rules.check({"a": "1", "b": "2"}, NOW)
     with pytest.raises(Forbidden):
         rules.check({"a": "1"}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "covers"),
+    [
+        (Rules(), Rules(), True),
+        (Rules(required=(("role", "admin"),)), Rules(), True),
+        (Rules(), Rules(required=(("role", "admin"),)), False),
+        (Rules(required=(("aud", "us"),)), Rules(), False),
+        (Rules(audiences=frozenset(["a"])), Rules(), False),
+        (Rules(issuers=frozenset(["a"])), Rules(issuers=frozenset(["a", "b"])), False),
+        (Rules(leeway_s=5.0), Rules(), False),
+    ],
+)
+def test_rules_cover_others_that_ask_no_more(mine: Rules, other: Rules, covers: bool) -> None:
+    assert mine.covers(other) is covers

@@ -142,3 +142,30 @@ class WaitingTests(SynchronousTestCase):
         self.later.waiting.errback(DependencyDown())
         self.failureResultOf(waiting, DependencyDown)
         assert exchange.added == []
+
+
+def test_a_policy_covers_others_whose_keys_and_tokens_it_has_checked() -> None:
+    keys, stored = Keys([secret_key(SECRET)]), Rings()
+
+    def token(field: str = "X-Subject", **rules: Any) -> TokenCheck:
+        return TokenCheck(Tokens(keys, Rules(**rules)), lambda: NOW, subject_field=field)
+
+    def key(rings: Rings = stored, field: str = "X-Consumer") -> KeyCheck:
+        return KeyCheck(rings, "X-API-Key", consumer_field=field)
+
+    both = AccessPolicy(keys=key(), tokens=token(required=(("role", "admin"),)))
+    assert both.asks_who
+    assert not AccessPolicy(max_body_bytes=1).asks_who
+    for covered in (AccessPolicy(), AccessPolicy(keys=key()), AccessPolicy(tokens=token()), both):
+        assert both.covers(covered)
+    for other in (
+        AccessPolicy(keys=key(Rings())),
+        AccessPolicy(keys=key(field="X-Who")),
+        AccessPolicy(tokens=token(field="X-Who")),
+        AccessPolicy(tokens=token(required=(("role", "root"),))),
+        AccessPolicy(tokens=tokens()),
+    ):
+        assert not both.covers(other)
+    assert not AccessPolicy(tokens=token()).covers(both)
+    assert not AccessPolicy(keys=key()).covers(both)
+    assert not AccessPolicy().covers(AccessPolicy(keys=key()))

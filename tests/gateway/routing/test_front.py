@@ -1,7 +1,11 @@
 """Where requests go: the gateway's own paths, then routes, then nowhere."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from msgspec import structs
+
+from scalability.gateway.access.config import JWTOptions
 from scalability.gateway.routing.config import RouteOptions
 from scalability.http1.making import make_request_head
 from scalability.proxy.inner import InnerConnection, InnerExchange
@@ -96,17 +100,54 @@ def test_requests_are_counted_by_route_and_never_by_path() -> None:
     assert not any(label is not None and "secret" in label for label, _ in text)
 
 
-def test_a_part_that_asks_who_it_is_wants_the_composed_route_to_have_asked() -> None:
-    gateway = MemoryGateway(SHOP)
-    gateway.routes.routes["/shop"].asks_who = True
-    head = make_request_head(b"GET", b"/shop", [(b"Host", b"shop")])
-    connection = InnerConnection(gateway.server)
-    asker = Asker()
-    InnerExchange(head, asker, connection).ask(gateway.routes.within)
-    assert asker.told == [("failed", "unauthorized")]
-    connection.authenticated = True
-    InnerExchange(head, Asker(), connection).ask(gateway.routes.within)
-    assert len(gateway.network.attempts) == 1
+def test_a_part_that_asks_who_it_is_wants_the_composed_route_to_have_asked_for_the_same(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name * 20)
+    one, two = [JWTOptions(secret_file=str(tmp_path / name)) for name in ("one", "two")]
+    strict = structs.replace(one, require=("role=admin",))
+    gateway = MemoryGateway(
+        RouteOptions(prefix="/part", url="http://10.0.0.1", jwt=one),
+        RouteOptions(prefix="/same", url="http://10.0.0.2", jwt=one),
+        RouteOptions(prefix="/other", url="http://10.0.0.2", jwt=two),
+        RouteOptions(prefix="/more", url="http://10.0.0.2", jwt=strict),
+        RouteOptions(prefix="/open", url="http://10.0.0.2"),
+    )
+    head = make_request_head(b"GET", b"/part", [(b"Host", b"shop")])
+
+    def told(whole: str, *, authenticated: bool = True) -> object:
+        connection = InnerConnection(gateway.server)
+        connection.authenticated, connection.route = authenticated, whole
+        asker = Asker()
+        InnerExchange(head, asker, connection).ask(gateway.routes.within)
+        return asker.told[0] if asker.told else None
+
+    assert told("/open", authenticated=False) == ("head", 401)
+    assert told("/other") == ("head", 403)
+    assert told("/open") == ("head", 403)
+    assert gateway.network.attempts == []
+    assert [told("/same"), told("/more")] == [None, None]
+    # what asks for more is not covered by what asks for less
+    head = make_request_head(b"GET", b"/more", [(b"Host", b"shop")])
+    assert told("/part") == ("head", 403)
+
+
+def test_the_gateways_own_paths_ask_a_composed_route_for_their_own_token(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name * 20)
+    one, two = [JWTOptions(secret_file=str(tmp_path / name)) for name in ("one", "two")]
+    gateway = MemoryGateway(
+        RouteOptions(prefix="/same", url="http://10.0.0.1", jwt=one), RouteOptions(prefix="/x", url="http://h", jwt=two)
+    )
+    own = gateway.access.policy("own", jwt=one)
+    gateway.routes.within.own_policy = lambda head: own
+    said = []
+    for whole in ("/same", "/x"):
+        connection = InnerConnection(gateway.server)
+        connection.authenticated, connection.route = True, whole
+        asker = Asker()
+        InnerExchange(make_request_head(b"GET", b"/data", [(b"Host", b"shop")]), asker, connection).ask(gateway.routes.within)
+        said.append(asker.told[0])
+    assert said == [("head", 200), ("head", 403)]
 
 
 def test_a_part_of_a_composed_route_reaches_routes_and_own_paths_but_no_composed_route() -> None:
