@@ -31,6 +31,7 @@ from scalability.gateway.http_cache.purging import add_purging
 from scalability.gateway.look_aside import LookAside, Policy
 from scalability.gateway.look_aside.building import build_cache
 from scalability.gateway.metrics import GatewayMetrics
+from scalability.gateway.rate_limits.shared_cells import SharedCells
 from scalability.gateway.routing.building import Routes
 from scalability.gateway.routing.description import forwarded
 from scalability.gateway.routing.front import GatewayServer
@@ -41,6 +42,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.http_server import Application
 from scalability.net.service_client import ServiceClient
+from scalability.resp.client import RespClient
 from scalability.telemetry import AccessLog, process_collectors
 
 WHO = "scalelab-gateway"
@@ -82,6 +84,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
         reactor,
         jwt=jwt,
         rate_limit=options.rate_limit,
+        shared_cells=_shared_cells(reactor, options, built.redis),
         trusted=Networks(network.addresses for network in options.trusted_proxy),
         jwks_timeout_s=options.jwks_timeout_s,
         jwks_cooldown_s=options.jwks_cooldown_s,
@@ -152,6 +155,12 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
 
 def _asked(jwt: JWTOptions | None, api_keys: APIKeyOptions | None) -> Schemes:
     return schemes(tokens=jwt is not None, key_field=None if api_keys is None else api_keys.field)
+
+
+def _shared_cells(reactor: Any, options: GatewayOptions, server: RespClient | None) -> SharedCells | None:
+    if options.rate_limit_store == "memory" or server is None:
+        return None
+    return SharedCells(server, reactor, timeout_s=options.rate_limit_timeout_s, draw=random.random)
 
 
 def _policy(options: GatewayOptions) -> Policy:

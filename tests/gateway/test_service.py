@@ -8,6 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, capturedLogs
 
 from scalability.errors import ConfigError
+from scalability.gateway.access.assembly import Access
 from scalability.gateway.config import CacheURL, GatewayOptions
 from scalability.gateway.dependencies import Dependencies
 from scalability.gateway.service import gateway_service
@@ -34,6 +35,15 @@ def test_a_cache_in_memory_is_no_dependency_and_is_swept() -> None:
     (dependencies,) = [part for part in found if isinstance(part, Dependencies)]
     assert [one.name for one in dependencies] == ["database", "microservice", "worker"]
     assert "Sweeper" in [type(part).__name__ for part in found]
+
+
+@pytest.mark.parametrize("store", ["memory", "shared"])
+def test_shared_limits_are_asked_for_through_the_caches_client(store: Any) -> None:
+    found = parts(GatewayOptions(cache=CacheURL.parse("redis://127.0.0.1:6380"), rate_limit_store=store))
+    (access,) = [part for part in found if isinstance(part, Access)]
+    assert (access.shared_cells is not None) == (store == "shared")
+    names = [type(part).__name__ for part in found]
+    assert names.index("RespClient") < names.index("Access")
 
 
 def test_a_secret_that_is_gone_since_the_check_is_an_error_that_names_the_flag(tmp_path: Path) -> None:
