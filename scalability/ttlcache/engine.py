@@ -242,15 +242,18 @@ class TTLCache(Generic[K, V]):
             return Outcome.TOO_LARGE
         if entry is None:
             self.stats.stored += 1
-            if self.bytes + cost > self.max_bytes or self.max_entries:
-                self._make_room(cost, now)
+            while self.bytes + cost > self.max_bytes:
+                self._evict(now, True)
+            if self.max_entries and self._policy.live() >= self.max_entries:
+                self._evict(now, False)
             self._policy.admit(self._insert(number, key, value, expires_at, size))
             return _STORED
         self.stats.replaced += 1
         if self.bytes + size - entry.size > self.max_bytes:
             # Out while room is made, so that it is not its own victim; a new object, as its hole still names the old one.
             self._remove(entry)
-            self._make_room(cost, now)
+            while self.bytes + cost > self.max_bytes:
+                self._evict(now, True)
             self._policy.readmit(self._insert(number, key, value, expires_at, size))
             return _STORED
         if expires_at < self._earliest[number]:
@@ -270,25 +273,20 @@ class TTLCache(Generic[K, V]):
             self._free(4)
         return entry
 
-    def _make_room(self, cost: int, now: float) -> None:
-        """Evict until one more entry of ``cost`` bytes, overhead included, fits."""
-        policy, stats = self._policy, self.stats
-        while True:
-            by_bytes = self.bytes + cost > self.max_bytes
-            if not by_bytes and not 0 < self.max_entries <= policy.small.live + policy.main.live:
-                return
-            victim = policy.victim(by_bytes=by_bytes)
-            key = victim.key
-            del self._shards[hash(key) & self._mask][key]
-            self.bytes -= victim.size + OVERHEAD_BYTES
-            if now >= victim.expires_at:
-                stats.expired += 1
-            elif by_bytes:
-                stats.evicted_bytes += 1
-            else:
-                stats.evicted_entries += 1
-            if self.on_removed is not None:
-                self.on_removed(key)
+    def _evict(self, now: float, by_bytes: bool) -> None:
+        """Take out the entry that should go; ``by_bytes`` says which bound asks for it."""
+        victim = self._policy.victim(by_bytes)
+        key = victim.key
+        del self._shards[hash(key) & self._mask][key]
+        self.bytes -= victim.size + OVERHEAD_BYTES
+        if now >= victim.expires_at:
+            self.stats.expired += 1
+        elif by_bytes:
+            self.stats.evicted_bytes += 1
+        else:
+            self.stats.evicted_entries += 1
+        if self.on_removed is not None:
+            self.on_removed(key)
 
     def _expire(self, entry: Entry) -> None:
         key = entry.key

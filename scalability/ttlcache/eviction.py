@@ -129,40 +129,39 @@ class Ghosts:
     places, so that integers, whose hash is themselves, are told apart; among a million ghosts one key in 32,768 is taken for another.
     """
 
-    __slots__ = ("_mask", "_table", "any")
+    __slots__ = ("_table", "any", "mask")
 
     def __init__(self) -> None:
-        self._mask = 15
-        self._table: list[array[int] | None] = [None]
+        self.mask = 15
+        """How many places there are, less one."""
         self.any = False
         """Whether there ever was one."""
+        self._table: list[array[int] | None] = [None]
 
-    def add(self, key: Any, window: int) -> None:
-        if window > self._mask:
-            self._grow(window)
+    def add(self, key: Any) -> None:
         number = hash(key)
-        place = number & self._mask
+        place = number & self.mask
         segment = self._table[place >> SEGMENT_BITS] or self._segment(place >> SEGMENT_BITS)
         segment[place & SEGMENT_MASK] = number >> 4 & 0x7FFFFFFF | 0x80000000
 
     def take(self, key: Any) -> bool:
         """True when ``key`` is a ghost; it is none after that."""
         number = hash(key)
-        place = number & self._mask
+        place = number & self.mask
         segment = self._table[place >> SEGMENT_BITS]
         if segment is None or segment[place & SEGMENT_MASK] != number >> 4 & 0x7FFFFFFF | 0x80000000:
             return False
         segment[place & SEGMENT_MASK] = 0
         return True
 
-    def _grow(self, window: int) -> None:
-        # Forgetting everything at a doubling is cheaper than moving a million keys in one turn.
-        while window > self._mask:
-            self._mask = self._mask * 2 + 1
-        self._table = [None] * ((self._mask >> SEGMENT_BITS) + 1)
+    def grow(self, window: int) -> None:
+        """Have one to two places for each of ``window``. It forgets all: cheaper than moving a million keys in one turn."""
+        while window > self.mask:
+            self.mask = self.mask * 2 + 1
+        self._table = [None] * ((self.mask >> SEGMENT_BITS) + 1)
 
     def _segment(self, number: int) -> "array[int]":
-        segment = self._table[number] = array("I", bytes(4 * min(self._mask + 1, SEGMENT_MASK + 1)))
+        segment = self._table[number] = array("I", bytes(4 * min(self.mask + 1, SEGMENT_MASK + 1)))
         self.any = True
         return segment
 
@@ -206,19 +205,23 @@ class S3FIFO:
         """Take out an entry that was deleted or has expired."""
         (self.small if entry.home == SMALL else self.main).remove(entry)
 
-    def victim(self, *, by_bytes: bool) -> Entry:
+    def victim(self, by_bytes: bool) -> Entry:
         """Take out the entry that should go; ``by_bytes`` says which bound asks for it. Raises IndexError when empty."""
         small, main = self.small, self.main
         for _ in range(PATIENCE):
             live = small.live
-            full = small.size + live * self._overhead > self._small_bytes if by_bytes else live > self._small_entries
-            if live and (full or not main.live):
+            if live and (
+                (small.size + live * self._overhead > self._small_bytes if by_bytes else live > self._small_entries) or not main.live
+            ):
                 entry = small.pop()
                 if entry.visits > 1:
                     entry.visits = 0
                     main.push(entry)
                     continue
-                self._ghosts.add(entry.key, max(main.live, live))
+                ghosts = self._ghosts
+                if live > ghosts.mask or main.live > ghosts.mask:
+                    ghosts.grow(max(live, main.live))
+                ghosts.add(entry.key)
                 return entry
             entry = main.pop()
             if not entry.visits:

@@ -71,8 +71,9 @@ def test_removals_in_any_order_leave_the_order_of_the_rest() -> None:
 
 def test_a_ghost_is_known_once() -> None:
     ghosts = Ghosts()
+    ghosts.grow(128)
     for key in range(100):
-        ghosts.add(key, 128)
+        ghosts.add(key)
     assert ghosts.take(99)
     assert not ghosts.take(99)
     assert not ghosts.take("never seen")
@@ -81,8 +82,9 @@ def test_a_ghost_is_known_once() -> None:
 @pytest.mark.parametrize("window", [100, 5_000, 40_000])
 def test_ghosts_are_forgotten_in_time_most_of_those_in_the_window_last(window: int) -> None:
     ghosts = Ghosts()
+    ghosts.grow(window)
     for key in range(10 * window):
-        ghosts.add(b"key %d" % key, window)
+        ghosts.add(b"key %d" % key)
     assert sum(ghosts.take(b"key %d" % key) for key in range(5 * window)) < 0.02 * 5 * window
     known = sum(ghosts.take(b"key %d" % key) for key in range(9 * window, 10 * window))
     # a place that is needed again forgets the older key; there are one to two for each of the window
@@ -91,7 +93,8 @@ def test_ghosts_are_forgotten_in_time_most_of_those_in_the_window_last(window: i
 
 def test_the_ghosts_of_a_million_are_no_large_piece_of_memory_at_once() -> None:
     ghosts = Ghosts()
-    ghosts.add(b"key", 1_000_000)
+    ghosts.grow(1_000_000)
+    ghosts.add(b"key")
     assert [len(segment) for segment in ghosts._table if segment is not None] == [4_096]
     assert ghosts.take(b"key")
 
