@@ -54,7 +54,7 @@ class RESPConnection(Protocol):
     def __init__(self, factory: "RESPFactory", address: str) -> None:
         self.factory: RESPFactory = factory
         self._parser = RequestParser(factory.reader, max_bulk_bytes=factory.max_bulk_bytes, max_request_bytes=factory.max_request_bytes)
-        self._feed = self._parser.feed
+        self._alike = self._parser.alike
         self._entries = factory.state.entries
         self._get = factory.state.entries.get
         self._put = factory.state.entries.cache.put
@@ -63,6 +63,8 @@ class RESPConnection(Protocol):
         self._session: Session = factory.state.open(address, self.push)
         self._plain = self._session.plain
         """Whether requests may be run without a look at the session."""
+        self._ready = self._plain
+        """The same, and at once."""
         self._deadline = MovingDeadline(factory.wheel, self._stalled)
         self._write: Callable[[bytes], None]
         self._full = False
@@ -95,14 +97,18 @@ class RESPConnection(Protocol):
         self.factory.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
-        requests = self._feed(data)
-        if len(requests) == 1 and self._plain and not self._full and not self._parser.begun:
-            # nearly always: one request, which needs nothing but to be run
-            reply = self._quick(requests[0], self._seconds())
-            if reply is not None:
-                self._counts.commands += 1
-                self._write(reply)
+        if self._ready:
+            # nearly always: one request, like the last one
+            request = self._alike(data)
+            if request is not None:
+                reply = self._quick(request, self._seconds())
+                if reply is not None:
+                    self._counts.commands += 1
+                    self._write(reply)
+                    return
+                self._run([request])
                 return
+        requests = self._parser.feed(data)
         if self._session.closing or self._draining:
             return
         if self._full:
@@ -130,11 +136,13 @@ class RESPConnection(Protocol):
 
     def pauseProducing(self) -> None:
         self._full = True
+        self._ready = False
         self.transport.pauseProducing()
         self._deadline.move(self.factory.output_ticks)
 
     def resumeProducing(self) -> None:
         self._full = False
+        self._ready = self._plain
         self._pushed_bytes = 0
         self._deadline.stop()
         requests, self._waiting = self._waiting, []
@@ -170,7 +178,7 @@ class RESPConnection(Protocol):
     def end(self) -> None:
         """Close the connection, once what is written has been sent."""
         self._session.closing = True
-        self._plain = False
+        self._plain = self._ready = False
         self._deadline.move(self.factory.output_ticks)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
@@ -178,7 +186,7 @@ class RESPConnection(Protocol):
     def drain(self) -> None:
         """Answer what has come, and close."""
         self._draining = True
-        self._plain = False
+        self._plain = self._ready = False
         if not self._waiting:
             self.end()
 
@@ -251,6 +259,7 @@ class RESPConnection(Protocol):
         known = session.authenticated
         reply = self.factory.dispatch.run(session, request)
         self._plain = session.plain and not self._draining
+        self._ready = self._plain and not self._full
         if session.authenticated is not known:
             self._limit(session.authenticated)
         return reply
@@ -275,7 +284,7 @@ class RESPConnection(Protocol):
 
     def _cut(self) -> None:
         self._session.closing = True
-        self._plain = False
+        self._plain = self._ready = False
         self._counts.slow_readers += 1
         self.transport.abortConnection()
 

@@ -10,6 +10,7 @@ connection; the cost of choosing a server.
 ``cache``: CPU of a ``/data`` hit in a gateway's own memory beside nginx's proxy_cache, and Varnish's where installed.
 ``engine``: the cache's engine with a million entries: the longest hold of the reactor while they are loaded, expire and are cleared, memory
 of an entry, cost of reads and writes beside cachetools and cachebox, hit ratios beside LRU.
+``resp``: CPU of GET and SET over RESP beside redis-server's, one at a time and 16, and what an entry takes in memory.
 ``snapshot``: a million entries of the cache server written to a file, loaded, and a tenth of them purged: seconds, memory, and the longest
 hold of the reactor.
 ``lab``: ``/data`` from the cache through balancer and gateways, requests/s beside a threaded Flask lab's.
@@ -32,6 +33,7 @@ from scalability.lab.bench.engine import engine
 from scalability.lab.bench.klein_app import KINDS
 from scalability.lab.bench.programs import ROOT, Program, free_port, haproxy, klein_app, plugin, upstream
 from scalability.lab.bench.proxy import proxy
+from scalability.lab.bench.resp import resp
 from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
 from scalability.lab.bench.slowloris import slowloris
 from scalability.lab.bench.snapshot import snapshot
@@ -168,6 +170,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int, float, Callable[[str], None]], dict[s
     "tail": (tail, ()),
     "cache": (cache, ("nginx", "wrk")),
     "engine": (engine, ()),
+    "resp": (resp, ("redis-server", "redis-benchmark")),
     "snapshot": (snapshot, ()),
     "lab": (lab, ("wrk",)),
 }

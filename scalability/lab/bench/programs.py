@@ -45,7 +45,7 @@ class Program(AbstractContextManager["Program"]):
 
     def __enter__(self) -> Self:
         with (Path(self._directory.name) / "log").open("wb") as log:
-            environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+            environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "SCALELAB_CACHE_RESP": "127.0.0.1:0"}
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self._directory.name, env=environ
             )
@@ -85,6 +85,12 @@ def plugin(name: str, *flags: str, port: int) -> Program:
 def upstream(port: int) -> Program:
     """A small answer at the least cost, for proxies to forward."""
     return Program([sys.executable, "-m", "scalability.lab.bench.upstream", str(port)], port, name="upstream")
+
+
+def redis_server(port: int) -> Program:
+    """Redis with one thread, nothing written to disk."""
+    flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--io-threads", "1"]
+    return Program(["redis-server", *flags], port)
 
 
 def haproxy(port: int, upstreams: Sequence[int], directory: Path) -> Program:
