@@ -138,7 +138,7 @@ class _Pipeline:
         """The replies, in order."""
         reader = hiredis.Reader()
         while batch := list(islice(requests, AT_ONCE)):
-            self._connection.sendall(b"".join(map(hiredis.pack_command, batch)))
+            self._connection.sendall(b"".join(hiredis.pack_command(request) for request in batch))
             for _ in batch:
                 while (reply := reader.gets()) is False:
                     reader.feed(self._connection.recv(1 << 20))
