@@ -23,7 +23,8 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.net.http_client import ConnectionPool
 from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.health import State
-from scalability.upstream.selection import LeastRequest, RoundRobin
+from scalability.upstream.selection.least_request import LeastRequest
+from scalability.upstream.selection.round_robin import RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
+from typing import Any
 
 import hiredis
 
@@ -134,11 +135,11 @@ class _Pipeline:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def run(self, requests: Iterator[tuple[bytes, ...]]) -> Iterator[object]:
+    def run(self, requests: Iterator[tuple[Any, ...]]) -> Iterator[object]:
         """The replies, in order."""
         reader = hiredis.Reader()
-        while batch := list(islice(requests, AT_ONCE)):
-            self._connection.sendall(b"".join(hiredis.pack_command(request) for request in batch))
+        while batch := list[Any](islice(requests, AT_ONCE)):
+            self._connection.sendall(b"".join(hiredis.pack_command(words) for words in batch))
             for _ in batch:
                 while (reply := reader.gets()) is False:
                     reader.feed(self._connection.recv(1 << 20))
