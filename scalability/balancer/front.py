@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from scalability.http1.head import RequestHead
-from scalability.net.http_server import Application, Exchange
+from scalability.net.http_server import Exchange
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 
@@ -18,19 +18,18 @@ def is_health(head: RequestHead) -> bool:
 
 
 class Front:
-    """The application on the balancer's port: its own liveness, and in front of all else the proxy."""
+    """What the balancer's port answers for the balancer itself, its own liveness, before the proxy forwards all else."""
 
-    def __init__(self, proxy: Application, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._forward = proxy.request_received
 
-    def request_received(self, exchange: Exchange) -> None:
-        head = exchange.head
-        if head.target[:7] == HEALTH and is_health(head):  # the first is much the cheaper
+    def answers(self, exchange: Exchange) -> bool:
+        """Whether ``exchange`` is not to be forwarded; then it is, or will be, answered here."""
+        # the first is much the cheaper
+        if exchange.head.target[:7] == HEALTH and is_health(exchange.head):
             self.health_asked(exchange)
-        else:
-            forward = self._forward
-            forward(exchange)
+            return True
+        return False
 
     def health_asked(self, exchange: Exchange) -> None:
         """Answer a request for the balancer's own liveness."""

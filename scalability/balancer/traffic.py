@@ -28,7 +28,7 @@ from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
 from scalability.net.http_client import ConnectionPool, Secure
-from scalability.net.http_server import Application, Exchange, HTTPServerFactory
+from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.limited_pool import LimitedPool, LimitedPrefacedPool
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.net.timed_server import TimedServerFactory
@@ -169,7 +169,7 @@ class Traffic:
         upstream: Upstream,
         *,
         via: bytes,
-        front: Callable[[Application, Upstream], Front] = Front,
+        front: Callable[[Upstream], Front] = Front,
         certificates: "Certificates | None" = None,
     ) -> None:
         logged = options.access_log is not None
@@ -185,6 +185,7 @@ class Traffic:
         if options.explained_requests:
             decisions = Decisions(upstream, options.explained_requests, algorithm=options.algorithm.name)
         shedding = Shedding(SheddingPolicy(target_s=options.shed_lag_s))
+        self.front = front(upstream)
         proxy = ProxyApplication(
             upstream,
             via=via,
@@ -202,6 +203,7 @@ class Traffic:
             hedge_s=options.hedge_after_s,
             decisions=decisions,
             total=total_limit(options, wheel),
+            own=self.front.answers,
         )
         self.metrics = MetricSet()
         self.proxy = proxy
@@ -220,7 +222,7 @@ class Traffic:
             ended = both(ended, access.ended)
         clients = self._clients_that_fit(options.max_connections)
         self.factory = (TimedServerFactory if logged else HTTPServerFactory)(
-            front(proxy, upstream),
+            proxy,
             clock=reactor,
             wheel=wheel,
             limits=options.limits(),
@@ -250,8 +252,7 @@ class Traffic:
             max_connections_per_client=options.max_connections_per_client,
         )
         self.proxy.tunnel_ticks = self._wheel.ticks(options.tunnel_timeout_s)
-        self.proxy.hedge_s = options.hedge_after_s
-        self.proxy.limit_total(total_limit(options, self._wheel))
+        self.proxy.configure(total_limit(options, self._wheel), options.hedge_after_s)
         self.proxy.retries.configure(
             options.retry_policy(),
             budget_percent=options.retry_budget,

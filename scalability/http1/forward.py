@@ -362,7 +362,6 @@ class RequestForwarder:
         "_default_host",
         "_element",
         "_end",
-        "_head",
         "_identifiers",
         "_networks",
         "_peer_host",
@@ -371,6 +370,7 @@ class RequestForwarder:
         "_via",
         "_without",
         "client_host",
+        "head",
         "trusted",
     )
 
@@ -403,20 +403,21 @@ class RequestForwarder:
         self._upgrades = upgrades
         self._end = b"\r\n" if identifiers is None else b"" if self.trusted else b"X-Request-Id: "
         """What stands between the fields that requests have in common and what is each one's own."""
-        self._head: RequestHead | None = None
+        self.head: RequestHead | None = None
+        """The head that was forwarded last, if it is remembered."""
         self._block = b""
         self._begin = 0
         """Where in ``_block`` the request line ends."""
 
     def forward(self, head: RequestHead) -> bytes:
         """As ``forward_request``."""
-        return self._block if head is self._head else self._renew(head)
+        return self._block if head is self.head else self._renew(head)
 
     def forward_named(self, head: RequestHead) -> tuple[bytes, bytes]:
         """As ``forward_request`` with X-Request-Id and traceparent, the client's own if it is trusted; and that id."""
         identifiers = self._identifiers
         assert identifiers is not None
-        block = self._block if head is self._head else self._renew(head)
+        block = self._block if head is self.head else self._renew(head)
         if self.trusted:
             name, lines = identifiers.kept(head)
             return b"%b%b\r\n" % (block, lines), name
@@ -426,8 +427,8 @@ class RequestForwarder:
 
     def _renew(self, head: RequestHead) -> bytes:
         """The forwarded head up to what is its own, remembered if it is not too large."""
-        last = self._head
-        self._head = None
+        last = self.head
+        self.head = None
         line = b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
         # Max-Forwards is the only field whose value depends on the method
         if (
@@ -441,7 +442,7 @@ class RequestForwarder:
         else:
             block = b"".join((line, self._fields_of(head), self._end))
         if len(block) <= MEMO_BYTES:
-            self._head = head
+            self.head = head
             self._block = block
             self._begin = len(line)
             if not self.trusted:
@@ -482,14 +483,17 @@ class ResponseForwarder:
         self._date = b""
         self._form = -1
         self._keep_alive = False
-        self._forwarded = ForwardedResponse(b"", Framing.NONE, False)
+        self._forwarded = (b"", Framing.NONE, False)
 
-    def forward(self, head: ResponseHead, request: RequestHead, client_keep_alive: bool, date: bytes = b"") -> ForwardedResponse:
-        """As ``forward_response``; the memory applies when ``head``, and ``date``, are the very objects of the last call."""
+    def forward(self, head: ResponseHead, request: RequestHead, client_keep_alive: bool, date: bytes = b"") -> tuple[bytes, Framing, bool]:
+        """As ``forward_response``; the memory applies when ``head``, and ``date``, are the very objects of the last call.
+
+        What is returned is a plain tuple: CPython 3.11 takes a named one apart through an iterator.
+        """
         form = request.answer_form
         if head is self._head and date is self._date and client_keep_alive is self._keep_alive and form == self._form:
             return self._forwarded
-        forwarded = forward_response(
+        block, framing, keep_alive = forward_response(
             head,
             client_minor=request.minor,
             client_keep_alive=client_keep_alive,
@@ -499,8 +503,9 @@ class ResponseForwarder:
             date=date,
         )
         if self._named:
-            forwarded = forwarded._replace(head=forwarded.head[:-2] + _OPEN_NAME)
-        if len(forwarded.head) <= MEMO_BYTES:
+            block = block[:-2] + _OPEN_NAME
+        forwarded = (block, framing, keep_alive)
+        if len(block) <= MEMO_BYTES:
             self._head = head
             self._date = date
             self._form = form

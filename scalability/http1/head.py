@@ -600,12 +600,13 @@ class ResponseHeadMemo:
     Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time.
     """
 
-    __slots__ = ("_limits", "block", "head", "whole_bytes")
+    __slots__ = ("_limits", "block", "block_bytes", "head", "whole_bytes")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.block = b""
-        """The remembered head's bytes."""
+        """The remembered head's bytes, and how many they are."""
+        self.block_bytes = 0
         self.head: ResponseHead | None = None
         """What was parsed last."""
         self.whole_bytes = -1
@@ -623,6 +624,7 @@ class ResponseHeadMemo:
             head = parse_response_head(block, self._limits)
             if len(block) <= MEMO_BYTES:
                 self.block = block
+                self.block_bytes = len(block)
                 self.head = head
                 self.whole_bytes = len(block) + head.content_length if head.status == 200 and head.content_length else -1
         return head

@@ -300,7 +300,7 @@ class ClientConnection(TwistedProtocol):
                 self._pool.put(self)
             else:
                 self._close(reset=not self._uploaded)
-            receiver.answer_received(head, data[len(memo.block) :], True)
+            receiver.answer_received(head, data[memo.block_bytes :], True)
             return
         try:
             if reader is not None:

@@ -76,14 +76,11 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         """Send ``data`` at the end of this turn, or as soon as the peer takes it; never out of order. Never calls back."""
-        if self.held or not self.direct:
-            self.connection.write_carefully(data)
-        elif len(data) < self.soon_bytes:
+        if len(data) < self.soon_bytes and not self.held and self.direct:
             self.held = data
             self.unsent.append(self)
         else:
-            self.held = data
-            self.send_held()
+            self.connection.write_carefully(data)
 
     def send_held(self) -> None:
         """Called by the reactor at the end of a turn in which something was written, and when that has become much."""

@@ -13,7 +13,7 @@ from scalability.http1.forward import (
     ResponseForwarder,
     forwards_left,
 )
-from scalability.http1.head import METHODS
+from scalability.http1.head import METHODS, RequestHead
 from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import NOBODY, Networks
@@ -41,7 +41,8 @@ class ProxyApplication:
     are the protocols, in lower case, that a request may switch to; then the connection is a tunnel until nothing has passed for
     ``tunnel_ticks`` ticks of that wheel. ``stickiness`` binds clients to servers by a cookie, ``key_of`` says what a request is hashed by,
     ``shedding`` what to turn away, ``decisions`` remembers why requests went where they went. After ``hedge_s`` without an answer a
-    second server is asked, too; 0: never. ``total`` limits whole exchanges.
+    second server is asked, too; 0: never. ``total`` limits whole exchanges. ``own`` may answer a request itself, and says whether it
+    does; it is not asked again of a head that was forwarded last.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ProxyApplication:
         decisions: Decisions | None = None,
         hedge_s: float = 0.0,
         total: TotalLimit | None = None,
+        own: Callable[[Exchange], bool] | None = None,
     ) -> None:
         self.servers = servers
         self.via = via
@@ -84,19 +86,17 @@ class ProxyApplication:
         self._send_proxy = send_proxy
         self._key_of = key_of
         self._total: TotalLimit | None = None
-        self.limit_total(total)
+        self.hedge_s = hedge_s
+        self._prepares = False
+        self.configure(total, hedge_s)
+        self._own = own
         self._shedding = shedding
         self._random = random
-        self.hedge_s = hedge_s
         if stickiness is not None:
             servers.when_changed(self._bind)
             self._bind()
 
     def request_received(self, exchange: Exchange) -> None:
-        shedding = self._shedding
-        if shedding is not None and shedding.fraction and shedding.sheds(self._random()):
-            exchange.fail(Overloaded("This server has more to do than it can; try again later."))
-            return
         connection = exchange.connection
         forwarder: RequestForwarder | None = connection.memory
         if forwarder is None:
@@ -111,8 +111,11 @@ class ProxyApplication:
                 upgrades=self.upgrades,
             )
         head = exchange.head
-        if head.shared.max_forwards is not None and forwards_left(head) == 0:
-            self._answer_here(exchange)
+        if head is not forwarder.head and self._answers(exchange, head):
+            return
+        shedding = self._shedding
+        if shedding is not None and shedding.fraction and shedding.sheds(self._random()):
+            exchange.fail(Overloaded("This server has more to do than it can; try again later."))
             return
         try:
             if self._identifiers is None:
@@ -130,14 +133,23 @@ class ProxyApplication:
         forwarding = make(self, exchange, block)
         if self._prepares:
             self._prepare(forwarding, exchange)
-        if self.hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
-            forwarding.hedge(self.hedge_s)
         forwarding.choose()
 
-    def limit_total(self, total: TotalLimit | None) -> None:
-        """From now on limit whole exchanges so, or not at all."""
+    def configure(self, total: TotalLimit | None, hedge_s: float) -> None:
+        """From now on limit whole exchanges so, and ask a second server after that, or neither."""
         self._total = total
-        self._prepares = bool(self._send_proxy) or self._key_of is not None or self.stickiness is not None or total is not None
+        self.hedge_s = hedge_s
+        always = bool(self._send_proxy) or self._key_of is not None or self.stickiness is not None
+        self._prepares = always or total is not None or hedge_s > 0
+
+    def _answers(self, exchange: Exchange, head: RequestHead) -> bool:
+        """Whether a request that is not the last one once more ends here, answered already."""
+        if self._own is not None and self._own(exchange):
+            return True
+        if head.max_forwards is not None and forwards_left(head) == 0:
+            self._answer_here(exchange)
+            return True
+        return False
 
     def _prepare(self, forwarding: "Forwarding", exchange: Exchange) -> None:
         """What only some configurations ask for."""
@@ -150,6 +162,8 @@ class ProxyApplication:
             forwarding.key = self._key_of(exchange)
         if self.stickiness is not None and b"cookie" in head.index:
             forwarding.bound_by = self.stickiness.find(head.get_all(b"cookie"))
+        if self.hedge_s and head.method in hedging.METHODS and not head.has_body and head.upgrade is None:
+            forwarding.hedge(self.hedge_s)
 
     def _bind(self) -> None:
         """The servers have changed: clients may be bound to these."""

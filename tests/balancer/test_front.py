@@ -23,12 +23,15 @@ class FakePool:
 
 
 class Forwarded:
-    """The proxy's place: remembers, and answers 299."""
+    """The proxy's place: remembers what is not answered in front of it, and answers 299."""
 
-    def __init__(self) -> None:
+    def __init__(self, front: Front) -> None:
         self.targets: list[bytes] = []
+        self._front = front
 
     def request_received(self, exchange: Exchange) -> None:
+        if self._front.answers(exchange):
+            return
         self.targets.append(exchange.head.target)
         exchange.answer(299, b"{}")
 
@@ -37,9 +40,9 @@ class Asked:
     def __init__(self, *servers: str) -> None:
         self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("configuration", [ServerSpec.parse(text) for text in servers], trusted=True)
-        self.proxy = Forwarded()
+        self.proxy = Forwarded(Front(self.upstream))
         network = MemoryNetwork()
-        factory = HTTPServerFactory(Front(self.proxy, self.upstream), clock=network, wheel=DeadlineWheel(network))
+        factory = HTTPServerFactory(self.proxy, clock=network, wheel=DeadlineWheel(network))
         self.client = network.connect_to(factory)
 
     def ask(self, line: str, rest: bytes = b"\r\n") -> tuple[int, bytes]:

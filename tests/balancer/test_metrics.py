@@ -37,13 +37,15 @@ class FakePool:
 
 
 class Held:
-    """The proxy's place: answers when told to."""
+    """The proxy's place: answers when told to what is not answered in front of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, front: Front) -> None:
         self.exchanges: list[Exchange] = []
+        self._front = front
 
     def request_received(self, exchange: Exchange) -> None:
-        self.exchanges.append(exchange)
+        if not self._front.answers(exchange):
+            self.exchanges.append(exchange)
 
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -54,10 +56,10 @@ class Scene:
         self.metrics = MetricSet()
         self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
         self.upstream.name_servers("c", [ServerSpec.parse("127.0.0.1:1001,weight=3")], trusted=True)
-        self.proxy = Held()
+        self.proxy = Held(Front(self.upstream))
         self.network = MemoryNetwork()
         self.factory = HTTPServerFactory(
-            Front(self.proxy, self.upstream),
+            self.proxy,
             clock=self.network,
             wheel=DeadlineWheel(self.network),
             ended=Requests(self.metrics).ended,

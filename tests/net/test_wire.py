@@ -82,34 +82,24 @@ def test_a_full_buffer_means_that_there_may_be_more() -> None:
     assert len(told.got) == 2
 
 
-def test_a_small_write_waits_for_the_end_of_the_turn_and_a_large_one_does_not() -> None:
+def test_a_small_write_waits_for_the_end_of_the_turn() -> None:
     wire, plug, _, unsent = wired()
     wire.write(b"small")
     assert (plug.sent, unsent) == ([], [wire])
     wire.send_held()
     wire.send_held()
     assert plug.sent == [b"small"]
-    wire.write(bytes(SEND_SOON_BYTES))
-    assert plug.sent[1:] == [bytes(SEND_SOON_BYTES)]
-    assert unsent == [wire]
 
 
-def test_on_other_reactors_everything_is_sent_at_once() -> None:
-    wire, plug, _, _ = wired(lean=False)
-    wire.write(b"a")
-    wire.write(b"b")
-    assert plug.sent == [b"a", b"b"]
-
-
-@pytest.mark.parametrize("why", ["held", "not direct"])
+@pytest.mark.parametrize("why", ["held", "not direct", "large", "another reactor"])
 def test_what_cannot_just_be_held_is_the_connection_s(why: str) -> None:
-    wire, plug, told, _ = wired()
+    wire, plug, told, _ = wired(lean=why != "another reactor")
     if why == "held":
         wire.write(b"first")
-    else:
-        wire.direct = False
-    wire.write(b"second")
-    assert told.events == [("carefully", b"second")]
+    wire.direct = why != "not direct"
+    data = bytes(SEND_SOON_BYTES) if why == "large" else b"second"
+    wire.write(data)
+    assert told.events == [("carefully", data)]
     assert plug.sent == []
 
 

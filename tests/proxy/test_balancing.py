@@ -901,6 +901,33 @@ def test_what_is_shed_is_answered_503_overloaded() -> None:
     assert shedding.shed == 1
 
 
+def test_what_answers_for_itself_is_asked_of_each_head_but_the_last_one_again_and_is_never_shed() -> None:
+    asked: list[bytes] = []
+
+    def own(exchange: Exchange) -> bool:
+        asked.append(exchange.head.target)
+        if exchange.head.target != b"/own":
+            return False
+        exchange.answer(200, b"mine", b"text/plain")
+        return True
+
+    shedding = Shedding(SheddingPolicy())
+    balancer = Balancer("1", own=own, shedding=shedding, random=lambda: 0.0)
+    client = balancer.send(b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n")
+    server = balancer.accept()
+    server.deliver(OK)
+    for target in (b"/a", b"/a", b"/own", b"/own", b"/a"):
+        client.deliver(b"GET %b HTTP/1.1\r\nHost: shop\r\n\r\n" % target)
+        if target == b"/a":
+            server.deliver(OK)
+        assert client.taken().endswith(b"mine") is (target == b"/own")
+    assert asked == [b"/a", b"/own", b"/own", b"/a"]
+    assert server.taken().count(b"GET /a HTTP/1.1") == 4
+    shedding.fraction = 1.0
+    assert failure(balancer.send()) == (503, "overloaded")
+    assert balancer.send(b"GET /own HTTP/1.1\r\nHost: shop\r\n\r\n").taken().endswith(b"mine")
+
+
 # whatever happens
 
 ALL = ("1,maxconn=2", "2,maxconn=2", "3,maxconn=2,backup")

@@ -76,9 +76,9 @@ def test_it_holds_while_a_server_is_waited_for_too(where: str) -> None:
     limited = Limited("10.0.0.1:80,maxconn=1")
     if where == "queued":
         other = limited.network.connect_to(limited.factory)
-        limited.application.limit_total(None)
+        limited.application.configure(None, 0.0)
         other.deliver(GET)
-        limited.application.limit_total(TotalLimit(limited.factory.wheel, 8))
+        limited.application.configure(TotalLimit(limited.factory.wheel, 8), 0.0)
     limited.client.deliver(GET)
     limited.pass_time(2.5)
     assert b"total_timeout" in limited.client.taken()

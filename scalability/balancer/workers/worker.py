@@ -35,7 +35,7 @@ from scalability.balancer.workers.split import options_of, share
 from scalability.config.load import restore
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
-from scalability.net.http_server import Application, Exchange, HTTPServerFactory
+from scalability.net.http_server import Exchange, HTTPServerFactory
 from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told
@@ -71,8 +71,8 @@ class Upload:
 class WorkerFront(Front):
     """Has the parent answer ``/health``. One question is on its way at a time; who asks meanwhile waits for the next one."""
 
-    def __init__(self, proxy: Application, upstream: Upstream, *, wheel: DeadlineWheel, send: Send) -> None:
-        super().__init__(proxy, upstream)
+    def __init__(self, upstream: Upstream, *, wheel: DeadlineWheel, send: Send) -> None:
+        super().__init__(upstream)
         self._wheel = wheel
         self._send = send
         self._now: list[Exchange] = []
@@ -170,7 +170,7 @@ class WorkerService(OrderedService):
             certificates=self._certificates,
         )
         self._use = ThisProcess(self._upstream, traffic.proxy, traffic.shedding)
-        self._front: Any = traffic.factory.application
+        self._front: Any = traffic.front
         self._factory: HTTPServerFactory = traffic.factory
         own = MetricSet()
         lag = LoopLag(reactor, own, name="scalelab_lb_worker_event_loop_lag_seconds")

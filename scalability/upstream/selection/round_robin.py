@@ -86,16 +86,16 @@ class RoundRobin(Generic[S]):
         """See Selection. Costs as much again for each server that is passed over."""
         ring = self._ring
         if ring:
-            at = self._next
+            # counted from the end, so that 0 is reached when all have had their turn
+            at = self._next or -len(ring)
             server = ring[at]
-            self._next = at + 1 if at + 1 < len(ring) else 0
+            self._next = at + 1
             if server not in tried:
                 return server
             for _ in range(len(ring) - 1):
-                server = ring[self._next]
-                self._next += 1
-                if self._next == len(ring):
-                    self._next = 0
+                at = self._next or -len(ring)
+                server = ring[at]
+                self._next = at + 1
                 if server not in tried:
                     return server
             return None
