@@ -62,8 +62,8 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     cache: Annotated[
         CacheURL,
         Flag(
-            "Where /data is looked up first: http://HOST:PORT or redis://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][/DB] (Redis, Valkey or "
-            "the cache server's --resp; rediss:// for TLS, ?ca=FILE, ?password_file=FILE), shared by all gateways, or memory:, this "
+            "Where /data is looked up first, shared by all gateways: http://HOST:PORT, or redis://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]"
+            "[/DB] for Redis, Valkey or the cache server's RESP port (rediss:// for TLS; ?password_file=FILE, ?ca=FILE). memory: is this "
             "process's own.",
             "URL",
         ),
@@ -94,7 +94,11 @@ class GatewayOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fi
     near_ttl_s: Annotated[
         float,
         Meta(ge=0, le=3600),
-        Flag("Seconds that a cached value is kept in this process too, never longer than in the cache itself; 0: not at all.", "S"),
+        Flag(
+            "Seconds that a cached value is kept in this process too, never longer than in the cache itself; until it ends or changes "
+            "where the cache tells of changes (redis://); 0: not at all.",
+            "S",
+        ),
     ] = 1.0
     near_max_entries: Annotated[int, Meta(ge=1), Flag("Values kept in this process at most.", "N")] = 10_000
     near_max_bytes: Annotated[

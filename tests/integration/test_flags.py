@@ -193,7 +193,7 @@ def test_an_unknown_key_in_the_file_is_one_line_that_names_it(start: Starts, plu
         ("scalelab-lb", ["--workers", "9", "--max-connections", "8"], "--max-connections"),
         ("scalelab-lb", ["--access-log", "/nowhere/at/all/access.log"], "--access-log"),
         ("scalelab-gateway", ["--access-log", "/nowhere/at/all/access.log"], "--access-log"),
-        ("scalelab-gateway", ["--cache", "redis://127.0.0.1:6379"], "--cache"),
+        ("scalelab-gateway", ["--cache", "redis://127.0.0.1:0"], "--cache"),
         ("scalelab-gateway", ["--near-ttl", "-1"], "--near-ttl"),
         ("scalelab-gateway", ["--near-max-bytes", "0"], "--near-max-bytes"),
         ("scalelab-gateway", ["--ttl-jitter", "1"], "--ttl-jitter"),
