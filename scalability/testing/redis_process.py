@@ -27,7 +27,8 @@ class RedisProcess:
 
     def __init__(self, server: str, *, timeout_s: float = 20.0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
-        path = Path(self._folder.name, "socket")
+        path = self.path = Path(self._folder.name, "socket")
+        """The socket on which it listens."""
         options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", self._folder.name]
         self._process = Process([server, *options], cwd=self._folder.name, parent_pipe=False)
         self._socket = socket.socket(socket.AF_UNIX)

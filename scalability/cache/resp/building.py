@@ -9,6 +9,7 @@ from scalability.cache.resp.command_table import COMMANDS
 from scalability.cache.resp.connection import RESPFactory
 from scalability.cache.resp.metrics import resp_metrics
 from scalability.cache.resp.password import Password
+from scalability.cache.resp.process import process_facts
 from scalability.cache.resp.server import ServerState
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.listen import Listener
@@ -40,6 +41,8 @@ def resp_front(reactor: Any, options: CacheOptions, entries: Entries, *, draw: C
         settings=_settings(options),
         draw=draw,
         port=options.resp.port,
+        later=lambda call: reactor.callLater(0, call),
+        process=process_facts,
     )
     wheel = DeadlineWheel(reactor)
     held = max(options.max_bytes // REQUEST_SHARE, 1 << 20)

@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scalability.cache.resp.commands import Request
@@ -168,6 +169,8 @@ class RESPConnection(Protocol):
         if self._running:
             self._pushed.append(message)
             return
+        if not self._session.resp3:
+            return
         if self._full:
             self._pushed_bytes += len(message)
             if self._pushed_bytes > MAX_PUSHED_BYTES:
@@ -210,7 +213,8 @@ class RESPConnection(Protocol):
                 plain = self._plain
             out.append(reply)
             if self._pushed:
-                out += self._pushed
+                if session.resp3:
+                    out += self._pushed
                 self._pushed = []
             if len(reply) >= _LARGE:
                 written += len(reply)
@@ -226,8 +230,6 @@ class RESPConnection(Protocol):
         self._running = False
         if out:
             self._write(b"".join(out))
-        if self.factory.state.after_batch:
-            self.factory.state.batch_ended()
         if session.closing and not self._waiting:
             self.end()
 
@@ -297,6 +299,7 @@ class RESPFactory(Factory):
     """
 
     noisy = False
+    _log = Logger()
 
     def __init__(
         self,
@@ -322,6 +325,7 @@ class RESPFactory(Factory):
         self._connections: dict[int, RESPConnection] = {}
         self._drained: list[Deferred[None]] = []
         state.end = self._end
+        state.command_failed = self._command_failed
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         if len(self.state.sessions) >= self.state.max_clients:
@@ -356,6 +360,9 @@ class RESPFactory(Factory):
     def _abort_all(self) -> None:
         for connection in list(self._connections.values()):
             connection.abort()
+
+    def _command_failed(self, name: str) -> None:
+        self._log.failure("the command {name} failed", name=name)
 
     def _end(self, session: Session) -> None:
         connection = self._connections.get(session.id)

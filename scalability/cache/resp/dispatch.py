@@ -6,17 +6,16 @@ EXEC, run.
 
 from collections.abc import Mapping
 
-from twisted.logger import Logger
-
+from scalability.cache.resp.calling import call
 from scalability.cache.resp.commands import Command, CommandError, Request
 from scalability.cache.resp.session import Session
+from scalability.cache.resp.transactions import enqueue, leave
+from scalability.cache.resp.unsupported import unknown
 from scalability.resp import replies
 
 
 class Dispatch:
     """Runs requests of any session of one server."""
-
-    _log = Logger()
 
     def __init__(self, commands: Mapping[bytes, Command]) -> None:
         self._commands = commands
@@ -26,23 +25,29 @@ class Dispatch:
         command = self._commands.get(request[0]) or self._commands.get(request[0].lower())
         try:
             if command is None:
-                raise CommandError(b"ERR unknown command '%b'" % request[0][:128])
+                raise CommandError(unknown(request))
             if not command.admits(len(request)):
-                raise CommandError(f"ERR wrong number of arguments for '{command.name}' command")
+                raise _wrong_arity(session, command)
             if not session.authenticated and "no_auth" not in command.flags:
                 raise CommandError("NOAUTH Authentication required.")
-            reply = command.run(session, request)
+            if session.queued is not None and "no_multi" not in command.flags:
+                return enqueue(session, command, request)
         except CommandError as error:
             session.server.counts.errors += 1
             if session.queued is not None:
                 session.queue_failed = True
             return replies.error(error.text)
-        except Exception:
-            session.server.counts.errors += 1
-            self._log.failure("the command {name!r} failed", name=command.name if command is not None else request[0][:100])
-            return b"-ERR internal error; the server's log has more\r\n"
+        reply = call(session, command, request)
         session.last_command = command.name
-        tracking = session.tracking
-        if tracking is not None and command.first_key and "readonly" in command.flags:
-            tracking.read(command.keys(request))
+        if session.tracking is not None:
+            session.tracking.passed(command.name)
         return reply
+
+
+def _wrong_arity(session: Session, command: Command) -> CommandError:
+    """EXEC, when it is told in a wrong way, ends the transaction nevertheless."""
+    error = f"wrong number of arguments for '{command.name}' command"
+    if command.name != "exec":
+        return CommandError(f"ERR {error}")
+    leave(session)
+    return CommandError(f"EXECABORT Transaction discarded because of: {error}")

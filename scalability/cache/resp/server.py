@@ -1,11 +1,16 @@
 """What all sessions share. PURE: no sockets here, so that commands are tested without any."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from scalability.cache.entries import Entries
 from scalability.cache.resp.commands import Command
 from scalability.cache.resp.session import Session
+from scalability.cache.resp.tracking_table import TrackingTable
+from scalability.cache.resp.transactions import HeldBytes
+from scalability.cache.resp.watching import Watches
+from scalability.ttlcache.engine import Statistics
 
 
 @dataclass(slots=True)
@@ -25,11 +30,31 @@ class ServerCounts:
     """Connections ended because their answers were not read."""
 
 
+class ProcessFacts(NamedTuple):
+    """What the process takes, by now."""
+
+    pid: int
+    resident_bytes: int
+    """0 where /proc does not tell."""
+    user_s: float
+    system_s: float
+    python: str
+    """The interpreter's version."""
+
+
+class CountedFrom(NamedTuple):
+    """What the counts were at CONFIG RESETSTAT, zeros without one: INFO tells what has been added."""
+
+    counts: ServerCounts
+    entries: Statistics
+
+
 class ServerState:
     """One server: its entries, its commands, its clients.
 
-    ``right_password`` tells whether a client's password is the right one; None where none is asked for. ``settings``
-    are told by CONFIG GET, by their names in Redis, as text.
+    ``right_password`` tells whether a client's password is the right one; None where none is asked for. ``settings`` are told by
+    CONFIG GET, by their names in Redis, as text. ``later`` calls a function when the reactor has done what it is doing. ``process``
+    tells INFO of the process.
     """
 
     def __init__(
@@ -42,6 +67,8 @@ class ServerState:
         settings: Mapping[str, str] | None = None,
         draw: Callable[[], float],
         port: int = 0,
+        later: Callable[[Callable[[], None]], object] = lambda call: call(),
+        process: Callable[[], ProcessFacts] = lambda: ProcessFacts(0, 0, 0.0, 0.0, ""),
     ) -> None:
         self.entries = entries
         self.commands = commands
@@ -51,21 +78,24 @@ class ServerState:
         self.draw = draw
         """The random source, evenly spread over [0, 1)."""
         self.port = port
+        self.process = process
         self.started_at = entries.now()
         self.counts = ServerCounts()
+        self.counted_from = CountedFrom(ServerCounts(), Statistics())
         self.sessions: dict[int, Session] = {}
         """Those connected now, by their ids."""
         self.end: Callable[[Session], None] = lambda session: None
         """Ends a client's connection, for CLIENT KILL: set by who owns the connections."""
-        self.after_batch: list[Callable[[], None]] = []
-        """What is to be called when the requests that came together have been run."""
+        self.queued = HeldBytes()
+        self.watches = Watches(entries)
+        self.tracking = TrackingTable(entries, later)
+        self.command_failed: Callable[[str], None] = lambda name: None
+        """Logs the exception under way, which the named command raised: set by who owns the connections."""
         self._last_id = 0
 
-    def batch_ended(self) -> None:
-        """Call, once each, what ``after_batch`` has."""
-        calls, self.after_batch = self.after_batch, []
-        for call in calls:
-            call()
+    def reset_stats(self) -> None:
+        """Let what INFO counts begin at 0 again."""
+        self.counted_from = CountedFrom(replace(self.counts), replace(self.entries.cache.stats))
 
     @property
     def password_needed(self) -> bool:
@@ -82,6 +112,6 @@ class ServerState:
     def close(self, session: Session) -> None:
         """The client has left: whatever it watched and tracked is forgotten."""
         self.sessions.pop(session.id, None)
-        for ended in (session.watch, session.tracking):
+        for ended in (session.queued, session.watch, session.tracking):
             if ended is not None:
                 ended.end()

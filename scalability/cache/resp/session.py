@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scalability.cache.entries import Entries
-from scalability.cache.resp.commands import Command, Request
 from scalability.resp import replies
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ class Session:
     """One client, from connecting to leaving.
 
     ``now`` is the moment of the batch of requests under way, in unix seconds: all commands of a batch see the same.
-    ``push`` sends a message that no request asked for (RESP3 only). ``plain`` is False while requests need more than to be run:
-    before AUTH, within MULTI, with tracking on, at the end.
+    ``push`` sends a message that no request asked for, unless the client speaks RESP2, which has no such messages. ``plain`` is
+    False while requests need more than to be run: before AUTH, within MULTI, with tracking on, at the end.
     """
 
     def __init__(self, server: "ServerState", number: int, address: str, push: Callable[[bytes], None]) -> None:
@@ -37,8 +36,8 @@ class Session:
         self.authenticated = not server.password_needed
         self.closing = False
         """Set by QUIT and the like: the connection ends once the answers are sent."""
-        self.queued: list[tuple[Command, Request]] | None = None
-        """The commands since MULTI; None outside of it."""
+        self.queued: Any = None
+        """The commands since MULTI (``transactions.py``); None outside of it."""
         self.queue_failed = False
         """A command could not be queued: EXEC refuses."""
         self.watch: Any = None

@@ -1,6 +1,7 @@
 """Connections: replies in order and in one piece, what a client does not read is bounded, and everything ends."""
 
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ def auth(session: Session, request: list[bytes]) -> bytes:
 
 @FAMILY.command("pushme", 2, summary="")
 def pushme(session: Session, request: list[bytes]) -> bytes:
+    session.resp3 = True
     session.push(request[1])
     return replies.OK
 
@@ -42,8 +44,15 @@ def track(session: Session, request: list[bytes]) -> bytes:
     return replies.OK
 
 
+@FAMILY.command("break", 1, summary="")
+def break_(session: Session, request: list[bytes]) -> bytes:
+    raise ZeroDivisionError("secret")
+
+
 class Nothing:
     def read(self, keys: list[bytes]) -> None: ...
+
+    def passed(self, name: str) -> None: ...
 
     def end(self) -> None: ...
 
@@ -224,12 +233,28 @@ def test_pushes_to_a_client_that_does_not_read_are_bounded() -> None:
     served = Served()
     client = served.client()
     session = served.state.sessions[1]
+    session.speak(3)
     client.stop_taking()
     message = b">" * 100_000
     for _ in range(MAX_PUSHED_BYTES // len(message) + 3):
         session.push(message)
     assert client.ended == "reset"
     assert served.state.counts.slow_readers == 1
+
+
+def test_a_mistake_of_ours_is_logged_and_the_connection_goes_on(logged_failures: Any) -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(encode(b"BREAK") + encode(b"GET", b"a"))
+    assert client.taken() == b"-ERR internal error; the server's log has more\r\n$-1\r\n"
+    assert len(logged_failures.flush(ZeroDivisionError)) == 1
+
+
+def test_a_client_of_resp2_gets_no_pushes() -> None:
+    served = Served()
+    client = served.client()
+    served.state.sessions[1].push(b">first")
+    assert client.taken() == b""
 
 
 def test_too_many_clients() -> None:
@@ -278,14 +303,6 @@ def test_a_session_that_tracks_takes_the_long_way() -> None:
     client.deliver(encode(b"SET", b"a", b"1"))
     client.deliver(encode(b"GET", b"a"))
     assert client.taken() == b"+OK\r\n+OK\r\n$1\r\n1\r\n"
-
-
-def test_calls_at_the_end_of_the_batch() -> None:
-    served = Served()
-    client = served.client()
-    served.state.after_batch.append(lambda: served.state.sessions[1].push(b">"))
-    client.deliver(encode(b"GET", b"a") * 2)
-    assert client.taken() == b"$-1\r\n$-1\r\n>"
 
 
 def test_draining_answers_what_has_come_and_closes() -> None:

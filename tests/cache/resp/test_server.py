@@ -1,4 +1,4 @@
-"""Sessions come and go; what is put off to the end of a batch is done once."""
+"""Sessions come and go, and what they held goes with them."""
 
 from scalability.cache.entries import Entries
 from scalability.cache.resp.server import ServerState
@@ -31,9 +31,9 @@ def test_sessions_have_ids_of_their_own() -> None:
 def test_what_a_session_watched_ends_with_it() -> None:
     state = server()
     session = state.open("a", print)
-    session.watch, session.tracking = Ended(), Ended()
+    session.queued, session.watch, session.tracking = Ended(), Ended(), Ended()
     state.close(session)
-    assert (session.watch.times, session.tracking.times) == (1, 1)
+    assert (session.queued.times, session.watch.times, session.tracking.times) == (1, 1, 1)
 
 
 def test_without_a_password_everybody_is_known() -> None:
@@ -43,9 +43,10 @@ def test_without_a_password_everybody_is_known() -> None:
     assert not state.open("a", print).authenticated
 
 
-def test_calls_at_the_end_of_a_batch_are_made_once() -> None:
-    state, called = server(), []
-    state.after_batch.append(lambda: called.append(1))
-    state.batch_ended()
-    state.batch_ended()
-    assert called == [1]
+def test_counts_begin_again_for_info() -> None:
+    state = server()
+    state.counts.commands = 5
+    state.entries.cache.stats.hits = 3
+    state.reset_stats()
+    state.counts.commands += 2
+    assert (state.counted_from.counts.commands, state.counted_from.entries.hits) == (5, 3)

@@ -1,0 +1,162 @@
+"""MULTI, EXEC, DISCARD, WATCH, UNWATCH. PURE.
+
+A client is outside of a transaction (``session.queued`` is None) or inside one. MULTI enters; inside, every command is put off
+(``enqueue``) except those with the flag ``no_multi``; EXEC runs what was put off, in one go, and leaves; DISCARD and RESET leave.
+EXEC runs nothing when a command could not be put off (``session.queue_failed``), or when a watched key has changed.
+As in Redis, a command that fails when it is run fails alone: those after it run nevertheless.
+"""
+
+from typing import TYPE_CHECKING
+
+from scalability.cache.resp.calling import call
+from scalability.cache.resp.commands import Command, CommandError, Family, Request
+from scalability.cache.resp.subcommands import Subcommands
+from scalability.cache.resp.values import MAX_REPLY_BYTES
+from scalability.cache.resp.watching import Watch
+from scalability.resp import replies
+
+if TYPE_CHECKING:
+    from scalability.cache.resp.session import Session
+
+FAMILY = Family("transactions")
+
+MAX_COMMANDS = 50_000
+"""In one transaction. EXEC holds the reactor until all have run: about 0.1 s for so many."""
+
+MAX_QUEUED_BYTES = 64 << 20
+"""Of all transactions of a server together, as ``cost`` counts them."""
+
+SHORT = 64
+"""Replies up to so many bytes are never refused: OK, a number, an error."""
+
+
+class Queue:
+    """What a client has put off since MULTI. ``held``: the bytes of all queues of the server."""
+
+    def __init__(self, held: "HeldBytes") -> None:
+        self._held = held
+        self._bytes = 0
+        self.commands: list[tuple[Command, Request]] = []
+
+    def __len__(self) -> int:
+        return len(self.commands)
+
+    def append(self, command: Command, request: Request) -> None:
+        """Put ``command`` off. Raises CommandError when that is one too many."""
+        if len(self.commands) >= MAX_COMMANDS:
+            raise CommandError(f"ERR too many commands in one transaction: {MAX_COMMANDS} are allowed")
+        cost = _cost(request)
+        if self._held.bytes + cost > MAX_QUEUED_BYTES:
+            raise CommandError(f"ERR the transactions under way hold {MAX_QUEUED_BYTES} bytes, which is the most; try again later")
+        self._held.bytes += cost
+        self._bytes += cost
+        self.commands.append((command, request))
+
+    def end(self) -> None:
+        """Forget all."""
+        self._held.bytes -= self._bytes
+        self._bytes = 0
+        self.commands = []
+
+
+class HeldBytes:
+    """How much the queues of one server hold."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+def _cost(request: Request) -> int:
+    """Bytes of memory that ``request`` takes, about: each part is an object, and so is their list."""
+    return 120 + 40 * len(request) + sum(map(len, request))
+
+
+def enqueue(session: "Session", command: Command, request: Request) -> bytes:
+    """QUEUED: ``command`` will be run by EXEC. Raises CommandError when it cannot be; EXEC must refuse then."""
+    assert session.queued is not None
+    if isinstance(command.run, Subcommands):
+        command.run.find(request)
+    session.queued.append(command, request)
+    return replies.QUEUED
+
+
+def leave(session: "Session") -> None:
+    """End the transaction, if there is one, and watch nothing any more."""
+    if session.queued is not None:
+        session.queued.end()
+        session.queued = None
+    session.queue_failed = False
+    if session.watch is not None:
+        session.watch.end()
+        session.watch = None
+
+
+@FAMILY.command("multi", 1, "fast noscript no_multi", summary="Starts a transaction: what follows is run by EXEC.")
+def multi(session: "Session", request: Request) -> bytes:
+    """OK."""
+    if session.queued is not None:
+        return _refused(session, b"ERR MULTI calls can not be nested")
+    session.queued = Queue(session.server.queued)
+    session.queue_failed = False
+    return replies.OK
+
+
+@FAMILY.command("exec", 1, "noscript no_multi", summary="Runs all commands of a transaction.")
+def exec_(session: "Session", request: Request) -> bytes:
+    """The replies of all of them; null when a watched key has changed."""
+    queue = session.queued
+    if queue is None:
+        raise CommandError("ERR EXEC without MULTI")
+    failed = session.queue_failed
+    broken = session.watch is not None and session.watch.broken(session.now)
+    commands = queue.commands
+    leave(session)
+    if failed:
+        raise CommandError("EXECABORT Transaction discarded because of previous errors.")
+    if broken:
+        return session.null_array
+    answers: list[bytes] = []
+    size = 0
+    for command, one in commands:
+        answer = call(session, command, one)
+        size += len(answer)
+        if size > MAX_REPLY_BYTES and len(answer) > SHORT:
+            size -= len(answer)
+            answer = b"-ERR the command was run, but the answers of this transaction exceed %d bytes\r\n" % MAX_REPLY_BYTES
+        answers.append(answer)
+    return replies.array(answers)
+
+
+@FAMILY.command("discard", 1, "fast noscript no_multi", summary="Ends a transaction without running it.")
+def discard(session: "Session", request: Request) -> bytes:
+    """OK."""
+    if session.queued is None:
+        raise CommandError("ERR DISCARD without MULTI")
+    leave(session)
+    return replies.OK
+
+
+@FAMILY.command("watch", -2, "fast noscript no_multi", keys=(1, -1, 1), summary="Watches keys: EXEC runs nothing when one has changed.")
+def watch(session: "Session", request: Request) -> bytes:
+    """OK."""
+    if session.queued is not None:
+        return _refused(session, b"ERR WATCH inside MULTI is not allowed")
+    if session.watch is None:
+        session.watch = Watch(session.server.watches)
+    session.watch.add(request[1:], session.now)
+    return replies.OK
+
+
+@FAMILY.command("unwatch", 1, "fast noscript", summary="Watches no keys any more.")
+def unwatch(session: "Session", request: Request) -> bytes:
+    """OK."""
+    if session.watch is not None:
+        session.watch.end()
+        session.watch = None
+    return replies.OK
+
+
+def _refused(session: "Session", text: bytes) -> bytes:
+    """An error that, as in Redis, does not spoil the transaction in which it happens."""
+    session.server.counts.errors += 1
+    return replies.error(text)
