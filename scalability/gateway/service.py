@@ -140,7 +140,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
     upstreams = upstream_metrics(routes.upstreams)
     exposed.append(upstreams)
     admin = admin_calls(routes.upstreams)
-    add_purging(admin, routes.store, routes.counts, AdminToken(options.admin_token_file), reactor.seconds)
+    add_purging(admin, routes.store, routes.counts, AdminToken(options.admin_token_file), reactor)
     return component_service(
         reactor,
         options,

@@ -5,7 +5,8 @@ no resource had before, so that who prepared an answer from it can tell with one
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from scalability.gateway.http_cache.outside import Outside
 from scalability.gateway.http_cache.pins import Pin, Pins
 from scalability.gateway.http_cache.prepared import Prepared, PreparedAnswers
 from scalability.gateway.http_cache.stored import StoredAnswer
+from scalability.gateway.http_cache.tags import Tags
 from scalability.gateway.http_cache.variants import Variants
 from scalability.ttlcache import TTLCache
 from scalability.ttlcache.engine import Outcome
@@ -23,6 +25,8 @@ MAX_NOTES: Final = 10_000
 NOTE_BYTES: Final = 1
 """What such a note counts beside its key and ``ttlcache``'s own overhead."""
 
+PURGE_PIECE: Final = 100
+"""Keys whose answers are purged in one piece: 1 ms."""
 
 _VERSIONS = itertools.count(1)
 
@@ -78,8 +82,7 @@ class AnswerStore:
         self.resources.on_removed = self.pins.changed
         self._notes: TTLCache[bytes, bool] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
         self._uncacheable_s = uncacheable_s
-        self._tagged: dict[bytes, set[bytes]] = {}
-        """The keys that have (or had) an answer with a tag."""
+        self._tags = Tags()
 
     def resource(self, key: bytes, now: float) -> Resource | None:
         """What is stored for ``key``; counts as a use of it."""
@@ -137,8 +140,7 @@ class AnswerStore:
             self.pins.changed(resource.key)
             return False
         self._notes.delete(resource.key, now)
-        for tag in tags:
-            self._tagged.setdefault(tag, set()).add(resource.key)
+        self._tags.add(resource.key, tags)
         return True
 
     # readers
@@ -169,14 +171,25 @@ class AnswerStore:
         """Remove what is stored for ``key``, or with ``soft`` have it validated before it is used again; how many answers."""
         return self._purge([key], now, lambda answer: True, soft=soft)
 
-    def purge_prefix(self, prefix: bytes, now: float, *, soft: bool = False) -> int:
-        """The same for all keys that begin with ``prefix``. Looks at every key."""
-        return self._purge([key for key in self._keys() if key.startswith(prefix)], now, lambda answer: True, soft=soft)
+    def purge_prefix(self, prefix: bytes, now: float, *, soft: bool = False) -> Generator[int, None, None]:
+        """The same for all keys that begin with ``prefix``, piece by piece: how many answers each time.
 
-    def purge_tag(self, tag: bytes, now: float, *, soft: bool = False) -> int:
-        """The same for all answers that their origin gave ``tag``."""
-        keys = self._tagged.get(tag, set()) if soft else self._tagged.pop(tag, set())
-        return self._purge(list(keys), now, lambda answer: tag in answer.tags, soft=soft)
+        A key that is there from the beginning to the end of it is purged; one that is written meanwhile may be or not.
+        """
+        cursor = 0
+        while True:
+            cursor, keys = self.resources.scan(cursor, PURGE_PIECE)
+            chosen = [key for key in keys if key.startswith(prefix)]
+            for at in range(0, max(1, len(chosen)), PURGE_PIECE):
+                yield self._purge(chosen[at : at + PURGE_PIECE], now, lambda answer: True, soft=soft)
+            if not cursor:
+                return
+
+    def purge_tag(self, tag: bytes, now: float, *, soft: bool = False) -> Generator[int, None, None]:
+        """The same for all answers that their origin gave ``tag``, piece by piece."""
+        with closing(self._tags.take(tag, PURGE_PIECE, again=soft)) as pieces:
+            for keys in pieces:
+                yield self._purge(keys, now, lambda answer: tag in answer.tags, soft=soft)
 
     def clear(self) -> None:
         """Remove everything."""
@@ -187,26 +200,19 @@ class AnswerStore:
         self.resources.clear()
         self.pins.cleared()
         self._notes.clear()
-        self._tagged.clear()
+        self._tags.clear()
 
     def sweep(self, now: float, limit: int) -> int:
-        """As ``TTLCache.sweep``; for a ``Sweeper``. Now and then forgets the tags of what is gone."""
+        """As ``TTLCache.sweep``; for a ``Sweeper``. Forgets the tags of what is gone, too."""
         self.prepared.sweep(now)
         swept = self.resources.sweep(now, limit)
         self._notes.sweep(now, limit)
-        if len(self._tagged) > 2 * len(self.resources) + 1000:
-            self._forget_tags(now)
-        return swept
 
-    def _forget_tags(self, now: float) -> None:
-        tagged: dict[bytes, set[bytes]] = {}
-        for key in self._keys():
-            resource = self.resources.get(key, now)
-            if resource is not None:
-                for answer in resource.variants.answers:
-                    for tag in answer.tags:
-                        tagged.setdefault(tag, set()).add(key)
-        self._tagged = tagged
+        def good(tag: bytes, key: bytes) -> bool:
+            resource = self.resources.peek(key, now)
+            return resource is not None and any(tag in answer.tags for answer in resource.variants.answers)
+
+        return limit if self._tags.tidy(good, limit) else swept
 
     def _keys(self) -> list[bytes]:
         return list(self.resources)
