@@ -4,7 +4,6 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,7 @@ def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sta
         processes.append(process)
         return port, process
 
-    if request.param == OURS:
-        if find_spec("scalability.cache.resp.transactions") is None:
-            pytest.skip("scalelab-cache has no transactions yet")
-    elif not installed(request.param):
+    if request.param != OURS and not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     yield start
     for process in processes:

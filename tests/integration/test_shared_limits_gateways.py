@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,19 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def test_what_one_admits_the_other_has_less_of(start: Start, http: HTTPClient, tmp_path: Path, redis: RedisServer) -> None:
-    gateways = Gateways(start, http, tmp_path, f"redis://127.0.0.1:{redis.port}")
+@pytest.mark.parametrize("server", ["redis-server", "valkey-server", "scalelab-cache"])
+def test_what_one_admits_the_other_has_less_of(start: Start, http: HTTPClient, tmp_path: Path, server: str) -> None:
+    with ExitStack() as running:
+        if server == "scalelab-cache":
+            port = start("scalelab-cache").wait_resp()
+        elif installed(server):
+            port = running.enter_context(RedisServer(tmp_path, program=server)).port
+        else:
+            pytest.skip(f"{server} is not installed")
+        _share(Gateways(start, http, tmp_path, f"redis://127.0.0.1:{port}"))
+
+
+def _share(gateways: Gateways) -> None:
     left = [gateways.http.get(gateways.ports[n % 2], "/openapi.json").headers["ratelimit"].split(";")[1] for n in range(6)]
     assert left == [f"r={n}" for n in (5, 4, 3, 2, 1, 0)]
     assert [gateways.ask(n % 2) for n in range(4)] == [429] * 4
