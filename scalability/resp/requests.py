@@ -12,7 +12,7 @@ ordinary, requests that come in pieces too, is read by steps of our own, which m
 
 import re
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import hiredis
 
@@ -85,39 +85,42 @@ class OrdinaryReader:
         return (requests, length) if data[length : length + 1] == b"*" else ([], 0)
 
 
-class Shape(NamedTuple):
+class Shape:
     """What a request of one or two arguments has in common with those that differ from it in the arguments' bytes only.
 
     A client's requests are alike: ``GET`` with a key of 16 bytes after the other. One that is as long as the last and has the same
     bytes around its arguments is cut at the same places (the same as ``http1``'s memo of the last header block). ``length`` -1: none.
     """
 
-    length: int
-    head: bytes
-    """Up to the first argument's bytes."""
-    name: bytes
-    begin: int
-    end: int
-    middle: bytes | None
-    """Between the arguments; None where there is one."""
-    begin_value: int
+    __slots__ = ("before", "between", "first", "head", "length", "middle", "name", "second")
+
+    def __init__(self, length: int, name: bytes = b"", head: bytes = b"", first_end: int = 0, middle: bytes | None = None) -> None:
+        self.length = length
+        self.name = name
+        self.head = head
+        """Up to the first argument's bytes."""
+        self.middle = middle
+        """Between the arguments; None where there is one."""
+        begin, second = len(head), first_end + len(middle or b"")
+        self.before = slice(begin)
+        self.first = slice(begin, first_end)
+        self.between = slice(first_end, second)
+        self.second = slice(second, -2)
 
 
-NO_SHAPE = Shape(-1, b"", b"", 0, 0, None, 0)
+NO_SHAPE = Shape(-1)
 
 
 def shape_of(data: bytes, request: list[bytes]) -> Shape:
     """That of ``request``, which is all of ``data``."""
-    count = len(request)
+    count, length = len(request), len(data)
     if not 2 <= count <= 3:
         return NO_SHAPE
-    length = len(data)
-    begin_value = length - 2 - len(request[-1])
+    last = length - 2 - len(request[-1])
     if count == 2:
-        return Shape(length, data[:begin_value], request[0], begin_value, length - 2, None, 0)
-    end = begin_value - _COST[len(request[2])] + len(request[2])
-    begin = end - len(request[1])
-    return Shape(length, data[:begin], request[0], begin, end, data[end:begin_value], begin_value)
+        return Shape(length, request[0], data[:last], length - 2)
+    first_end = last - _COST[len(request[2])] + len(request[2])
+    return Shape(length, request[0], data[: first_end - len(request[1])], first_end, data[first_end:last])
 
 
 class RequestParser:
@@ -182,13 +185,12 @@ class RequestParser:
         Costs a third of ``feed``.
         """
         shape = self._shape
-        if len(data) != shape.length or not data.startswith(shape.head):
+        if len(data) != shape.length or data[shape.before] != shape.head:
             return None
-        middle = shape.middle
-        if middle is None:
-            return [shape.name, data[shape.begin : -2]]
-        if data[shape.end : shape.begin_value] == middle:
-            return [shape.name, data[shape.begin : shape.end], data[shape.begin_value : -2]]
+        if shape.middle is None:
+            return [shape.name, data[shape.first]]
+        if data[shape.between] == shape.middle:
+            return [shape.name, data[shape.first], data[shape.second]]
         return None
 
     def feed(self, data: bytes) -> list[list[bytes]]:

@@ -235,15 +235,15 @@ class RESPConnection(Protocol):
 
     def _quick(self, request: Request, now: float) -> bytes | None:
         """The reply to GET, or to SET without options, of a plain session; None: it is another request."""
-        name = request[0]
-        if name == b"GET" and len(request) == 2:
+        count = len(request)
+        if count == 2 and request[0] == b"GET":
             value = self._get(request[1], now)
             if value is None:
                 return self._session.null
             length = len(value)
             return _HEADS[length] + value + _CRLF if length < _LARGE else replies.bulk(value)
-        if name == b"SET" and len(request) == 3:
-            key, value = request[1], request[2]
+        if count == 3 and request[0] == b"SET":
+            _, key, value = request
             outcome = self._put(key, value, now, inf, len(key) + len(value))
             entries = self._entries
             entries.changes += 1
