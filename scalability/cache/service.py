@@ -23,7 +23,7 @@ def cache_service(reactor: Any, options: CacheOptions) -> IService:
     )
     entries = Entries(cache, reactor.seconds)
     kept = None if options.snapshot is None else _snapshots(reactor, entries, options)
-    resp = None if options.no_resp else resp_front(reactor, options, entries, draw=random.random)
+    resp = None if options.no_resp else resp_front(reactor, options, entries, draw=random.random, snapshots=kept)
     return component_service(
         reactor,
         options,

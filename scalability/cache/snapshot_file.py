@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -80,15 +81,20 @@ def set_aside(path: Path, now: float) -> Path:
 
 
 class SnapshotWriter:
-    """One snapshot on its way to ``path``. Ends with ``commit`` or ``abandon``. Raises OSError when the disk is full, and so on."""
+    """One snapshot on its way to ``path``: ``open``, ``add``, ``commit``; ``abandon`` at any time. Raises OSError (a full disk)."""
 
     def __init__(self, path: Path, began_at: float) -> None:
         self._path = path
         self._temporary = Path(f"{path}.tmp")
+        self._began_at = began_at
         self._blocks = self.records = self.bytes = 0
+        self._file: FileIO | None = None
+
+    def open(self) -> None:
+        """Begin."""
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
-        self._write((header(began_at),))
+        self._file = FileIO(descriptor, "wb")
+        self._write((header(self._began_at),))
 
     def add(self, records: Iterable[Record]) -> None:
         """Write these, as one block or several."""
@@ -99,9 +105,9 @@ class SnapshotWriter:
 
     def commit(self) -> int:
         """Put it in its place, to stay there whatever happens; its length in bytes."""
-        self._write((end(self._blocks, self.records),))
-        os.fsync(self._file.fileno())
-        self._file.close()
+        file = self._write((end(self._blocks, self.records),))
+        os.fsync(file.fileno())
+        file.close()
         self._temporary.replace(self._path)
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -112,17 +118,21 @@ class SnapshotWriter:
 
     def abandon(self) -> None:
         """Leave the snapshot before as it is, and nothing of this one. Never raises; after ``commit`` it does nothing."""
-        if self._file.closed:
+        file = self._file
+        if file is None or file.closed:
             return
         with suppress(OSError):
-            self._file.close()
+            file.close()
         with suppress(OSError):
             self._temporary.unlink()
 
-    def _write(self, pieces: Iterable[bytes]) -> None:
+    def _write(self, pieces: Iterable[bytes]) -> FileIO:
+        file = self._file
+        assert file is not None, "open comes first"
         for piece in pieces:
             rest = memoryview(piece)
             while rest:
-                written = self._file.write(rest)
+                written = file.write(rest)
                 self.bytes += written
                 rest = rest[written:]
+        return file

@@ -73,6 +73,8 @@ class Snapshots(Service):
         self._kept_changes: int | None = None
         """What ``changes`` said when the file's content was that of the cache."""
         self._interrupted = False
+        self._asked: Deferred[None] | None = None
+        """The last one that somebody asked for."""
         self._threads = threads or Threads(reactor, 1, name="snapshot")
         self._ticker = Ticker(reactor, interval_s, self._tick, now=False)
         self.written_at = 0.0
@@ -85,6 +87,8 @@ class Snapshots(Service):
         """Of the last success."""
         self.successes = 0
         self.failures = 0
+        self.last_failed = False
+        """Whether the last one that was begun was not written."""
         self.loaded = 0
         """Entries that were there at the start."""
         self.writing = False
@@ -107,14 +111,25 @@ class Snapshots(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def begin(self) -> bool:
+        """Begin one now, whether anything has changed or not; False when one is being written already."""
+        if self.writing or not self.running:
+            return False
+        self._asked = Deferred.fromCoroutine(self._save_or_warn()).addErrback(self._not_asked)
+        return True
+
+    def _not_asked(self, failure: Any) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("a snapshot that was asked for failed", failure)
+
     async def save(self) -> None:
         """Write a snapshot now. Raises OSError, InUse."""
         began, changes = self._reactor.seconds(), self._changes()
         self._take_lock()
         self.writing = True
-        writer: SnapshotWriter | None = None
+        writer = SnapshotWriter(self._path, began)
         try:
-            writer = await self._threads.run(lambda: SnapshotWriter(self._path, began))
+            await self._threads.run(writer.open)
             cursor = 0
             while True:
                 cursor, keys = self._cache.scan(cursor, PIECE)
@@ -125,9 +140,8 @@ class Snapshots(Service):
                     break
             size = await self._threads.run(writer.commit)
         except BaseException:
-            if writer is not None:
-                # behind whatever the thread is doing now
-                self._threads.run(writer.abandon).addErrback(lambda _: None)
+            # behind whatever the thread is doing now
+            self._threads.run(writer.abandon).addErrback(lambda _: None)
             raise
         finally:
             self.writing = False
@@ -162,11 +176,12 @@ class Snapshots(Service):
             raise _Ended
 
     def _tick(self) -> Deferred[None] | None:
-        if self._kept_changes == self._changes():
+        if self.writing or self._kept_changes == self._changes():
             return None
         return Deferred.fromCoroutine(self._save_or_warn())
 
     async def _save_or_warn(self) -> None:
+        self.last_failed = True
         try:
             await self.save()
         except CancelledError:
@@ -177,10 +192,14 @@ class Snapshots(Service):
         except Exception:
             self.failures += 1
             raise
+        else:
+            self.last_failed = False
 
     async def _stop(self) -> None:
         self._interrupted = True
         await self._ticker.stopService()
+        if self._asked is not None:
+            self._asked.cancel()
         self._interrupted = False
         if self._kept_changes != self._changes():
             last = Deferred.fromCoroutine(self._save_or_warn()).addTimeout(self._last_s, self._reactor)

@@ -14,8 +14,14 @@ from scalability.cache.snapshot_format import BLOCK_BYTES, Record, SnapshotDamag
 A, B = Record(b"a", b"1", inf), Record(b"b", b"\xff" * 100, 2e9)
 
 
-def write(path: Path, *records: Record) -> int:
+def begun(path: Path) -> SnapshotWriter:
     writer = SnapshotWriter(path, 1.0)
+    writer.open()
+    return writer
+
+
+def write(path: Path, *records: Record) -> int:
+    writer = begun(path)
     writer.add(records)
     return writer.commit()
 
@@ -48,12 +54,17 @@ def test_many_records_become_many_blocks(tmp_path: Path) -> None:
 def test_until_it_is_committed_the_one_before_stays(tmp_path: Path) -> None:
     file = tmp_path / "s"
     write(file, A)
-    writer = SnapshotWriter(file, 2.0)
+    writer = begun(file)
     writer.add([B])
     assert everything(file) == [A]
     writer.abandon()
     writer.abandon()
     assert (everything(file), os.listdir(tmp_path)) == ([A], ["s"])
+
+
+def test_one_that_was_never_opened_is_abandoned_without_a_trace(tmp_path: Path) -> None:
+    SnapshotWriter(tmp_path / "s", 1.0).abandon()
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_a_process_that_was_killed_left_is_overwritten(tmp_path: Path) -> None:
@@ -64,7 +75,7 @@ def test_what_a_process_that_was_killed_left_is_overwritten(tmp_path: Path) -> N
 
 
 def test_abandoning_after_the_commit_changes_nothing(tmp_path: Path) -> None:
-    writer = SnapshotWriter(tmp_path / "s", 1.0)
+    writer = begun(tmp_path / "s")
     writer.commit()
     writer.abandon()
     assert everything(tmp_path / "s") == []
@@ -75,9 +86,10 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
     write(file, A)
     os.symlink("/dev/full", tmp_path / "t.tmp")
     with pytest.raises(OSError, match="symbolic link"):
-        SnapshotWriter(tmp_path / "t", 1.0)
-    writer = SnapshotWriter(file, 1.0)
+        begun(tmp_path / "t")
+    writer = begun(file)
     full = os.open("/dev/full", os.O_WRONLY)
+    assert writer._file is not None
     os.dup2(full, writer._file.fileno())
     os.close(full)
     with pytest.raises(OSError, match="No space left"):

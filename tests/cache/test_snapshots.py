@@ -279,3 +279,35 @@ def test_a_snapshot_larger_than_the_cache_fills_it(kept: Kept, file: Path, clock
     assert 0 < again.cache.bytes <= 50_000
     assert again.value(b"large") is None
     again.stop()
+
+
+def test_one_can_be_asked_for(kept: Kept, file: Path, clock: ThreadedClock) -> None:
+    for number in range(20_000):
+        kept.keep(b"%d" % number, b"v")
+    assert kept.service.begin()
+    assert not kept.service.begin()
+    clock.advance(60)
+    while kept.service.writing:
+        clock.run_handed()
+    assert (kept.service.successes, kept.service.last_failed, len(written(file))) == (1, False, 20_000)
+    assert kept.service.begin(), "although nothing changed"
+    kept.keep(b"0", b"w")
+    kept.stop()
+    assert written(file)[b"0"] == (b"w", inf)
+    assert sorted(os.listdir(file.parent)) == ["cache.snapshot", "cache.snapshot-lock"]
+    assert not kept.service.begin(), "it has stopped"
+
+
+def test_one_that_was_asked_for_and_fails_is_told(kept: Kept, file: Path, clock: ThreadedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(writer: SnapshotWriter) -> int:
+        raise OSError(28, "No space left on device")
+
+    kept.keep(b"a", b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr(SnapshotWriter, "commit", full)
+        kept.service.begin()
+        while kept.service.writing:
+            clock.run_handed()
+    assert (kept.service.failures, kept.service.last_failed) == (1, True)
+    kept.stop()
+    assert not kept.service.last_failed

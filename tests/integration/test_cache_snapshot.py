@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from scalability.cache.snapshot_file import read
 from scalability.testing.client import HTTPClient
@@ -45,6 +46,48 @@ def test_a_restart_keeps_the_entries_and_their_ends(start: Start, http: HTTPClie
     assert "scalelab_cache_snapshot_loaded_entries 3001.0" in http.get(admin, "/metrics").text
     assert second.stop() == -signal.SIGTERM
     assert "Traceback" not in first.output + second.output
+
+
+def test_what_was_written_over_resp_is_kept_as_it_was(start: Start, http: HTTPClient, tmp_path: Path) -> None:
+    file = tmp_path / "cache.snapshot"
+    first = start("scalelab-cache", "--snapshot", str(file))
+    with redis.Redis(port=first.wait_resp()) as client:
+        client.set(b"\xff\x00key", b"\x00\xfe" * 1000)
+        client.set("json", "[1.50]")
+        client.set("short", "x", px=100_000)
+        client.expire("json", 500)
+    assert first.stop() == -signal.SIGTERM
+    second = start("scalelab-cache", "--snapshot", str(file))
+    port = second.wait_listening()
+    with redis.Redis(port=second.wait_resp()) as client:
+        assert client.get(b"\xff\x00key") == b"\x00\xfe" * 1000
+        assert [client.ttl(key) for key in (b"\xff\x00key", "json", "short")] == [-1, pytest.approx(495, abs=6), pytest.approx(95, abs=6)]
+        client.set("binary", b"\xff")
+        client.set("text", "plain")
+    assert http.get(port, "/cache/json").body == b'{"value":[1.50]}'
+    assert http.get(port, "/cache/text").json() == {"value": "plain"}
+    assert http.get(port, "/cache/text").headers["cache-ttl"] == "never"
+    assert (http.get(port, "/cache/binary").status, http.get(port, "/cache/binary").json()["error"]) == (409, "conflict")
+    purged = http.delete(port, "/cache?prefix=%FF")
+    assert purged.json() == {"status": "ok", "deleted": 1}
+
+
+def test_one_can_be_asked_for_over_resp(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "cache.snapshot"
+    cache = start("scalelab-cache", "--snapshot", str(file))
+    with redis.Redis(port=cache.wait_resp()) as client:
+        client.set("a", "1")
+        before = client.lastsave()
+        time.sleep(1.1)
+        assert client.bgsave()
+        deadline = time.monotonic() + 10
+        while client.info("persistence")["rdb_bgsave_in_progress"] or not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert client.lastsave() > before
+        assert client.info("persistence")["rdb_last_bgsave_status"] == "ok"
+    assert sum(map(len, read(file))) == 1
+    cache.kill(signal.SIGKILL)
 
 
 def test_killed_in_the_middle_of_a_writing_the_one_before_is_whole(start: Start, http: HTTPClient, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scalability.cache.resp.connection import RESPFactory
 from scalability.cache.resp.metrics import resp_metrics
 from scalability.cache.resp.password import Password
 from scalability.cache.resp.process import process_facts
-from scalability.cache.resp.server import ServerState
+from scalability.cache.resp.server import ServerState, SnapshotWriting
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.listen import Listener
 from scalability.telemetry.metrics import MetricSet
@@ -30,7 +30,9 @@ class RESPFront(NamedTuple):
     metrics: MetricSet
 
 
-def resp_front(reactor: Any, options: CacheOptions, entries: Entries, *, draw: Callable[[], float]) -> RESPFront:
+def resp_front(
+    reactor: Any, options: CacheOptions, entries: Entries, *, draw: Callable[[], float], snapshots: SnapshotWriting | None = None
+) -> RESPFront:
     """``entries`` over RESP, on ``options.resp``. ``draw`` is the random source, evenly spread over [0, 1)."""
     password = options.resp_password_file
     state = ServerState(
@@ -44,6 +46,7 @@ def resp_front(reactor: Any, options: CacheOptions, entries: Entries, *, draw: C
         later=lambda call: reactor.callLater(0, call),
         process=process_facts,
     )
+    state.snapshots = snapshots
     wheel = DeadlineWheel(reactor)
     held = max(options.max_bytes // REQUEST_SHARE, 1 << 20)
     factory = RESPFactory(

@@ -1,6 +1,15 @@
 """All commands that do not read or change entries. PURE."""
 
-from scalability.cache.resp import client_commands, config_commands, connection_commands, info, introspection, server_commands, transactions
+from scalability.cache.resp import (
+    client_commands,
+    config_commands,
+    connection_commands,
+    info,
+    introspection,
+    server_commands,
+    snapshot_commands,
+    transactions,
+)
 
 FAMILIES = (
     connection_commands.FAMILY,
@@ -10,5 +19,6 @@ FAMILIES = (
     info.FAMILY,
     introspection.FAMILY,
     server_commands.FAMILY,
+    snapshot_commands.FAMILY,
 )
 """For the server's table of commands."""

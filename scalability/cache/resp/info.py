@@ -81,7 +81,17 @@ def _memory(state: "ServerState", now: float) -> Fields:
 
 
 def _persistence(state: "ServerState", now: float) -> Fields:
-    return {"loading": 0, "aof_enabled": 0}
+    kept = state.snapshots
+    fields: Fields = {"loading": 0, "aof_enabled": 0}
+    if kept is not None:
+        fields |= {
+            "rdb_bgsave_in_progress": int(kept.writing),
+            "rdb_last_save_time": int(kept.written_at or state.started_at),
+            "rdb_last_bgsave_status": "err" if kept.last_failed and not kept.writing else "ok",
+            "rdb_last_bgsave_time_sec": round(kept.duration_s) if kept.written_at else -1,
+            "rdb_last_load_keys_loaded": kept.loaded,
+        }
+    return fields
 
 
 def _stats(state: "ServerState", now: float) -> Fields:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from scalability.cache.entries import Entries
 from scalability.cache.resp.commands import Command
@@ -49,6 +49,23 @@ class CountedFrom(NamedTuple):
     entries: Statistics
 
 
+class SnapshotWriting(Protocol):
+    """Who writes the entries to a file."""
+
+    writing: bool
+    """Now."""
+    written_at: float
+    """Unix seconds of the last success; 0 before that."""
+    duration_s: float
+    """Of the last success."""
+    last_failed: bool
+    loaded: int
+    """Entries that were there at the start."""
+
+    def begin(self) -> bool:
+        """Begin to write; False when that goes on already."""
+
+
 class ServerState:
     """One server: its entries, its commands, its clients.
 
@@ -91,6 +108,8 @@ class ServerState:
         self.tracking = TrackingTable(entries, later)
         self.command_failed: Callable[[str], None] = lambda name: None
         """Logs the exception under way, which the named command raised: set by who owns the connections."""
+        self.snapshots: SnapshotWriting | None = None
+        """Set by whoever has them; None: nothing is kept over a restart."""
         self._last_id = 0
 
     def reset_stats(self) -> None:

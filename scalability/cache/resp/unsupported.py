@@ -7,7 +7,7 @@ from scalability.cache.resp.commands import Request
 from scalability.cache.resp.subcommands import MAX_TOLD_BYTES
 
 _NAMES = """
-    bgrewriteaof bgsave lastsave save dump restore restore-asking debug monitor sync psync replconf replicaof slaveof failover
+    bgrewriteaof dump restore restore-asking debug monitor sync psync replconf replicaof slaveof failover
     wait waitaof migrate move swapdb
     cluster asking readonly readwrite
     subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish pubsub

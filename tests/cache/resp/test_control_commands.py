@@ -4,8 +4,8 @@ from scalability.cache.resp.commands import table
 from scalability.cache.resp.control_commands import FAMILIES
 
 NAMES = {
-    "acl", "auth", "client", "command", "config", "discard", "echo", "exec", "hello", "info", "latency", "module", "multi", "ping",
-    "quit", "reset", "role", "select", "shutdown", "slowlog", "time", "unwatch", "watch",
+    "acl", "auth", "bgsave", "client", "command", "config", "discard", "echo", "exec", "hello", "info", "lastsave", "latency", "module",
+    "multi", "ping", "quit", "reset", "role", "save", "select", "shutdown", "slowlog", "time", "unwatch", "watch",
 }  # fmt: skip
 
 
