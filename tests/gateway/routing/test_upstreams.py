@@ -96,3 +96,21 @@ def test_one_client_goes_to_one_server_where_it_is_hashed() -> None:
         gateway.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         gateway.network.advance(0)
     assert len(hosts) == 1
+
+
+def test_an_answer_with_two_framings_is_passed_on_with_one_and_its_connection_ends() -> None:
+    """RFC 9112 section 6.3: Transfer-Encoding counts, Content-Length is removed, and the connection to that server is closed."""
+    both = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    for options in (UNCACHED, CacheOptions()):
+        gateway = MemoryGateway(RouteOptions(prefix="/a", url="http://10.0.0.1", cache=options))
+        for method in (b"GET", b"POST"):
+            gateway.ask(method=method)
+            server = gateway.network.accept()
+            server.deliver(both)
+            said = gateway.client.taken()
+            head, _, body = said.partition(b"\r\n\r\n")
+            assert b"Transfer-Encoding: chunked" in head
+            assert b"content-length" not in head.lower()
+            assert body == b"5\r\nhello\r\n0\r\n\r\n"
+            assert server.ended == "closed"
+            gateway.network.advance(0)
