@@ -4,7 +4,7 @@ A field that a policy adds takes the place of one that the answer has already (a
 would make browsers refuse both), unless it is a list that everybody on the way may add to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -22,7 +22,7 @@ CACHE_STATUS: Final = b"Cache-Status"
 class GatewayExchange(Exchange):
     """One request. ``head`` may be replaced by whoever takes something out of it or adds something before it is forwarded."""
 
-    __slots__ = ("added", "asked", "authenticated", "consumer", "route")
+    __slots__ = ("added", "answering", "asked", "authenticated", "consumer", "route")
 
     connection: "GatewayConnection"
 
@@ -30,6 +30,8 @@ class GatewayExchange(Exchange):
         super().__init__(connection, head, began_s)
         self.added: list[Field] = []
         """Fields of the final answer, whoever makes it; names as they are sent. Not for 1xx."""
+        self.answering: Callable[[int, bytes], None] | None = None
+        """Told the status and the head (and perhaps some of the body) of an answer to which something is added, before it is sent."""
         self.asked: RequestHead = head
         """The head as the client sent it."""
         self.authenticated = False
@@ -40,10 +42,10 @@ class GatewayExchange(Exchange):
         """The prefix of the route that serves it; empty for the gateway's own paths."""
 
     def begin(self, status: int, block: bytes, *, keep_alive: bool) -> None:
-        super().begin(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
+        super().begin(status, self._dressed(status, block) if self.added else block, keep_alive=keep_alive)
 
     def reply(self, status: int, block: bytes, keep_alive: bool) -> None:
-        super().reply(status, with_added(block, self.added) if self.added else block, keep_alive=keep_alive)
+        super().reply(status, self._dressed(status, block) if self.added else block, keep_alive=keep_alive)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json", fields: Sequence[Field] = ()) -> None:
         self._name_cache("")
@@ -57,12 +59,21 @@ class GatewayExchange(Exchange):
         self._name_cache(error.code)
         return with_added(block, self.added) if self.added else block
 
+    def _dressed(self, status: int, block: bytes) -> bytes:
+        answering, self.answering = self.answering, None
+        if answering is not None:
+            answering(status, block)
+        return with_added(block, self.added)
+
     def _name_cache(self, detail: str) -> None:
         """On a route with a cache every answer says what that did (RFC 9211), also one that is made in front of it."""
-        if not self.route:
-            return
+        for index, (name, value) in enumerate(self.added):
+            if name == CACHE_STATUS:
+                if detail and self.answering is not None:  # it was passed on, and what was said is what became of it so far
+                    self.added[index] = (name, value.rpartition(b"detail=")[0] + b"detail=" + detail.encode())
+                return
         connection: Any = self.connection
-        if self.route in connection.factory.cached_routes and not any(name == CACHE_STATUS for name, _ in self.added):
+        if self.route and self.route in connection.factory.cached_routes:
             self.added.append((CACHE_STATUS, b"scalelab; detail=" + (detail.encode() or b"not-asked")))
 
 

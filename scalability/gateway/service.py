@@ -38,7 +38,7 @@ from scalability.gateway.routing.front import GatewayServer
 from scalability.gateway.routing.metrics import upstream_metrics
 from scalability.gateway.routing.shape_metrics import shape_metrics
 from scalability.http1.trust import Networks
-from scalability.lifecycle import DeadlineWheel
+from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
 from scalability.net.http_server import Application
 from scalability.net.service_client import ServiceClient
@@ -48,7 +48,7 @@ from scalability.telemetry import AccessLog, process_collectors
 WHO = "scalelab-gateway"
 
 
-def gateway_service(reactor: Any, options: GatewayOptions) -> IService:
+def gateway_service(reactor: Any, options: GatewayOptions) -> OrderedService:
     """One gateway with connections of its own to every dependency."""
     wheel = DeadlineWheel(reactor)
 

@@ -45,5 +45,8 @@ def makeService(options: CommandLine[GatewayOptions]) -> IService:
 
     reactor = install()
     from scalability.gateway.service import gateway_service
+    from scalability.lifecycle.garbage import RareCollections
 
-    return gateway_service(reactor, options.config)
+    service = gateway_service(reactor, options.config)
+    RareCollections().setServiceParent(service)
+    return service

@@ -83,7 +83,7 @@ class _Nowhere:
 class InnerConnection:
     """What applications ask of a client's connection. One may serve many requests of one client to one application, one after another."""
 
-    __slots__ = ("_ends", "abort_on_close", "authenticated", "factory", "memory", "peer_host", "route", "scheme", "transport")
+    __slots__ = ("_client", "abort_on_close", "authenticated", "factory", "memory", "peer_host", "route", "scheme", "transport")
 
     def __init__(self, server: HTTPServerFactory, client: Exchange | None = None) -> None:
         """``client``: on whose behalf, so that the application sees its address; without one it is this process itself."""
@@ -98,11 +98,12 @@ class InnerConnection:
         """Whether somebody in front has checked who that is."""
         self.route: str = getattr(client, "route", "")
         """The name of what serves it, where there are several such."""
-        self._ends = (("127.0.0.1", 0), ("127.0.0.1", 0)) if connection is None else connection.ends()
+        self._client = connection
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
-        """As ``ServerConnection``."""
-        return self._ends
+        """As ``ServerConnection``. Asked of the system only when somebody wants to know; of a client that has left nothing is known."""
+        client = self._client
+        return (("127.0.0.1", 0), ("127.0.0.1", 0)) if client is None or client.lost else client.ends()
 
 
 class InnerExchange(Exchange):

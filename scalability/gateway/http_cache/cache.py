@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from scalability.errors import AnswerTimeout, NotInCache, ScalelabError
+from scalability.errors import AnswerTimeout, BadMessage, NotInCache, ScalelabError
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache.answer import Answer, made
 from scalability.gateway.http_cache.client import Client, add_field
@@ -29,16 +29,19 @@ from scalability.gateway.http_cache.sending import whole_head
 from scalability.gateway.http_cache.status import forwarded, of_decision
 from scalability.gateway.http_cache.store import AnswerStore, Resource
 from scalability.gateway.http_cache.stored import StoredAnswer
-from scalability.gateway.http_cache.storing import DEFAULT_STORING, Storing
+from scalability.gateway.http_cache.storing import DEFAULT_STORING, NotStored, Storing
 from scalability.gateway.http_cache.validation import REPLACED, preconditions
 from scalability.http1.forward import upgrades_asked
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.making import with_fields
 from scalability.net.http_server import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
 _ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")
+_NOT_STORED: Final = forwarded(Forward.METHOD, detail=NotStored.METHOD.value)
+_PLAIN: Final = parse_response_head(b"HTTP/1.1 200 OK\r\n\r\n", DEFAULT_LIMITS)
+"""Any answer that is no error, and names no other URI."""
 _PRECONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 
 
@@ -106,6 +109,26 @@ class HTTPCache:
             connection.serve(self.origin)
         self.origin.request_received(exchange)
 
+    def _pass_changing(self, exchange: GatewayExchange, head: RequestHead) -> None:
+        """What is neither looked up nor stored needs nobody in between, but for what it makes stale."""
+        self.counts.bypassed += 1
+        self.counts.fetches += 1
+        add_field(exchange, _NOT_STORED)
+        exchange.answering = partial(self._changed, head)
+        self._pass(exchange)
+
+    def _changed(self, head: RequestHead, status: int, block: bytes) -> None:
+        """The answer to ``head``, which may change what it asked for, is about to be sent."""
+        if head.method in SAFE or not 200 <= status < 400 or not len(self.store.resources):
+            return
+        end = block.index(b"\r\n\r\n") + 4
+        elsewhere = b"\nlocation:" in (lower := block[:end].lower()) or b"\ncontent-location:" in lower
+        try:
+            answer = parse_response_head(block[:end], self.limits) if elsewhere else _PLAIN
+        except BadMessage:
+            answer = _PLAIN
+        self.answered(head, answer, self.now())
+
     def _is_no_business_of_ours(self, exchange: Exchange, head: RequestHead) -> bool:
         """Of routes in code: whether nothing is to be looked up or stored. What an unsafe request may change is validated from now on."""
         key = primary_key(exchange.scheme, head.host, head.target)
@@ -123,6 +146,9 @@ class HTTPCache:
     def _look_up(self, exchange: Exchange, head: RequestHead) -> None:
         now = exchange.began_s
         asked = request_directives(head)
+        if head.method not in LOOKED_UP and isinstance(exchange, GatewayExchange):
+            self._pass_changing(exchange, head)
+            return
         if head.method not in LOOKED_UP or head.has_body:
             self._forward(Client(exchange, asked, Forward.METHOD if head.method not in LOOKED_UP else Forward.BYPASS), b"", [])
             return

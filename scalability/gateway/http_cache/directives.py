@@ -8,12 +8,16 @@ answer stale). Directives that contradict each other all hold, so that the most 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from scalability.gateway.http_cache.structured import parse_dictionary
 
 MAX_DELTA_S: Final = 2**31
 """What larger numbers of seconds are taken for (RFC 9111 section 1.2.2)."""
+
+_MAX_KNOWN_BYTES: Final = 256
+"""Of a Cache-Control whose meaning is remembered."""
 
 TARGETS: Final = (b"scalelab-cache-control", b"cdn-cache-control")
 """The targeted fields that this cache obeys, the most applicable first (RFC 9213 section 2.2)."""
@@ -130,7 +134,15 @@ def response_directives(head: Fields, targets: Sequence[bytes] = TARGETS) -> Res
             if members:
                 return _of_answer(members, target)
     lines = head.get_all(b"cache-control")
-    return _of_answer(_members(lines), b"") if lines else NOTHING_SAID
+    if not lines:
+        return NOTHING_SAID
+    # servers say the same again and again
+    return _of_line(lines[0]) if len(lines) == 1 and len(lines[0]) <= _MAX_KNOWN_BYTES else _of_answer(_members(lines), b"")
+
+
+@lru_cache(1024)
+def _of_line(line: bytes) -> ResponseDirectives:
+    return _of_answer(_members([line]), b"")
 
 
 def delta_seconds(argument: bytes) -> int | None:

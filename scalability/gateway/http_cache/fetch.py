@@ -266,7 +266,7 @@ class Fetch:
             cache.store.counts.crowded += 1
             return NotStored.CROWDED
         # an interim object of ours: names of requests are each request's own
-        return replace(planned, fields=tuple([field for field in planned.fields if field[0].lower() != b"x-request-id"]))
+        return cache.without_name(planned) if b"x-request-id" in head.index else planned
 
     def _answer(self, client: Client, head: ResponseHead, plan: StoredAnswer | NotStored, now: float) -> None:
         stored = plan if isinstance(plan, StoredAnswer) else None

@@ -92,7 +92,7 @@ class AnswerStore:
         """Keep ``answer``; False when it is too large, or when clients hold so much of what is stored no more that there is no room."""
         if len(answer.body) > self.max_object_bytes:
             return False
-        if not self.has_room(answer.size_bytes):
+        if not self.has_room(len(answer.body)):
             self.counts.crowded += 1
             return False
         resource = self.resources.get(key, now) or Resource(key)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from scalability.errors import NoAnswer
+from scalability.gateway.exchange import GatewayExchange
 from scalability.http1.making import make_request_head
 from scalability.proxy.inner import InnerConnection, InnerExchange
 from scalability.testing.cache_case import CacheCase
@@ -193,9 +194,27 @@ class ValidationTests(CacheCase):
     def test_unsafe_methods_make_it_stale(self) -> None:
         self.stored("Cache-Control: max-age=60", 'ETag: "a"', target="/b")
         client = self.ask("Content-Length: 2", method="POST", target="/b", body="hi")
+        assert isinstance(self.origin.asked[-1], GatewayExchange)  # nobody stands in between
         assert self.origin.bodies[-1] == b"hi"
         self.origin.answer(status="201 Created")
         assert "Cache-Status: scalelab; fwd=method" in self.got(client)
+        self.ask(target="/b")
+        assert self.origin.field("if-none-match") == b'"a"'
+
+    def test_an_unsafe_method_that_meets_no_server_says_so_and_changes_nothing(self) -> None:
+        self.stored("Cache-Control: max-age=60", 'ETag: "a"', target="/b")
+        client = self.ask(method="PUT", target="/b")
+        self.origin.asked[-1].fail(NoAnswer())
+        said = self.got(client)
+        assert said.startswith("HTTP/1.1 502 ")
+        assert said.count("Cache-Status: scalelab; fwd=method; detail=no_answer\r\n") == 1
+        assert "hit" in self.got(self.ask(target="/b"))
+
+    def test_an_unsafe_answer_with_a_location_that_cannot_be_read_makes_its_own_uri_stale(self) -> None:
+        self.stored("Cache-Control: max-age=60", 'ETag: "a"', target="/b")
+        client = self.ask(method="PUT", target="/b")
+        self.origin.answer("Location: /c", "Bad Name: x")
+        self.got(client)
         self.ask(target="/b")
         assert self.origin.field("if-none-match") == b'"a"'
 

@@ -64,7 +64,7 @@ def test_so_is_who_sends_too_much_before_and_after_the_server_was_asked() -> Non
     route.client.deliver(b"6\r\n world\r\n")
     said = route.client.taken()
     assert said.startswith(b"HTTP/1.1 413 ")
-    assert said.count(b"\r\nCache-Status: scalelab; detail=body_too_large\r\n") == 1
+    assert said.count(b"\r\nCache-Status: scalelab; fwd=method; detail=body_too_large\r\n") == 1
     # and the page may read what is wrong
     assert b"\r\nAccess-Control-Allow-Origin: https://app.example\r\n" in said
 
