@@ -1,6 +1,5 @@
 """Everything that a gateway asks of a cache, on the servers that it may be moved between."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +14,9 @@ from scalability.gateway.look_aside.building import build_cache
 from scalability.lab.bench.programs import free_port
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.cache_conformance import CacheConformance
+from scalability.testing.certificates import Authority
 from scalability.testing.processes import Process
-from scalability.testing.redis_server import RedisServer
+from scalability.testing.redis_server import RedisServer, installed
 
 
 class OnServer(CacheConformance):
@@ -62,11 +62,26 @@ def cache_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="class")
 def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     program = request.cls.program
-    if shutil.which(program) is None:
+    if not installed(program):
         pytest.skip(f"{program} is not installed")
     folder: Path = tmp_path_factory.mktemp(program)
     with RedisServer(folder, "--requirepass", "s3cret", program=program) as server:
         request.cls.url = f"redis://:s3cret@127.0.0.1:{server.port}/1"
+        yield
+
+
+@pytest.fixture(scope="class")
+def redis_server_with_tls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    if not installed():
+        pytest.skip("redis-server is not installed")
+    folder: Path = tmp_path_factory.mktemp("tls")
+    authority = Authority()
+    ca, both = authority.write_own(folder / "ca.pem"), authority.write(folder / "server.pem", "localhost")
+    (folder / "password").write_text("p@ss/w:rd\n")
+    certificates = ("--tls-cert-file", str(both), "--tls-key-file", str(both), "--tls-ca-cert-file", str(ca), "--tls-auth-clients", "no")
+    user = ("--user", "gateway", "on", ">p@ss/w:rd", "~*", "+@all")
+    with RedisServer(folder, *certificates, *user, "--requirepass", "other", tls=True) as server:
+        request.cls.url = f"rediss://gateway:@localhost:{server.port}/2?ca={ca}&password_file={folder}/password"
         yield
 
 
@@ -86,6 +101,13 @@ class TestRESP(OnServer):
 class TestRedis(OnServer):
     __test__ = True
     program = "redis-server"
+
+
+@pytest.mark.usefixtures("redis_server_with_tls")
+class TestRedisOverTLS(OnServer):
+    """By a host's name, as a user of its own whose password stands in a file."""
+
+    __test__ = True
 
 
 @pytest.mark.usefixtures("redis_server")

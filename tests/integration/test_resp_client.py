@@ -1,4 +1,4 @@
-"""The client on real servers: redis-server and valkey-server, where they are installed."""
+"""The client on real servers: redis-server and valkey-server, where they are installed, and our own cache server."""
 
 import random
 import signal
@@ -20,7 +20,43 @@ from scalability.net.tls import ServerTLS
 from scalability.resp.client import RespClient
 from scalability.resp.client_opening import Greeting
 from scalability.testing.certificates import Authority
+from scalability.testing.processes import Process
 from scalability.testing.redis_server import PROGRAMS, RedisServer, installed
+
+OURS = "scalelab-cache"
+
+
+class Ours:
+    """The cache server, as ``RedisServer``."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.process = Process.start(OURS, "--resp", f"127.0.0.1:{self.port}", *options, cwd=folder)
+        self.process.wait_listening()
+
+    def close(self) -> None:
+        self.process.close()
+
+
+AnyServer = RedisServer | Ours
+
+
+@pytest.fixture(params=[*PROGRAMS, OURS])
+def start_any(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., AnyServer]]:
+    if request.param != OURS and not installed(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    started: list[AnyServer] = []
+
+    def start(*options: str, **more: Any) -> AnyServer:
+        server = (
+            Ours(tmp_path, *options, **more) if request.param == OURS else RedisServer(tmp_path, *options, program=request.param, **more)
+        )
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.close()
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -85,14 +121,28 @@ class Pushed:
         self.messages.append(list(message))
 
 
-async def test_a_thousand_calls_at_once_are_answered_in_order(start_redis: Callable[..., RedisServer]) -> None:
-    server = start_redis()
+async def test_a_thousand_calls_at_once_are_answered_in_order(start_any: Callable[..., AnyServer]) -> None:
+    server = start_any()
     async with client_of(server.port) as client:
         await gatherResults([client.call("SET", f"k{number}", number) for number in range(1000)])
         assert await gatherResults([client.call("GET", f"k{number}") for number in range(1000)]) == [b"%d" % n for n in range(1000)]
         assert await client.call("CONFIG", "GET", "appendonly") == {b"appendonly": b"no"}
         big = b"x" * 3_000_000
         assert await client.pipeline(("SET", "big", big), ("GET", "big")) == [b"OK", big]
+
+
+async def test_a_password_is_asked_for_by_our_server_too(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    server = Ours(tmp_path, "--resp-password-file", str(tmp_path / "password"))
+    try:
+        async with client_of(server.port, greeting=Greeting(password="s3cret")) as client:
+            assert await client.call("SET", "k", 1) == b"OK"
+        for greeting in (Greeting(), Greeting(password="wrong")):
+            async with client_of(server.port, greeting=greeting) as client:
+                with pytest.raises(DependencyDown):
+                    await client.call("GET", "k")
+    finally:
+        server.close()
 
 
 async def test_errors_user_database_and_password_are_the_servers(start_redis: Callable[..., RedisServer]) -> None:
@@ -110,8 +160,8 @@ async def test_errors_user_database_and_password_are_the_servers(start_redis: Ca
             await client.call("GET", "list")
 
 
-async def test_transactions_of_many_users_lose_nothing(start_redis: Callable[..., RedisServer]) -> None:
-    server = start_redis()
+async def test_transactions_of_many_users_lose_nothing(start_any: Callable[..., AnyServer]) -> None:
+    server = start_any()
 
     async def add(client: RespClient) -> int:
         tries = 0
@@ -131,8 +181,8 @@ async def test_transactions_of_many_users_lose_nothing(start_redis: Callable[...
         assert len(tries) == 100
 
 
-async def test_a_change_by_another_client_is_pushed(start_redis: Callable[..., RedisServer]) -> None:
-    server = start_redis()
+async def test_a_change_by_another_client_is_pushed(start_any: Callable[..., AnyServer]) -> None:
+    server = start_any()
     async with client_of(server.port) as one, client_of(server.port) as other:
         one.listener = listening = Pushed()
         assert await one.pipeline(("GET", "k"), ("PTTL", "k")) == [None, -2]
@@ -145,8 +195,8 @@ async def test_a_change_by_another_client_is_pushed(start_redis: Callable[..., R
         assert listening.messages[1:] == [[b"invalidate", None]]
 
 
-async def test_a_server_that_was_killed_or_hangs_fails_calls_in_time_and_is_found_again(start_redis: Callable[..., RedisServer]) -> None:
-    server = start_redis()
+async def test_a_server_that_was_killed_or_hangs_fails_calls_in_time_and_is_found_again(start_any: Callable[..., AnyServer]) -> None:
+    server = start_any()
     async with client_of(server.port, connect_timeout_s=0.3) as client:
         await client.call("PING")
         server.process.kill(signal.SIGSTOP)
@@ -160,7 +210,7 @@ async def test_a_server_that_was_killed_or_hangs_fails_calls_in_time_and_is_foun
         assert await client.call("PING") == b"PONG"
         server.process.kill(signal.SIGKILL)
         await until(lambda: not client.connected)
-        start_redis(port=server.port)
+        start_any(port=server.port)
         await until(lambda: client.connected)
         assert await client.call("PING") == b"PONG"
 
