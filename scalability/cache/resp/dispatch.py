@@ -13,6 +13,10 @@ from scalability.cache.resp.transactions import enqueue, leave
 from scalability.cache.resp.unsupported import unknown
 from scalability.resp import replies
 
+_OF_HTTP = frozenset((b"post", b"host:"))
+"""What begins lines of an HTTP request: a page that a browser has open may send one to any port of the machine, with commands as its
+body. The connection ends before they come (as Redis does it)."""
+
 
 class Dispatch:
     """Runs requests of any session of one server."""
@@ -25,6 +29,9 @@ class Dispatch:
         command = self._commands.get(request[0]) or self._commands.get(request[0].lower())
         try:
             if command is None:
+                if request[0].lower() in _OF_HTTP:
+                    session.closing = True
+                    raise CommandError("ERR this port speaks RESP, and HTTP was sent: is another port meant?")
                 raise CommandError(unknown(request))
             if not command.admits(len(request)):
                 raise _wrong_arity(session, command)

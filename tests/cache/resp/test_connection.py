@@ -351,3 +351,13 @@ def test_a_session_is_ended_from_outside() -> None:
     assert client.ended == "closed"
     client.deliver(encode(b"SET", b"a", b"1"))
     assert served.entries.get(b"a", 0.0) is None
+
+
+@pytest.mark.parametrize("line", [b"POST / HTTP/1.1", b"GET / HTTP/1.1"])
+def test_a_page_in_a_browser_cannot_send_commands(line: bytes) -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(line + b"\r\nHost: 127.0.0.1:6380\r\nContent-Type: text/plain\r\n\r\nSET a 1\r\n")
+    assert b"HTTP was sent" in client.taken()
+    assert client.ended == "closed"
+    assert served.entries.get(b"a", 0.0) is None
