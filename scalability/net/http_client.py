@@ -111,6 +111,8 @@ class ClientConnection(TwistedProtocol):
     """One connection to a server; one request at a time. Made by ``ConnectionPool`` only."""
 
     transport: Any
+    _write: Callable[[bytes], object]
+    """The transport's ``write``, found once."""
     preface = b""
     """What the connection began with, before TLS even: a PROXY protocol header."""
     _switch_request = 0
@@ -158,7 +160,8 @@ class ClientConnection(TwistedProtocol):
         self._method = method
         self._uploaded = ended
         self._due = self._wheel.turned_to + self._idle_ticks
-        self.transport.write(head)
+        write = self._write
+        write(head)
 
     @property
     def awaiting(self) -> AnswerReceiver | None:
@@ -277,6 +280,7 @@ class ClientConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        self._write = self.transport.write
         self._deadline.move(self._idle_ticks)
         self._begin()
         opening, self._opening = self._opening, None

@@ -326,6 +326,8 @@ class ServerConnection(TwistedProtocol):
     log = Logger()
     transport: Any
     factory: "HTTPServerFactory"
+    _write: Callable[[bytes], object]
+    """The transport's ``write``, found once: a transport has too many attributes for the processor's caches."""
     _tunnel: TunnelReceiver | None = None
     counted_as = ""
     """The client that the factory counts this connection for, while it limits how many each may have."""
@@ -379,6 +381,7 @@ class ServerConnection(TwistedProtocol):
         transport = self.transport
         transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
+        self._write = transport.write
         if ISSLTransport.providedBy(transport):
             self.scheme = b"https"
         self._deadline.move(self.factory.drain_idle_ticks if self.factory.draining else self.factory.head_ticks)
@@ -507,7 +510,8 @@ class ServerConnection(TwistedProtocol):
     def replied(self, exchange: Exchange, block: bytes, keep_alive: bool) -> None:
         if exchange is not self._exchange:
             return
-        self.transport.write(block)
+        write = self._write
+        write(block)
         if keep_alive and self._usual:
             # the usual end: the client has sent nothing more, and is waited for
             factory = self.factory

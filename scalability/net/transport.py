@@ -24,7 +24,7 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 
-from scalability.net.wire import SEND_SOON_BYTES, Wire
+from scalability.net.wire import SEND_SOON_BYTES, Wire, ignore
 
 HIGH_WATERMARK = 65536
 """Bytes that may wait for a slow peer before whoever produces them is paused."""
@@ -172,7 +172,9 @@ class LeanConnection(tcp.Connection):
         if wire is not None:
             wire.direct = False
             wire.held = b""
-            del self.write  # and with it what only the garbage collector could find
+            # what refers to itself only the garbage collector would find
+            wire.received = ignore
+            del self.write
         self._queue = ()
         self._queued_bytes = 0
         super().connectionLost(reason)

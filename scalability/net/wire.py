@@ -17,6 +17,10 @@ SEND_SOON_BYTES = 8192
 """What is smaller may wait for the end of the turn; so a turn holds back at most this for each of its events."""
 
 
+def ignore(data: bytes) -> None:
+    """Takes what comes when nobody does any more."""
+
+
 class Connection(Protocol):
     """What a wire belongs to."""
 
