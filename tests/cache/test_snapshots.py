@@ -193,6 +193,20 @@ def test_a_damaged_one_is_set_aside_and_the_cache_is_empty(kept: Kept, file: Pat
     assert list(written(file)) == [b"a"]
 
 
+def test_wherever_a_byte_is_damaged_the_cache_starts_empty(kept: Kept, file: Path, clock: ThreadedClock) -> None:
+    kept.keep(b"a", b"1", START + 100)
+    kept.keep(b"b", b"22")
+    kept.stop()
+    data = file.read_bytes()
+    for at in range(len(data)):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        again = Kept(file, clock)
+        again.service.log = _Log([])  # type: ignore[assignment]
+        again.service._load()
+        assert (len(again.cache), again.service.failures, file.exists()) == (0, 1, False), at
+    assert len(list(file.parent.glob("*.bad-*"))) == len(data)
+
+
 class _Log:
     def __init__(self, lines: list[Any]) -> None:
         self.lines = lines

@@ -161,7 +161,7 @@ async def test_a_server_that_is_killed_leaves_local_limits_and_one_that_comes_ba
         process.wait()
         began = reactor.seconds()
         assert [await take() for _ in range(4)] == [True, True, True, False], "its own limits"
-        assert reactor.seconds() - began < 1.0
+        assert reactor.seconds() - began < 3.0
         assert (limits.alone, cells.up) == (4, False)
         start_server(port)
         for _ in range(100):
