@@ -14,7 +14,7 @@ MAX_TTL_S = 315_360_000.0
 
 
 class CacheOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The cache server. Its bytes count key, value and about 300 bytes of bookkeeping an entry."""
+    """The cache server. Its bytes count key, value and about 320 bytes of bookkeeping an entry."""
 
     component: ClassVar[str] = "cache"
 

@@ -53,8 +53,8 @@ class Entry(Struct, gc=False, eq=False):
 class FIFO:
     """A queue of entries from whose middle one can leave.
 
-    Who leaves leaves a hole. Holes are closed a few at a time, so that no call walks the whole queue, and
-    never number more than about one and a half times the entries.
+    Who leaves leaves a hole, which keeps the entry's 64 bytes. Holes are closed a few at a time, so that no call walks the whole
+    queue, and never number more than about half of the entries.
     """
 
     __slots__ = ("_back", "_front", "_holes", "_others", "live", "name", "size")
@@ -90,7 +90,7 @@ class FIFO:
         self.live -= 1
         self.size -= entry.size
         self._holes += 1
-        if self._holes > self.live + 64:
+        if self._holes > (self.live >> 2) + 64:
             self._close_holes()
 
     def clear(self) -> list[deque[Entry]]:
@@ -110,7 +110,7 @@ class FIFO:
         return len(self._front) + len(self._back)
 
     def _close_holes(self) -> None:
-        for _ in range(4):
+        for _ in range(6):
             if not self._back:
                 self._back, self._front = self._front, self._back
                 return

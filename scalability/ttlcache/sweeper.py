@@ -9,7 +9,13 @@ from twisted.internet.task import deferLater
 from scalability.lifecycle import Ticker
 
 BATCH = 500
-"""Steps (entries removed, most of them) in one turn of the reactor: half a millisecond, or two where no processor cache holds them."""
+"""Steps (entries removed, most of them) in one turn of the reactor at most: half a millisecond on a machine with nothing else to do."""
+
+LEAST_BATCH = 50
+
+LONG_S = 0.002
+"""A batch that took longer makes the next ones smaller: entries that no processor cache holds take four times as long to free, and so
+do all while others have the machine's cores."""
 
 PAUSE_S = 0.001
 """Between two batches: whatever expires at once, sweeping takes about half of the reactor's time."""
@@ -28,16 +34,25 @@ class Sweeper(Ticker):
     def __init__(self, clock: IReactorTime, interval_s: float, cache: Swept, *, batch: int = BATCH) -> None:
         super().__init__(clock, interval_s, self.sweep, now=False)
         self._cache = cache
-        self._batch = batch
+        self._most = batch
+        self._batch = min(batch, max(LEAST_BATCH, batch // 4))
 
     def sweep(self) -> Deferred[None] | None:
         """Remove everything that is due. The Deferred (None: done at once) fires after the last batch; cancelling it ends the run."""
-        if self._cache.sweep(self._clock.seconds(), self._batch) < self._batch:
-            return None
-        return Deferred.fromCoroutine(self._rest())
+        return Deferred.fromCoroutine(self._rest()) if self._sweep_some() else None
 
     async def _rest(self) -> None:
-        swept = self._batch
-        while swept == self._batch:
+        await deferLater(self._clock, PAUSE_S)
+        while self._sweep_some():
             await deferLater(self._clock, PAUSE_S)
-            swept = self._cache.sweep(self._clock.seconds(), self._batch)
+
+    def _sweep_some(self) -> bool:
+        """A batch; whether more is to be done."""
+        batch, began = self._batch, self._clock.seconds()
+        more = self._cache.sweep(began, batch) >= batch
+        took_s = self._clock.seconds() - began
+        if took_s > LONG_S:
+            self._batch = max(min(self._most, LEAST_BATCH), batch // 2)
+        elif took_s < LONG_S / 4:
+            self._batch = min(self._most, batch * 2)
+        return more

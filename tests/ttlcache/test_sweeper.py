@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from scalability.ttlcache import Sweeper, TTLCache
+from scalability.ttlcache.sweeper import LEAST_BATCH, PAUSE_S
 
 
 def filled(entries: int) -> TTLCache[int, str]:
@@ -54,3 +55,40 @@ def test_stopping_in_the_middle_of_a_sweep_waits_for_its_end() -> None:
     clock.pump([0.001] * 10)
     assert (stopped, len(cache)) == ([None], 0)
     assert clock.getDelayedCalls() == []
+
+
+class Slow:
+    """Takes a time for each entry, and never has enough."""
+
+    def __init__(self, clock: Clock, entry_s: float, batches: int) -> None:
+        self.clock = clock
+        self.entry_s = entry_s
+        self.left = batches
+        self.batches: list[int] = []
+
+    def sweep(self, now: float, limit: int) -> int:
+        self.batches.append(limit)
+        self.clock.rightNow += limit * self.entry_s
+        self.left -= 1
+        return limit if self.left else 0
+
+
+def batches(entry_s: float, count: int, **more: int) -> list[int]:
+    clock = Clock()
+    slow = Slow(clock, entry_s, count)
+    sweeper = Sweeper(clock, 1.0, slow, **more)
+    sweeper.sweep()
+    while len(slow.batches) < count:
+        clock.advance(PAUSE_S)
+    return slow.batches
+
+
+def test_batches_are_as_large_as_their_time_allows() -> None:
+    assert batches(1e-6, 5) == [125, 250, 500, 500, 500]
+    assert batches(5e-6, 4) == [125, 125, 125, 125]
+    assert batches(30e-6, 4) == [125, 62, 62, 62]
+
+
+def test_batches_are_never_too_small_to_come_to_an_end() -> None:
+    assert batches(1.0, 4) == [125, 62, LEAST_BATCH, LEAST_BATCH]
+    assert batches(1.0, 3, batch=10) == [10, 10, 10]

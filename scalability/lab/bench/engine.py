@@ -28,7 +28,7 @@ def engine(rounds: int, seconds: float, report: Report) -> dict[str, object]:
     import cachetools
 
     held = [child("holds", ENTRIES) for _ in range(rounds)]
-    memory = child("memory", ENTRIES)
+    memory = child("memory", ENTRIES) | {"expiring_bytes": child("expiring", ENTRIES)["bytes"]}
     found = costs(rounds * PASSES, rivals())
     ratios = hit_ratios(cachetools.LRUCache)
     say_holds(held, report)
@@ -64,11 +64,12 @@ def say_holds(held: Sequence[Mapping[str, Any]], report: Report) -> None:
 
 def say_memory(memory: Mapping[str, float], report: Report) -> None:
     """What an entry costs beyond its key and value."""
-    most = max(memory["filled_bytes"], memory["churned_bytes"])
+    most = max(memory["filled_bytes"], memory["churned_bytes"], memory["expiring_bytes"])
     reached = "reached" if most <= MEMORY_WANTED_BYTES else "not reached"
     report(
         f"engine: an entry of {memory['entries']:,.0f} costs {memory['filled_bytes']:.0f} bytes beyond key and value,"
-        f" and {memory['churned_bytes']:.0f} after {memory['evicted']:,.0f} evictions, with ghosts"
+        f" {memory['churned_bytes']:.0f} after {memory['evicted']:,.0f} evictions, with ghosts,"
+        f" and {memory['expiring_bytes']:.0f} while entries come and expire"
         f" (wanted: at most {MEMORY_WANTED_BYTES}): {reached}; {memory['counted_bytes']:.0f} are counted"
     )
     share = memory["resident_bytes"] / memory["max_bytes"]

@@ -1,12 +1,14 @@
-"""``python -m scalability.lab.bench.engine_child holds|memory``: what is measured of the cache's engine in a process of its own.
+"""``python -m scalability.lab.bench.engine_child holds|memory|expiring``: what is measured of the cache's engine in a process of its own.
 
 ``holds``: how long a real reactor, which sweeps a real cache, cannot turn while a million entries are loaded, expire in one second,
-and are cleared; collections of garbage included. ``memory``: what an entry costs beyond its key and value.
+and are cleared; collections of garbage included. ``memory``: what an entry costs beyond its key and value, when the cache has filled
+up and after evictions. ``expiring``: what it costs while entries come, and expire after all sorts of times.
 """
 
 import gc
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ from scalability.ttlcache import OVERHEAD_BYTES, Sweeper, TTLCache
 ENTRIES = 1_000_000
 IN_TURN = 64
 """Writes in one turn of the reactor: some clients' pipelines."""
+KEY_AND_VALUE = 16 + 32
+"""Bytes."""
 GARBAGE = 1
 """Cycles that each turn leaves behind, as a failed request may: so the collector has reason to look."""
 
@@ -115,18 +119,17 @@ async def holds(reactor: Any, entries: int = ENTRIES) -> dict[str, Any]:
 
 def memory(entries: int = ENTRIES) -> dict[str, float]:
     """Resident bytes an entry beyond key and value: of a cache filled once, and after as many evictions, with ghosts."""
-    key_and_value = 16 + 32
-    bound = entries * (key_and_value + OVERHEAD_BYTES)
+    bound = entries * (KEY_AND_VALUE + OVERHEAD_BYTES)
     before = resident_bytes(os.getpid())
     cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=bound)
 
     def write(first: int, last: int) -> None:
         for number in range(first, last):
-            cache.put(b"key:%012d" % number, b"value:%026d" % number, 0.0, 1_000.0 + number / entries, key_and_value)
+            cache.put(b"key:%012d" % number, b"value:%026d" % number, 0.0, 1_000.0 + number / entries, KEY_AND_VALUE)
 
     def each() -> float:
         gc.collect()
-        return (resident_bytes(os.getpid()) - before) / len(cache) - key_and_value
+        return (resident_bytes(os.getpid()) - before) / len(cache) - KEY_AND_VALUE
 
     write(0, entries)
     filled = each()
@@ -141,17 +144,33 @@ def memory(entries: int = ENTRIES) -> dict[str, float]:
         "filled_bytes": filled,
         "churned_bytes": churned,
         "counted_bytes": OVERHEAD_BYTES,
-        "resident_bytes": churned * len(cache) + key_and_value * len(cache),
+        "resident_bytes": churned * len(cache) + KEY_AND_VALUE * len(cache),
         "max_bytes": bound,
         "evicted": cache.stats.evicted_bytes,
     }
 
 
+def expiring(entries: int = ENTRIES, seconds: int = 150) -> dict[str, float]:
+    """Resident bytes an entry beyond key and value: about as many live at once, each for 0 to 100 seconds of a clock that runs fast."""
+    chance = random.Random(1).random
+    before = resident_bytes(os.getpid())
+    cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=entries * 2 * (KEY_AND_VALUE + OVERHEAD_BYTES))
+    in_second = entries // 50
+    for second in range(seconds):
+        for number in range(second * in_second, (second + 1) * in_second):
+            key, value = b"key:%012d" % number, b"value:%026d" % number
+            cache.put(key, value, float(second), second + chance() * 100, KEY_AND_VALUE)
+        while cache.sweep(float(second), 10_000) == 10_000:
+            pass
+    gc.collect()
+    return {"entries": len(cache), "bytes": (resident_bytes(os.getpid()) - before) / len(cache) - KEY_AND_VALUE}
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print what was measured as JSON."""
     entries = int(arguments[1]) if len(arguments) > 1 else ENTRIES
-    if arguments[0] == "memory":
-        _say(memory(entries))
+    if arguments[0] != "holds":
+        _say(memory(entries) if arguments[0] == "memory" else expiring(entries))
         return
     from scalability.net.reactor import install
 

@@ -3,7 +3,7 @@
 import pytest
 
 from scalability.lab.bench.engine import child
-from scalability.lab.bench.engine_child import Leaping, Pulse, memory
+from scalability.lab.bench.engine_child import Leaping, Pulse, expiring, memory
 from scalability.ttlcache import OVERHEAD_BYTES
 
 
@@ -22,6 +22,12 @@ def test_memory_is_measured_after_filling_and_after_evictions() -> None:
     assert found["counted_bytes"] == OVERHEAD_BYTES
     assert found["evicted"] > 20_000
     assert found["max_bytes"] == 20_000 * (48 + OVERHEAD_BYTES)
+
+
+def test_memory_is_measured_while_entries_come_and_expire() -> None:
+    found = expiring(5_000, seconds=120)
+    assert found["entries"] == pytest.approx(5_000, rel=0.1)
+    assert found["bytes"] > -48
 
 
 class Reactor:
