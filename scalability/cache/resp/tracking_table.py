@@ -9,16 +9,16 @@ Redis' protocol (https://redis.io/docs/latest/develop/reference/client-side-cach
 All keys gone (FLUSHALL) is told as null. What nobody tracks costs nothing: the table
 observes the entries only while a client tracks.
 
-What is held is bounded: when the keys read, their bytes, or the pairs of key and client reach their bound, the keys that were read
-first are told as changed, and forgotten.
+What is held is bounded: when the keys read, their bytes, or the pairs of key and client reach their bound, some of those that were
+read first are told as changed, and forgotten.
 """
 
 from bisect import insort
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from scalability.cache.entries import Entries
+from scalability.cache.resp.tracked_keys import TrackedKeys
 from scalability.resp import replies
 
 if TYPE_CHECKING:
@@ -52,14 +52,8 @@ class TrackingTable:
     ) -> None:
         self._entries = entries
         self._later = later
-        self._max_keys = max_keys
-        self._max_key_bytes = max_key_bytes
-        self._max_pairs = max_pairs
+        self._read = TrackedKeys(later, max_keys=max_keys, max_key_bytes=max_key_bytes, max_pairs=max_pairs)
         self._clients: dict[int, Tracking] = {}
-        self._readers: OrderedDict[bytes, int | set[int]] = OrderedDict()
-        """The ids of the clients that have read a key, some of which may have left: mostly one, and a set costs 216 bytes."""
-        self._key_bytes = 0
-        self._pairs = 0
         self._prefixes: dict[bytes, set[int]] = {}
         self._lengths: list[int] = []
         """Those that prefixes have."""
@@ -74,12 +68,12 @@ class TrackingTable:
     @property
     def keys(self) -> int:
         """Keys whose next change somebody is to hear of."""
-        return len(self._readers)
+        return self._read.keys
 
     @property
     def pairs(self) -> int:
         """Pairs of such a key and a client."""
-        return self._pairs
+        return self._read.pairs
 
     @property
     def prefixes(self) -> int:
@@ -106,7 +100,7 @@ class TrackingTable:
         self._measure_prefixes()
         if not self._clients:
             self._entries.unobserve(self)
-            self._forget_readers()
+            self._read.clear()
 
     def add_prefix(self, client: "Tracking", prefix: bytes) -> None:
         """Called by a client in BCAST mode."""
@@ -115,30 +109,16 @@ class TrackingTable:
 
     def add_read(self, client: "Tracking", key: bytes) -> None:
         """Called by a client in the default mode: it has read ``key``, whether it is there or not."""
-        number = client.id
-        readers = self._readers.get(key)
-        if readers is None:
-            self._readers[key] = number
-            self._key_bytes += len(key)
-        elif isinstance(readers, set):
-            if number in readers:
-                return
-            readers.add(number)
-        elif readers == number:
-            return
-        else:
-            self._readers[key] = {readers, number}
-        self._pairs += 1
-        while len(self._readers) > self._max_keys or self._key_bytes > self._max_key_bytes or self._pairs > self._max_pairs:
-            self._tell_readers(next(iter(self._readers)), None)
+        self._read.add(key, client.id)
+        for oldest in self._read.excess():
+            self._tell_readers(oldest, None)
 
     # the entries' side
 
     def changed(self, key: bytes, by: Any) -> None:
         """Part of ``Observer``."""
         number = None if by is None else by.id
-        if key in self._readers:
-            self._tell_readers(key, number)
+        self._tell_readers(key, number)
         for length in self._lengths:
             prefix = key[:length]
             if len(prefix) == length and prefix in self._prefixes:
@@ -146,7 +126,7 @@ class TrackingTable:
 
     def cleared(self, by: Any) -> None:
         """Part of ``Observer``: everybody is told, NOLOOP or not, as in Redis."""
-        self._forget_readers()
+        self._read.clear()
         for client in tuple(self._clients.values()):
             client.tell(FLUSHED)
 
@@ -163,12 +143,11 @@ class TrackingTable:
                     client.tell(changed_keys(others))
 
     def _tell_readers(self, key: bytes, by: int | None) -> None:
-        readers = self._readers.pop(key)
-        told = readers if isinstance(readers, set) else (readers,)
-        self._key_bytes -= len(key)
-        self._pairs -= len(told)
+        readers = self._read.pop(key)
+        if readers is None:
+            return
         message = changed_keys([key])
-        for reader in told:
+        for reader in readers:
             client = self._clients.get(reader)
             if client is not None and not client.broadcast and not (client.noloop and reader == by):
                 client.tell(message)
@@ -181,10 +160,6 @@ class TrackingTable:
 
     def _measure_prefixes(self) -> None:
         self._lengths = sorted({len(prefix) for prefix in self._prefixes})
-
-    def _forget_readers(self) -> None:
-        self._readers = OrderedDict()
-        self._key_bytes = self._pairs = 0
 
 
 class Tracking:
