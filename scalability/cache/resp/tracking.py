@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 CLIENT = Subcommands("client")
 
-MAX_PREFIXES = 64
-MAX_PREFIX_BYTES = 1024
+MAX_PREFIXES = 32
+MAX_PREFIX_BYTES = 256
 """What one client may listen to: the lengths that prefixes have are tried at every change."""
 
 _NO_REDIRECT = "ERR REDIRECT is not supported: a client is told of changes by pushes of RESP3 (HELLO 3), on its own connection"

@@ -10,8 +10,13 @@ from scalability.cache.entries import Entries
 from scalability.cache.resp.commands import CommandError
 
 MAX_KEYS = 10_000
-MAX_KEY_BYTES = 1 << 20
-"""What one client may watch."""
+"""Keys that one client may watch."""
+
+MAX_BYTES = 64 << 20
+"""Of memory for the watched keys of all clients together, about: their own bytes, and ``KEY_BYTES`` for each."""
+
+KEY_BYTES = 400
+"""What it costs to watch a key, beside the key itself: a set, and places in three tables."""
 
 
 class Watches:
@@ -19,6 +24,8 @@ class Watches:
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
+        self.bytes = 0
+        """What all watched keys take, as ``MAX_BYTES`` counts it."""
         self._watching: dict[bytes, set[Watch]] = {}
 
     def __len__(self) -> int:
@@ -42,11 +49,13 @@ class Watches:
         if not self._watching:
             self.entries.observe(self)
         self._watching.setdefault(key, set()).add(watch)
+        self.bytes += len(key) + KEY_BYTES
 
     def remove(self, key: bytes, watch: "Watch") -> None:
         """Called by a watch."""
         watching = self._watching[key]
         watching.discard(watch)
+        self.bytes -= len(key) + KEY_BYTES
         if not watching:
             del self._watching[key]
             if not self._watching:
@@ -58,7 +67,6 @@ class Watch:
 
     def __init__(self, table: Watches) -> None:
         self._table = table
-        self._bytes = 0
         self.dirty = False
         """One of the keys has changed."""
         self.existed: dict[bytes, bool] = {}
@@ -67,10 +75,10 @@ class Watch:
     def add(self, keys: list[bytes], now: float) -> None:
         """Watch ``keys`` too. Raises CommandError when they are too many; none is added then."""
         new = dict.fromkeys(key for key in keys if key not in self.existed)
-        size = self._bytes + sum(map(len, new))
-        if len(self.existed) + len(new) > MAX_KEYS or size > MAX_KEY_BYTES:
-            raise CommandError(f"ERR too many watched keys: {MAX_KEYS} of {MAX_KEY_BYTES} bytes together are allowed")
-        self._bytes = size
+        if len(self.existed) + len(new) > MAX_KEYS:
+            raise CommandError(f"ERR too many watched keys: {MAX_KEYS} are allowed")
+        if self._table.bytes + sum(map(len, new)) + KEY_BYTES * len(new) > MAX_BYTES:
+            raise CommandError(f"ERR the watched keys of all clients take {MAX_BYTES} bytes, which is the most; try again later")
         entries = self._table.entries
         for key in new:
             there = entries.cache.peek(key, now) is not None
@@ -92,5 +100,4 @@ class Watch:
         for key in self.existed:
             self._table.remove(key, self)
         self.existed = {}
-        self._bytes = 0
         self.dirty = False

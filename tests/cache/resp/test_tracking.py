@@ -199,7 +199,7 @@ WRONG = [
         ("ON", "BCAST", "PREFIX", "a", "PREFIX", "ab"),
         b"ERR Prefix 'a' overlaps with another provided prefix 'ab'. Prefixes for a single client must not overlap.",
     ),
-    (("ON", "BCAST", "PREFIX", "a" * 1025), b"ERR a prefix has 1025 bytes: 1024 are allowed"),
+    (("ON", "BCAST", "PREFIX", "a" * 257), b"ERR a prefix has 257 bytes: 256 are allowed"),
 ]
 
 

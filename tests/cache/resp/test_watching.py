@@ -84,9 +84,19 @@ def test_what_one_client_watches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watching, "MAX_KEYS", 3)
     watched = Watched()
     watched.watch.add([b"a", b"b", b"a"], 0.0)
-    with pytest.raises(CommandError, match="too many watched keys"):
+    with pytest.raises(CommandError, match="too many watched keys: 3 are allowed"):
         watched.watch.add([b"c", b"d"], 0.0)
     assert len(watched.table) == 2
     watched.watch.add([b"c", b"a"], 0.0)
-    with pytest.raises(CommandError, match="too many watched keys"):
-        Watch(watched.table).add([b"x" * (watching.MAX_KEY_BYTES + 1)], 0.0)
+
+
+def test_what_all_clients_watch_is_bounded() -> None:
+    watched = Watched()
+    other = Watch(watched.table)
+    watched.watch.add([b"x" * (watching.MAX_BYTES - 1000)], 0.0)
+    with pytest.raises(CommandError, match="the watched keys of all clients take"):
+        other.add([b"a", b"b"], 0.0)
+    watched.watch.end()
+    assert watched.table.bytes == 0
+    other.add([b"a", b"b"], 0.0)
+    assert watched.table.bytes == 2 * (1 + watching.KEY_BYTES)
