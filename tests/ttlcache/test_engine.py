@@ -351,7 +351,7 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.now = 1_000.0
         self.cache: TTLCache[str, int] = TTLCache(
-            max_bytes=MAX_BYTES if self.bound else 1 << 30, max_entries=self.bound, max_object_bytes=120
+            max_bytes=MAX_BYTES if self.bound else 1 << 23, max_entries=self.bound, max_object_bytes=120
         )
         self.model: dict[str, tuple[int, float, int]] = {}
         self.counter = 0
