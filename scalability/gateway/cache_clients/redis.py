@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from scalability.errors import BadAnswer, ScalelabError
+from scalability.errors import BadAnswer, CommandRefused, ScalelabError
 from scalability.gateway.cache_clients.changes import Changes
 from scalability.gateway.cache_clients.interface import Kept
 from scalability.gateway.cache_clients.redis_server import RedisServer
@@ -73,15 +75,19 @@ class RedisCache:
 class Tracking:
     """Has a client's reads watched, and hears of changes. Without RESP3, or where the server does not know how, nothing begins."""
 
+    log = Logger()
+
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._asked: Deferred[Any] | None = None
 
     def connected(self, client: Any) -> None:
         """A new connection."""
-        if client.resp3:
-            asked = self._asked = client.call("CLIENT", "TRACKING", "ON", "NOLOOP")
-            asked.addCallbacks(self._on, lambda failure: failure.trap(ScalelabError), callbackArgs=(asked,))
+        if not client.resp3:
+            self._not_on("it does not speak RESP3")
+            return
+        asked = self._asked = client.call("CLIENT", "TRACKING", "ON", "NOLOOP")
+        asked.addCallbacks(self._on, self._refused, callbackArgs=(asked,))
 
     def lost(self) -> None:
         """The connection is gone."""
@@ -100,6 +106,14 @@ class Tracking:
     def _on(self, _: Any, asked: Deferred[Any]) -> None:
         if asked is self._asked:
             self._changes.began()
+
+    def _refused(self, failure: Failure) -> None:
+        failure.trap(ScalelabError)
+        if isinstance(failure.value, CommandRefused):
+            self._not_on(failure.value.reply)
+
+    def _not_on(self, why: str) -> None:
+        self.log.info("the cache does not tell of changes: {why}; values are kept near for --near-ttl only", why=why)
 
 
 def key_bytes(key: str) -> bytes:
