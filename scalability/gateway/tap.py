@@ -10,6 +10,7 @@ from scalability.config.written import check_appended
 from scalability.gateway.access.config import read_secret
 from scalability.gateway.access.key_file import read_key_file
 from scalability.gateway.access.key_files import check_files
+from scalability.gateway.cache_clients.redis_server import check_files as check_redis_files
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.routing.checking import check_routes
 from scalability.gateway.routing.shaping import validation_of
@@ -24,6 +25,8 @@ class Options(_Options):  # type: ignore[valid-type,misc]  # made by a function
 
     def check(self, config: GatewayOptions) -> None:
         """Look whether secrets, keys and the descriptions of APIs can be read."""
+        if config.cache.redis is not None:
+            check_redis_files(config.cache.redis)
         if config.jwt_secret_file is not None:
             read_secret(config.jwt_secret_file)
         if config.api_keys is not None:

@@ -8,6 +8,7 @@ one that was cancelled is still owed its reply, which nobody reads then. What is
 the lean transports see to that on the lean reactor, and we do so on others.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable
 from copy import copy
@@ -35,6 +36,9 @@ MAX_CALLS_BYTES = 64 << 20
 
 MAX_REPLY_BYTES = 64 << 20
 """Of what arrives without a whole reply in it; above that the connection is closed."""
+
+_MILLIONS = re.compile(rb"[*%~>|][0-9]{7}").match
+"""A list or map of a million elements or more: hiredis makes room for what is announced, before it comes."""
 
 _INCOMPLETE = object()
 
@@ -174,6 +178,9 @@ class RespConnection(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self.closed:
+            return
+        if not self._unread and _MILLIONS(data):
+            self._broken(BadAnswer("A server behind this one announced a larger answer than can be used."))
             return
         self._feed(data)
         self._unread += len(data)

@@ -173,6 +173,8 @@ class RespConnectionTests(SynchronousTestCase):
             (1, b"*-5\r\n"),
             (1, b"$-7\r\n"),
             (1, b":x\r\n"),
+            (1, b"*2000000000\r\n"),
+            (1, b"%9999999\r\n"),
         ):
             here = Connected()
             calls = [here.connection.call("A") for _ in range(asked)]

@@ -94,6 +94,15 @@ def redis_client(reactor: Any, url: RedisURL, wheel: DeadlineWheel, *, timeout_s
     )
 
 
+def check_files(url: RedisURL, flag: str = FLAG) -> None:
+    """Raise ConfigError, as ``redis_client`` does, when a file that the URL names is of no use."""
+    _password(url, flag)
+    if url.ca is not None:
+        from scalability.net.tls import Authorities  # loads OpenSSL, which most do without
+
+        Authorities(Path(url.ca), flag)
+
+
 def _password(url: RedisURL, flag: str) -> str | None:
     if url.password_file is None:
         return url.password

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scalability.errors import ConfigError
-from scalability.gateway.cache_clients.redis_server import RedisServer, redis_client
+from scalability.gateway.cache_clients.redis_server import RedisServer, check_files, redis_client
 from scalability.lifecycle import DeadlineWheel
 from scalability.resp.url import RedisURL
 from scalability.testing.certificates import Authority
@@ -88,8 +88,13 @@ def test_a_password_file_that_is_of_no_use_is_named(tmp_path: Path, content: byt
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=f"--cache: .*{why}"):
         made(f"redis://a?password_file={file}")
+    with pytest.raises(ConfigError, match=f"--cache: .*{why}"):
+        check_files(RedisURL.parse(f"redis://a?password_file={file}"))
 
 
 def test_authorities_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--cache: cannot read"):
         made(f"rediss://a?ca={tmp_path}/none.pem")
+    with pytest.raises(ConfigError, match="--other: cannot read"):
+        check_files(RedisURL.parse(f"rediss://a?ca={tmp_path}/none.pem"), "--other")
+    check_files(RedisURL.parse(f"rediss://a?ca={Authority().write_own(tmp_path / 'ca.pem')}"))
