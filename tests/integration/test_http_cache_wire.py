@@ -91,13 +91,12 @@ def test_an_answer_with_content_length_and_transfer_encoding_ends_its_connection
 
 def test_rfc9111_3_1_trailers_are_not_combined_with_header_fields(gateway: Gateway) -> None:
     """Caches MUST NOT combine trailer fields with header fields."""
-    for _ in range(2):
+    for found in ("; stored", "; hit"):
         answer = gateway.get("/shop/trailers", TE="trailers", Connection="TE")
         assert answer.body == b"hello"
-        assert "etag" not in answer.headers
-    assert "; hit" in answer.headers["cache-status"]
-    assert answer.headers["cache-control"] == "max-age=60"
-    assert "x-late" not in answer.headers
+        assert found in answer.headers["cache-status"]
+        assert answer.headers["cache-control"] == "max-age=60"
+        assert not {"etag", "x-late"} & set(answer.headers)
 
 
 def test_rfc9110_6_6_1_a_date_is_appended_to_what_is_forwarded_too(gateway: Gateway) -> None:

@@ -83,6 +83,14 @@ def test_rfc9111_5_2_1_4_no_cache_of_the_request_validates() -> None:
     assert decided(stored(FRESH), b"Pragma: no-cache") == Decision(Action.VALIDATE, Forward.REQUEST)
 
 
+def test_rfc9211_2_2_the_most_specific_reason_is_given() -> None:
+    """request: "able to select a fresh response ... but the request's semantics did not allow its use"; stale: "but it was stale"."""
+    for line in (b"Cache-Control: no-cache", b"Cache-Control: max-age=0", b"Cache-Control: min-fresh=500", b'If-Match: "a"'):
+        assert decided(stored(FRESH), line).forward is Forward.REQUEST
+        assert decided(stored(FRESH), line, after_s=200).forward is Forward.STALE
+        assert decided(control(b"max-age=100, no-cache"), line).forward is Forward.STALE
+
+
 def test_rfc9111_5_2_1_5_no_store_of_the_request_does_not_apply_to_what_is_stored() -> None:
     """If a request containing no-store is satisfied from a cache, the directive does not apply to the already stored response."""
     assert action(stored(FRESH), b"Cache-Control: no-store") is Action.FRESH
