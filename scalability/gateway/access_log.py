@@ -57,11 +57,11 @@ class LoggedGatewayServer(GatewayServer):
     def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int, access: GatewayAccess) -> None:
         super().__init__(resource, clock, max_body_bytes)
         self._access = access
-        self._ended = self._logged
+        self.ended = self._logged
 
     def serve_alone(self, own: Application) -> None:
         super().serve_alone(own)
-        self._ended = self._access.ended
+        self.ended = self._access.ended
 
     def count_aborted(self, exchange: Exchange) -> None:
         exchange.trouble = exchange.trouble or ABORTED

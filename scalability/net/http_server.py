@@ -517,7 +517,12 @@ class ServerConnection(TwistedProtocol):
             factory = self.factory
             self._exchange = None
             exchange.receiver = None
-            factory.count(exchange)
+            counts = factory.counts
+            counts.answered += 1
+            counts.sent_bytes += exchange.sent_bytes
+            ended, seconds = factory.ended, factory.seconds
+            if ended is not None:
+                ended(exchange, seconds() - exchange.began_s)
             self._idle_until = factory.wheel.turned_to + factory.pause_ticks
             return
         if not keep_alive:
@@ -929,7 +934,8 @@ class HTTPServerFactory(Factory):
         self.draining = False
         self._date = b""
         self._date_tick = -1
-        self._ended = ended
+        self.ended = ended
+        """See above; connections call it."""
         self._max_connections = max_connections
         self._clients: dict[str, int] = {}
         self._connections: set[ServerConnection] = set()
@@ -1024,7 +1030,7 @@ class HTTPServerFactory(Factory):
         counts = self.counts
         counts.answered += 1
         counts.sent_bytes += exchange.sent_bytes
-        ended = self._ended
+        ended = self.ended
         if ended is not None:
             seconds = self.seconds
             ended(exchange, seconds() - exchange.began_s)
@@ -1034,8 +1040,8 @@ class HTTPServerFactory(Factory):
         counts = self.counts
         counts.aborted += 1
         counts.sent_bytes += exchange.sent_bytes
-        if self._ended is not None:
-            self._ended(exchange, self.clock.seconds() - exchange.began_s)
+        if self.ended is not None:
+            self.ended(exchange, self.clock.seconds() - exchange.began_s)
 
     def drain(self, grace_s: float) -> Deferred[None]:
         """Let requests in flight finish, at most ``grace_s`` seconds, then reset what is left; fires when no connection is open.

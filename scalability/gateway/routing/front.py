@@ -34,13 +34,13 @@ class GatewayServer(APIFactory):
     def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
         super().__init__(resource, clock, max_body_bytes)
         self.abort_on_close = False  # the front says so, for its own paths
-        self._ended = self._route_ended
+        self.ended = self._route_ended
 
     def serve_alone(self, own: Application) -> None:
         """There are no routes: ``own`` gets every request, without a look at its path."""
         self.application = own
         self.abort_on_close = True
-        self._ended = None
+        self.ended = None
 
     def _route_ended(self, exchange: Any, seconds: float) -> None:
         if exchange.route:
