@@ -6,7 +6,7 @@ is not usual, bytes that the kernel refuses, half-closes, endings, is its connec
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet import main
@@ -87,17 +87,23 @@ class Wire:
             self.connection.write_carefully(data)
 
     def send_held(self) -> None:
-        """Called by the reactor at the end of a turn in which something was written, and when that has become much."""
-        data = self.held
+        """Send what is held: it has become much, or there is no end of the turn."""
+        send_held((self,))
+
+
+def send_held(wires: Iterable[Wire]) -> None:
+    """Send what each of them holds. Called by the reactor at the end of a turn in which something was written."""
+    for wire in wires:
+        data = wire.held
         if not data:
-            return  # sent already, or the connection is gone
-        self.held = b""
+            continue  # sent already, or the connection is gone
+        wire.held = b""
         try:
-            sent = self.socket.send(data)
+            sent = wire.socket.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
-            self.connection.send_failed()
-            return
+            wire.connection.send_failed()
+            continue
         if sent != len(data):
-            self.connection.send_refused(data, sent)
+            wire.connection.send_refused(data, sent)
