@@ -172,3 +172,23 @@ def test_a_server_that_hangs_is_noticed_although_nobody_asks_it(two: Two, server
     finally:
         server.process.kill(signal.SIGCONT)
     two.until(lambda: two.watching(0))
+
+
+def test_no_answer_fails_while_the_cache_comes_and_goes(two: Two, server: Server) -> None:
+    slowest_s = 0.0
+    for _ in range(3):
+        for ending in (signal.SIGKILL, signal.SIGSTOP):
+            server.process.kill(ending)
+            began = time.monotonic()
+            while time.monotonic() - began < 0.7:
+                for number in (0, 1):
+                    asked = time.monotonic()
+                    assert two.data(number)["data"] == FRESH
+                    slowest_s = max(slowest_s, time.monotonic() - asked)
+            if ending == signal.SIGKILL:
+                server.start_again()
+            else:
+                server.process.kill(signal.SIGCONT)
+            two.until(lambda: two.watching(0) and two.watching(1))
+    assert slowest_s < 2.0, "one call's deadline, as coarse as it is, and the database's answer"
+    assert all("Traceback" not in gateway.output for gateway in two.gateways)

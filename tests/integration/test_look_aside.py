@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scalability.lab.bench.programs import free_port
 from scalability.testing.client import HTTPClient
 from scalability.testing.processes import CHECKOUT, Process, twistd
 
@@ -69,17 +70,20 @@ def crowd(ports: Sequence[int], clients: int = CLIENTS, *, timeout_s: float = 30
 class Behind:
     """A cache, a database, and what is started in front of them."""
 
-    def __init__(self, start: Start, http: HTTPClient, folder: Path, *, latency_s: float) -> None:
+    def __init__(self, start: Start, http: HTTPClient, folder: Path, *, latency_s: float, over: str = "http") -> None:
         self._start = start
         self._http = http
         self._folder = folder
-        self.cache = start("scalelab-cache", cwd=folder)
+        resp = free_port()
+        self.cache = start("scalelab-cache", *(["--resp", f"127.0.0.1:{resp}"] if over == "redis" else []), cwd=folder)
         self.database = start("scalelab-database", "--latency", str(latency_s), "--admin", "127.0.0.1:0", cwd=folder)
         self.named = [
             part
             for name, process in (("cache", self.cache), ("database", self.database))
             for part in (f"--{name}", f"http://127.0.0.1:{process.wait_listening()}")
         ]
+        if over == "redis":
+            self.named[1] = f"redis://127.0.0.1:{resp}"
         self._admin = self.database.wait_admin()
 
     def gateways(self, number: int, *flags: str) -> list[Process]:
@@ -125,8 +129,9 @@ def _descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_thousand_clients_on_a_cold_cache_cost_one_read(start: Start, http: HTTPClient, tmp_path: Path) -> None:
-    behind = Behind(start, http, tmp_path, latency_s=1.0)
+@pytest.mark.parametrize("over", ["http", "redis"])
+def test_a_thousand_clients_on_a_cold_cache_cost_one_read(start: Start, http: HTTPClient, tmp_path: Path, over: str) -> None:
+    behind = Behind(start, http, tmp_path, latency_s=1.0, over=over)
     gateways = behind.gateways(2, "--lease", "10")
     told = crowd([gateway.wait_listening() for gateway in gateways])
     assert told.good == CLIENTS
@@ -138,8 +143,9 @@ def test_a_thousand_clients_on_a_cold_cache_cost_one_read(start: Start, http: HT
     assert sum(count["collapsed"] + count["near_hits"] for count in counts) == CLIENTS - 2
 
 
-def test_a_lease_holder_that_is_killed_costs_its_lease_and_no_answer(start: Start, http: HTTPClient, tmp_path: Path) -> None:
-    behind = Behind(start, http, tmp_path, latency_s=1.5)
+@pytest.mark.parametrize("over", ["http", "redis"])
+def test_a_lease_holder_that_is_killed_costs_its_lease_and_no_answer(start: Start, http: HTTPClient, tmp_path: Path, over: str) -> None:
+    behind = Behind(start, http, tmp_path, latency_s=1.5, over=over)
     holder, other = gateways = behind.gateways(2, "--lease", "2")
     port = behind.balancer(gateways)
     with ThreadPoolExecutor(2) as threads:
@@ -159,8 +165,11 @@ def test_a_lease_holder_that_is_killed_costs_its_lease_and_no_answer(start: Star
     assert "Traceback" not in other.output
 
 
-def test_without_the_cache_each_gateway_still_reads_once_for_all_its_clients(start: Start, http: HTTPClient, tmp_path: Path) -> None:
-    behind = Behind(start, http, tmp_path, latency_s=1.0)
+@pytest.mark.parametrize("over", ["http", "redis"])
+def test_without_the_cache_each_gateway_still_reads_once_for_all_its_clients(
+    start: Start, http: HTTPClient, tmp_path: Path, over: str
+) -> None:
+    behind = Behind(start, http, tmp_path, latency_s=1.0, over=over)
     gateways = behind.gateways(2)
     behind.cache.kill(signal.SIGKILL)
     behind.cache.wait()
