@@ -3,6 +3,8 @@
 import gzip
 import http.server
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -23,7 +25,7 @@ from websockets.sync.server import ServerConnection, serve
 from scalability.gateway.openapi.own import documented
 from scalability.testing.api_document import SHOP
 from scalability.testing.client import HTTPClient
-from scalability.testing.processes import Process
+from scalability.testing.processes import Process, wait_gone
 
 Start = Callable[..., Process]
 
@@ -350,5 +352,32 @@ def test_large_bodies_are_checked_while_others_are_served(start: Start, behind: 
     assert problem["pointer"] == "/300000/id"
     # reading 3.6 MB takes some 200 ms each; the loop reads, hands on and writes them, no more
     assert sorted(waits)[len(waits) // 2] < 0.1
-    process.stop()
+    checkers = process.children()
+    assert 1 <= len(checkers) <= 2
+    # they end with the gateway however that ends, and another one is started when one dies
+    os.kill(checkers[0], signal.SIGKILL)
+    assert wait_gone(checkers[:1]) == []
+    assert [post(data).status for data in (good, bad)] == [201, 422]
+    checkers = process.children()
+    process.kill(signal.SIGKILL)
+    process.wait()
+    assert wait_gone(checkers) == []
     assert "Traceback" not in process.output
+
+
+def test_processes_that_check_bodies_end_when_the_gateway_is_told_to(start: Start, behind: Any, http: HTTPClient, tmp_path: Path) -> None:
+    (tmp_path / "shop.json").write_text(json.dumps(SHOP))
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        f'[[gateway.routes]]\nprefix = "/shop"\nurl = "http://127.0.0.1:{behind.port}"\n'
+        f'validate = {{file = "{tmp_path}/shop.json", base = "/shop"}}\n'
+    )
+    process = start("scalelab-gateway", "--config", str(file), "--cache", "memory:")
+    port = process.wait_listening()
+    assert process.children() == []
+    body = json.dumps({"items": [{"sku": f"sku-{number}"} for number in range(3000)]}).encode()
+    answer = http.post(port, "/shop/orders", body=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, len(process.children())) in [(201, 1), (422, 1)]
+    checkers = process.children()
+    process.stop()
+    assert wait_gone(checkers) == []
