@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from scalability.errors import AnswerTimeout, BadMessage, NotInCache, ScalelabError
-from scalability.gateway.exchange import GatewayExchange
+from scalability.gateway.exchange import CACHE_STATUS, GatewayExchange
 from scalability.gateway.http_cache.answer import Answer, made
 from scalability.gateway.http_cache.client import Client, add_field
 from scalability.gateway.http_cache.counts import CacheCounts
@@ -22,6 +22,7 @@ from scalability.gateway.http_cache.fetch import Fetch
 from scalability.gateway.http_cache.hits import Known
 from scalability.gateway.http_cache.invalidation import invalidated
 from scalability.gateway.http_cache.key import primary_key, selecting_values
+from scalability.gateway.http_cache.passing import PASSED_AFTER, surely_not_stored
 from scalability.gateway.http_cache.pouring import PIECE_BYTES, Pouring
 from scalability.gateway.http_cache.prepared import MAX_PREPARED_BYTES, Prepared
 from scalability.gateway.http_cache.reuse import FRESH, LOOKED_UP, SAFE, Action, Decision, Forward, OnFailure, decide, on_failure
@@ -40,6 +41,10 @@ from scalability.proxy.inner import InnerConnection, InnerExchange
 
 _ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")
 _NOT_STORED: Final = forwarded(Forward.METHOD, detail=NotStored.METHOD.value)
+_UNCACHEABLE: Final = {
+    why: forwarded(Forward.URI_MISS, detail=why.value)
+    for why in (NotStored.USELESS, NotStored.NO_STORE, NotStored.PRIVATE, NotStored.UNREAD)
+}
 _PLAIN: Final = parse_response_head(b"HTTP/1.1 200 OK\r\n\r\n", DEFAULT_LIMITS)
 """Any answer that is no error, and names no other URI."""
 _PRECONDITIONS: Final = (b"if-none-match", b"if-modified-since")
@@ -129,6 +134,27 @@ class HTTPCache:
             answer = _PLAIN
         self.answered(head, answer, self.now())
 
+    def _pass_uncacheable(self, exchange: GatewayExchange, key: bytes) -> None:
+        """What was not stored time and again needs nobody in between, until a glance at an answer says that it may be."""
+        self.counts.misses += 1
+        self.counts.uncacheable += 1
+        self.counts.fetches += 1
+        add_field(exchange, _UNCACHEABLE[NotStored.USELESS])
+        exchange.answering = partial(self._passed, exchange, key)
+        self._pass(exchange)
+
+    def _passed(self, exchange: GatewayExchange, key: bytes, status: int, block: bytes) -> None:
+        """The answer to a request that passed by is about to be sent."""
+        if exchange.trouble:
+            return  # it says of what kind
+        why = surely_not_stored(block[: block.index(b"\r\n\r\n") + 4])
+        if why is None:
+            self.store.perhaps_cacheable(key, self.now())
+            why = NotStored.UNREAD
+        if why is not NotStored.USELESS:
+            value = _UNCACHEABLE[why]
+            exchange.added[:] = [(name, value if name == CACHE_STATUS else said) for name, said in exchange.added]
+
     def _is_no_business_of_ours(self, exchange: Exchange, head: RequestHead) -> bool:
         """Of routes in code: whether nothing is to be looked up or stored. What an unsafe request may change is validated from now on."""
         key = primary_key(exchange.scheme, head.host, head.target)
@@ -164,6 +190,13 @@ class HTTPCache:
             self.counts.refused += 1
             add_field(exchange, of_decision(decision, stored, now))
             exchange.fail(NotInCache())
+        elif (
+            resource is None
+            and head.method == b"GET"
+            and self.store.uncacheable_times(key, now) >= PASSED_AFTER
+            and isinstance(exchange, GatewayExchange)
+        ):
+            self._pass_uncacheable(exchange, key)
         else:
             client = Client(exchange, asked, decision.forward or Forward.MISS)
             validating = decision.action is Action.VALIDATE and resource is not None

@@ -260,7 +260,7 @@ class Fetch:
         if self._authenticated and not planned.directives.shared_with_authorization:
             return NotStored.AUTHORIZATION
         if (head.content_length or 0) > cache.store.max_object_bytes:
-            cache.store.note_uncacheable(self._key, now)
+            cache.store.note_uncacheable(self._key, now, forbidden=False)
             return NotStored.TOO_LARGE
         if not cache.store.has_room(head.content_length or 0):
             cache.store.counts.crowded += 1
@@ -424,7 +424,7 @@ class Fetch:
         self._plan = None
         self._cache.counts.uncacheable += 1
         if self._bytes > self._cache.store.max_object_bytes:  # else there was only too much of others at that moment
-            self._cache.store.note_uncacheable(self._key, self._cache.now())
+            self._cache.store.note_uncacheable(self._key, self._cache.now(), forbidden=False)
         self._hold(self._arrived())
         self._land()
         if not self._clients:

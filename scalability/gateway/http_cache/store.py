@@ -80,7 +80,7 @@ class AnswerStore:
         self.counts = PurgeCounts()
         self.resources: TTLCache[bytes, Resource] = TTLCache(max_bytes=max_bytes)
         self.resources.on_removed = self.pins.changed
-        self._notes: TTLCache[bytes, bool] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
+        self._notes: TTLCache[bytes, int] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
         self._uncacheable_s = uncacheable_s
         self._tags = Tags()
 
@@ -153,13 +153,24 @@ class AnswerStore:
 
     # what is not stored
 
-    def note_uncacheable(self, key: bytes, now: float) -> None:
-        """Its answers are not to be stored: for a while, nobody waits for another's (hit-for-miss)."""
-        self._notes.set(key, True, now, self._uncacheable_s, size_bytes=len(key) + NOTE_BYTES)
+    def note_uncacheable(self, key: bytes, now: float, *, forbidden: bool = True) -> None:
+        """Its answers are not to be stored: for a while, nobody waits for another's (hit-for-miss). ``forbidden``: they said so."""
+        self._note(key, self.uncacheable_times(key, now) + 1 if forbidden else 1, now)
 
     def is_uncacheable(self, key: bytes, now: float) -> bool:
         """Whether that was so a while ago."""
         return bool(len(self._notes)) and self._notes.get(key, now) is not None
+
+    def uncacheable_times(self, key: bytes, now: float) -> int:
+        """How often they said so themselves lately, one time after another."""
+        return (self._notes.get(key, now) or 0) if len(self._notes) else 0
+
+    def perhaps_cacheable(self, key: bytes, now: float) -> None:
+        """Its answers may be otherwise now: the next one is read in full, though nobody waits for it yet."""
+        self._note(key, 1, now)
+
+    def _note(self, key: bytes, times: int, now: float) -> None:
+        self._notes.set(key, times, now, self._uncacheable_s, size_bytes=len(key) + NOTE_BYTES)
 
     # getting rid of answers
 

@@ -51,6 +51,8 @@ class NotStored(Enum):
     """Said by whoever keeps the answers, not here; so is the next one."""
     CROWDED = "crowded"
     """Clients hold so much that there is no room."""
+    UNREAD = "unread"
+    """Those before it could not be, and this one was passed on without a look."""
     PARTIAL = "partial"
     """A 206 that is not one part of bytes with a strong validator, or not what was asked for."""
 

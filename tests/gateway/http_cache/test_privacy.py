@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalability.errors import NoAnswer
+from scalability.proxy.inner import InnerExchange
 from scalability.testing.cache_case import CacheCase
 
 WHO = ("ann", "bob", "cy")
@@ -58,6 +59,12 @@ def etag(kind: str, who: str) -> str:
     return f'"{kind}"' if KINDS[kind].one_body else f'"{kind}-{who}"'
 
 
+def over(exchange: Any) -> bool:
+    """Whether nobody waits for its answer any more; it may be the client's own, or one within."""
+    found: bool = exchange.over if isinstance(exchange, InnerExchange) else exchange.connection.lost
+    return found
+
+
 class Mixing(CacheCase):
     def runTest(self) -> None:  # noqa: N802 - unittest's name
         """Nothing: ``play`` is called."""
@@ -65,7 +72,7 @@ class Mixing(CacheCase):
     def play(self, steps: list[tuple[str, Any, Any]]) -> list[str]:
         clients: list[tuple[str, Any]] = []
         for what, which, how in steps:
-            open_now = [exchange for exchange in self.origin.asked if not exchange.begun and not exchange.over]
+            open_now = [exchange for exchange in self.origin.asked if not exchange.begun and not over(exchange)]
             if what == "ask":
                 who, method, conditional, again = how
                 lines = [KINDS[which].asks.format(who)]
@@ -85,7 +92,7 @@ class Mixing(CacheCase):
                     exchange.fail(NoAnswer())
                 else:
                     self._answer(exchange, whole=how)
-        while open_now := [exchange for exchange in self.origin.asked if not exchange.begun and not exchange.over]:
+        while open_now := [exchange for exchange in self.origin.asked if not exchange.begun and not over(exchange)]:
             for exchange in open_now:
                 self._answer(exchange, whole=True)
         received = []

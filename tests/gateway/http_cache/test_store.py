@@ -154,6 +154,12 @@ class StoreTests(SynchronousTestCase):
         assert not self.store.is_uncacheable(b"k", NOW)
         self.store.note_uncacheable(b"k", NOW)
         assert self.store.is_uncacheable(b"k", NOW)
+        self.store.note_uncacheable(b"k", NOW)
+        assert self.store.uncacheable_times(b"k", NOW) == 2
+        for forget in (lambda: self.store.note_uncacheable(b"k", NOW, forbidden=False), lambda: self.store.perhaps_cacheable(b"k", NOW)):
+            self.store.note_uncacheable(b"k", NOW)
+            forget()
+            assert (self.store.uncacheable_times(b"k", NOW), self.store.is_uncacheable(b"k", NOW)) == (1, True)
         assert not self.store.is_uncacheable(b"k", NOW + 121)
         self.store.note_uncacheable(b"k", NOW)
         self.store.put(b"k", answer(), NOW)
