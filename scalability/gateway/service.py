@@ -36,7 +36,7 @@ from scalability.gateway.routing.building import Routes
 from scalability.gateway.routing.description import forwarded
 from scalability.gateway.routing.front import GatewayServer
 from scalability.gateway.routing.metrics import upstream_metrics
-from scalability.gateway.routing.shape_metrics import shape_metrics
+from scalability.gateway.routing.shape_metrics import add_checkers, shape_metrics
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
@@ -137,6 +137,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> OrderedService:
         factory.serve_alone(own)
     add_http_cache(counts, routes.store, routes.counts)
     counts.include(shape_metrics(routes.shapes))
+    add_checkers(counts, routes.checkers)
     upstreams = upstream_metrics(routes.upstreams)
     exposed.append(upstreams)
     admin = admin_calls(routes.upstreams)

@@ -116,6 +116,8 @@ class Checkers(Service):
         self._idle: list[_Process] = []
         self._documents: dict[int, tuple[int, Document]] = {}
         self._gone: Deferred[None] | None = None
+        self.given_up = 0
+        """Bodies that took too long."""
 
     @property
     def waiting(self) -> int:
@@ -214,6 +216,7 @@ class Checkers(Service):
 
     def _too_slow(self, process: _Process) -> None:
         process.too_slow = True
+        self.given_up += 1
         self._kill(process)
 
     @staticmethod

@@ -51,8 +51,8 @@ class Routes:
         threads = Threads(reactor, ENCODING_THREADS, name="encoding")
         self.parts.append(threads)
         self._turns = Turns(reactor, threads)
-        self._checkers = Checkers(reactor)
-        self.parts.append(self._checkers)
+        self.checkers = Checkers(reactor)
+        self.parts.append(self.checkers)
         self._via = b"scalelab-gateway-" + secrets.token_hex(4).encode()
         self._trusted = Networks(network.addresses for network in options.trusted_proxy)
         self.within = Within()
@@ -80,7 +80,7 @@ class Routes:
 
     def _application(self, route: RouteOptions) -> Application:
         shape = self.shapes[route.path] = Shape(
-            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns, checkers=self._checkers
+            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns, checkers=self.checkers
         )
         if not route.cache.enabled:
             return shape.before(shape.application)

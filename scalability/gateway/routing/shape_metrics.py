@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.routing.shaping import Shape
 from scalability.telemetry import Kind, MetricSet
 
@@ -34,6 +35,12 @@ def shape_metrics(shapes: Mapping[str, Shape]) -> MetricSet:
     counter("scalelab_composition_failed_total", "Requests for which a required part failed.", _failed)
     numbers("scalelab_composition_running", "Answers that are being composed now.", Kind.GAUGE, _composing)
     return metrics
+
+
+def add_checkers(metrics: MetricSet, checkers: Checkers) -> None:
+    """The processes that check large bodies, of all routes together."""
+    metrics.gauge_from("scalelab_validation_waiting", "Large bodies that wait for a process that checks them.", lambda: checkers.waiting)
+    metrics.counter_from("scalelab_validation_given_up_total", "Large bodies that took too long to check.", lambda: checkers.given_up)
 
 
 def _refused(shape: Shape) -> int | None:

@@ -140,6 +140,7 @@ class CheckersTests(SynchronousTestCase):
         self.assertNoResult(check)
         one.ends(9)
         self.failureResultOf(check, BodyTooLarge)
+        assert self.checkers.given_up == 1
         self.successResultOf(waiting[0])
         two.says()
         self.successResultOf(waiting[1])

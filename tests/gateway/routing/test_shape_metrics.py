@@ -8,9 +8,11 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
+from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.routing.config import RouteOptions
-from scalability.gateway.routing.shape_metrics import shape_metrics
+from scalability.gateway.routing.shape_metrics import add_checkers, shape_metrics
 from scalability.gateway.routing.shaping import Shape
+from scalability.telemetry import MetricSet
 from scalability.telemetry.exposition import exposition
 from scalability.testing.api_document import SHOP
 from scalability.testing.played_application import PlayedApplication
@@ -51,3 +53,14 @@ def test_every_feature_counts_for_its_routes_alone(tmp_path: Path) -> None:
         ("scalelab_composition_failed_total", "/pages"): 8,
         ("scalelab_composition_running", "/pages"): 9,
     }
+
+
+def test_the_processes_that_check_large_bodies_are_counted_for_all_routes() -> None:
+    metrics = MetricSet()
+    checkers = Checkers(Clock())
+    checkers.given_up = 3
+    add_checkers(metrics, checkers)
+    _, body = exposition([metrics], "")
+    families = text_string_to_metric_families(body.decode())
+    found = {sample.name: sample.value for family in families for sample in family.samples}
+    assert (found["scalelab_validation_waiting"], found["scalelab_validation_given_up_total"]) == (0, 3)
