@@ -15,7 +15,7 @@ from copy import copy
 from typing import Any, Protocol
 
 import hiredis
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
@@ -108,6 +108,8 @@ class RespConnection(TwistedProtocol):
 
     def pipeline(self, *commands: tuple[Word, ...]) -> Deferred[list[Reply]]:
         """Send commands behind each other; fires with all their replies, errors (CommandRefused) in their places."""
+        if not commands:
+            return succeed([])
         return self._send(b"".join([_pack(words) for words in commands]), len(commands))
 
     def _send(self, data: bytes, wanted: int) -> Deferred[Any]:

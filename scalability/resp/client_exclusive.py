@@ -45,6 +45,7 @@ class ExclusiveConnection:
         self._wheel = wheel
         self._timeout_s = timeout_s
         self._max_waiters = max_waiters
+        self._closings = 0
         self._waiters: deque[Deferred[None]] = deque()
         self._connection: RespConnection | None = None
 
@@ -59,6 +60,7 @@ class ExclusiveConnection:
 
     def close(self, error: ScalelabError | None = None) -> None:
         """Close the connection; calls on it, and whoever waits for it, fail. It can be used again."""
+        self._closings += 1
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(error)
@@ -73,7 +75,12 @@ class ExclusiveConnection:
         self.taken = True
         try:
             if self._connection is None or self._connection.closed:
+                closings = self._closings
                 opened = await self._open(self)
+                if self._closings != closings:
+                    # meant for a server that was left meanwhile
+                    opened.connection.close()
+                    raise DependencyDown
                 self._connection = opened.connection
         except BaseException:
             self._pass_on()

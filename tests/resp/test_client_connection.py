@@ -107,6 +107,10 @@ class RespConnectionTests(SynchronousTestCase):
         assert within[1].reply == "ERR within"
         assert self.successResultOf(after) == b"b"
 
+    def test_a_pipeline_of_nothing_is_answered_at_once(self) -> None:
+        assert self.successResultOf(self.connection.pipeline()) == []
+        assert self.connection.waiting == 0
+
     def test_a_push_between_replies_is_the_owners(self) -> None:
         pipeline = self.connection.pipeline(("GET", "k"), ("PTTL", "k"))
         self.server.say(b"$1\r\nv\r\n" + invalidation(b"k") + b":100\r\n" + invalidation())

@@ -126,6 +126,15 @@ class ExclusiveTests(ClientCase):
         self.failureResultOf(waiter)
         assert server.transport.ended == "reset"
 
+    def test_one_that_was_being_opened_when_the_server_was_left_is_not_used(self) -> None:
+        done, _ = self.use("a")
+        server = PlayedRedis(self.network.accept())
+        self.main.transport.finish()
+        server.greet()
+        self.failureResultOf(done, DependencyDown)
+        assert server.transport.ended == "reset"
+        assert self.log == []
+
     def test_a_replica_found_out_by_a_transaction_is_left_by_all(self) -> None:
         done, leave = self.use("a")
         server = self.second()
