@@ -80,6 +80,8 @@ class HTTPCache:
         self.counts = CacheCounts() if counts is None else counts
         self._upgrades = upgrades
         self._stale_if_disconnected_s = stale_if_disconnected_s
+        self.open_fetches = 0
+        """Requests to the origin whose answers have not come to their ends."""
         self._flights: dict[tuple[object, ...], Fetch] = {}
 
     def request_received(self, exchange: Exchange) -> None:
@@ -124,7 +126,7 @@ class HTTPCache:
 
     def _changed(self, head: RequestHead, status: int, block: bytes) -> None:
         """The answer to ``head``, which may change what it asked for, is about to be sent."""
-        if head.method in SAFE or not 200 <= status < 400 or not len(self.store.resources):
+        if head.method in SAFE or not 200 <= status < 400 or not (self.open_fetches or len(self.store.resources)):
             return
         end = block.index(b"\r\n\r\n") + 4
         elsewhere = b"\nlocation:" in (lower := block[:end].lower()) or b"\ncontent-location:" in lower
@@ -311,7 +313,7 @@ class HTTPCache:
         flight = self._flight(client, key, candidates) if key else None
         while flight is not None:
             fetch = self._flights.get(flight)
-            if fetch is None:
+            if fetch is None or self.store.changes.after(key, fetch.sent_s, client.exchange.began_s):
                 break
             other = fetch.other_variant(request)
             if other is None:

@@ -77,7 +77,7 @@ class Fetch:
         self._stand_in = stand_in
         self._authenticated = authenticated
         self._flight = flight
-        self._sent_s = cache.now()
+        self.sent_s = cache.now()
         self._head: ResponseHead | None = None
         self._plan: StoredAnswer | None = None
         self._for_the_first: frozenset[bytes] = frozenset()
@@ -102,6 +102,7 @@ class Fetch:
     def begin(self) -> None:
         """Send it."""
         self._cache.counts.fetches += 1
+        self._cache.open_fetches += 1
         self._inner.ask(self._cache.origin)
 
     def other_variant(self, request: RequestHead) -> tuple[object, ...] | None:
@@ -254,7 +255,7 @@ class Fetch:
         cache = self._cache
         leader = self._leader
         asked = None if leader is None else leader.asked
-        planned = store(self._request, head, b"", request_time_s=self._sent_s, response_time_s=now, options=cache.options, asked=asked)
+        planned = store(self._request, head, b"", request_time_s=self.sent_s, response_time_s=now, options=cache.options, asked=asked)
         if isinstance(planned, NotStored):
             return planned
         if self._authenticated and not planned.directives.shared_with_authorization:
@@ -306,7 +307,7 @@ class Fetch:
     def _validated(self, head: ResponseHead, now: float) -> bool:
         """Whether the 304 was about something that is stored, and everybody is served."""
         cache = self._cache
-        updates = freshened(self._candidates, self._request, head, request_time_s=self._sent_s, response_time_s=now, options=cache.options)
+        updates = freshened(self._candidates, self._request, head, request_time_s=self.sent_s, response_time_s=now, options=cache.options)
         if not updates:
             # it is about something else: without preconditions the answer will be whole
             self._finished()
@@ -345,7 +346,7 @@ class Fetch:
             resource.variants.matching(self._request),
             self._request,
             head,
-            request_time_s=self._sent_s,
+            request_time_s=self.sent_s,
             response_time_s=now,
             options=cache.options,
         ):
@@ -408,6 +409,10 @@ class Fetch:
     def _store(self, answer: StoredAnswer) -> None:
         cache = self._cache
         now = cache.now()
+        if cache.store.changes.after(self._key, self.sent_s, now):
+            if not answer.validators:
+                return
+            answer = replace(answer, must_validate=True)  # it may be what was there before
         resource = cache.store.resource(self._key, now)
         if resource is not None:
             for old in resource.variants.answers:
@@ -439,7 +444,9 @@ class Fetch:
             self._flight = None
 
     def _finished(self) -> None:
-        self._over = True
+        if not self._over:
+            self._over = True
+            self._cache.open_fetches -= 1
         self._land()
         self._let_go()
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Final
 
+from scalability.gateway.http_cache.changes import Changes
 from scalability.gateway.http_cache.outside import Outside
 from scalability.gateway.http_cache.pins import Pin, Pins
 from scalability.gateway.http_cache.prepared import Prepared, PreparedAnswers
@@ -83,6 +84,7 @@ class AnswerStore:
         self._notes: TTLCache[bytes, int] = TTLCache(max_bytes=MAX_NOTES * 1000, max_entries=MAX_NOTES)
         self._uncacheable_s = uncacheable_s
         self._tags = Tags()
+        self.changes = Changes()
 
     def resource(self, key: bytes, now: float) -> Resource | None:
         """What is stored for ``key``; counts as a use of it."""
@@ -176,10 +178,12 @@ class AnswerStore:
 
     def invalidate(self, key: bytes, now: float) -> int:
         """An unsafe request has changed ``key``: what is stored for it must be validated before it is used again (RFC 9111 section 4.4)."""
+        self.changes.note(key, now)
         return self._soften([key], now, lambda answer: True)
 
     def purge(self, key: bytes, now: float, *, soft: bool = False) -> int:
         """Remove what is stored for ``key``, or with ``soft`` have it validated before it is used again; how many answers."""
+        self.changes.note(key, now)
         return self._purge([key], now, lambda answer: True, soft=soft)
 
     def purge_prefix(self, prefix: bytes, now: float, *, soft: bool = False) -> Generator[int, None, None]:
@@ -187,6 +191,7 @@ class AnswerStore:
 
         A key that is there from the beginning to the end of it is purged; one that is written meanwhile may be or not.
         """
+        self.changes.note_all(now)
         cursor = 0
         while True:
             cursor, keys = self.resources.scan(cursor, PURGE_PIECE)
@@ -198,6 +203,7 @@ class AnswerStore:
 
     def purge_tag(self, tag: bytes, now: float, *, soft: bool = False) -> Generator[int, None, None]:
         """The same for all answers that their origin gave ``tag``, piece by piece."""
+        self.changes.note_all(now)
         with closing(self._tags.take(tag, PURGE_PIECE, again=soft)) as pieces:
             for keys in pieces:
                 yield self._purge(keys, now, lambda answer: tag in answer.tags, soft=soft)
@@ -218,6 +224,7 @@ class AnswerStore:
         self.prepared.sweep(now)
         swept = self.resources.sweep(now, limit)
         self._notes.sweep(now, limit)
+        self.changes.sweep(now, limit)
 
         def good(tag: bytes, key: bytes) -> bool:
             resource = self.resources.peek(key, now)

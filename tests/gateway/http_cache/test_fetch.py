@@ -225,3 +225,47 @@ class WaitingTests(CacheCase):
             self.ask(field)
             self.ask(field)
         assert len(self.origin.asked) == 10
+
+
+class ChangingTests(CacheCase):
+    """An answer to a request that was sent before the URI changed may be of what was there before."""
+
+    def change(self) -> None:
+        self.network.advance(0.001)
+        client = self.ask("Content-Length: 0", method="POST")
+        self.origin.answer(status="204 No Content", body=b"")
+        assert self.got(client).startswith("HTTP/1.1 204 ")
+        self.network.advance(0.001)
+
+    def test_it_is_validated_before_it_is_used(self) -> None:
+        client = self.ask()
+        self.change()
+        self.origin.answer("Cache-Control: max-age=60", 'ETag: "old"', self.date(), which=0)
+        assert self.got(client).endswith("hello")
+        self.ask()
+        assert self.origin.field("if-none-match") == b'"old"'
+
+    def test_it_is_not_kept_if_it_cannot_be_validated(self) -> None:
+        for change in (
+            self.change,
+            lambda: self.store.purge(b"http x /a", self.network.seconds() + 0.001),
+            lambda: list(self.store.purge_prefix(b"", self.network.seconds() + 0.001)),
+            lambda: list(self.store.purge_tag(b"t", self.network.seconds() + 0.001)),
+        ):
+            self.origin.asked.clear()
+            self.ask()
+            change()
+            self.network.advance(0.002)
+            self.origin.answer("Cache-Control: max-age=60", self.date(), which=0)
+            assert len(self.store.resources) == 0
+
+    def test_who_comes_after_the_change_does_not_wait_for_it(self) -> None:
+        before = self.ask()
+        self.change()
+        after, another = self.ask(), self.ask()
+        assert len(self.origin.asked) == 3
+        self.origin.answer("Cache-Control: max-age=60", 'ETag: "new"', self.date(), body=b"newer")
+        self.origin.answer("Cache-Control: max-age=60", 'ETag: "old"', self.date(), which=0)
+        assert self.got(before).endswith("hello")
+        assert self.got(after).endswith("newer")
+        assert self.got(another).endswith("newer")
