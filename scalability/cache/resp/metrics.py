@@ -19,4 +19,8 @@ def resp_metrics(state: ServerState) -> MetricSet:
         "scalelab_cache_resp_slow_readers_total", "Clients cut for not reading their replies.", lambda: counts.slow_readers
     )
     metrics.gauge_from("scalelab_cache_resp_clients", "Clients now.", lambda: len(state.sessions))
+    metrics.gauge_from("scalelab_cache_resp_tracking_clients", "Clients that are told of changes.", lambda: state.tracking.clients)
+    metrics.gauge_from("scalelab_cache_resp_tracked_keys", "Keys that they have read and are to be told of.", lambda: state.tracking.keys)
+    metrics.gauge_from("scalelab_cache_resp_watched_keys", "Keys that transactions depend on.", lambda: len(state.watches))
+    metrics.gauge_from("scalelab_cache_resp_queued_bytes", "Bytes of commands that wait for EXEC.", lambda: state.queued.bytes)
     return metrics

@@ -10,6 +10,7 @@ from scalability.cache.entries import Entries
 from scalability.cache.resp.command_table import COMMANDS
 from scalability.cache.resp.connection import RESPFactory
 from scalability.cache.resp.server import ServerState
+from scalability.cache.resp.subcommands import Subcommands
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
 from scalability.ttlcache import TTLCache
@@ -20,6 +21,21 @@ WORDS = [
     *(b"0", b"1", b"-1", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"99999999999999999999999", b"1.5"),
     *(b"EX", b"px", b"NX", b"XX", b"GET", b"KEEPTTL", b"COUNT", b"MATCH", b"[a-", b"\\", b"TYPE", b"string", b"ASYNC", b"ON", b"BCAST"),
     *(b"PREFIX", b"HELP", b"LIST", b"INFO", b"2", b"3", b"AUTH", b"default", b"SETNAME", b"ID", b"KILL", b"DOCS", b"maxmemory"),
+]
+WORDS += [name.encode() for command in COMMANDS.values() if isinstance(command.run, Subcommands) for name in command.run.commands]
+WORDS += [
+    b"OFF",
+    b"OPTIN",
+    b"OPTOUT",
+    b"NOLOOP",
+    b"YES",
+    b"FILTERBY",
+    b"PATTERN",
+    b"get",
+    b"client|id",
+    b"SKIPME",
+    b"ADDR",
+    b"192.0.2.1:40001",
 ]
 HEADS = [b"*1000000000\r\n", b"*-1\r\n", b"*0\r\n", b"*3\r\n", b"$-1\r\n", b"$5\r\n", b"$536870913\r\n", b"*1\r\n" * 50, b":1\r\n", b"\r\n"]
 
