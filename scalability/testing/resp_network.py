@@ -100,5 +100,5 @@ class RespNetwork:
         self.reactor.advance(seconds)
 
     def expire(self) -> None:
-        """Remove what has expired, as the sweeper does."""
+        """Remove what has expired, or will within two seconds: the sweeper goes by whole seconds."""
         self.cache.sweep(self.reactor.seconds() + 2, 1000)
