@@ -150,28 +150,16 @@ def _only(request: Request, yes: bytes, no: bytes | tuple[bytes, ...], refusal: 
 
 def _line(one: "Session", now: float) -> bytes:
     """A client's line in CLIENT LIST, with the fields of Redis' that have a meaning here."""
-    flags = ("x" if one.queued is not None else "") + ("d" if one.watch is not None and one.watch.dirty else "")
-    flags += "" if one.tracking is None else "tB" if one.tracking.broadcast else "t"
-    fields = {
-        "id": one.id,
-        "addr": one.address,
-        "name": one.name.decode(),
-        "age": max(0, int(now - one.connected_at)),
-        "flags": flags or "N",
-        "db": 0,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
-        "multi": -1 if one.queued is None else len(one.queued),
-        "watch": 0 if one.watch is None else len(one.watch.existed),
-        "cmd": one.last_command or "NULL",
-        "user": USER.decode(),
-        "redir": -1 if one.tracking is None else 0,
-        "resp": 3 if one.resp3 else 2,
-        "lib-name": one.library.decode(),
-        "lib-ver": one.library_version.decode(),
-    }
-    return " ".join(f"{key}={value}" for key, value in fields.items()).encode() + b"\n"
+    queued, watch, track = one.queued, one.watch, one.tracking
+    flags = ("x" if queued is not None else "") + ("d" if watch is not None and watch.dirty else "")
+    flags += "" if track is None else "tB" if track.broadcast else "t"
+    # one expression: 10,000 clients may be told of at once
+    return (
+        f"id={one.id} addr={one.address} name={one.name.decode()} age={max(0, int(now - one.connected_at))} flags={flags or 'N'} "
+        f"db=0 sub=0 psub=0 ssub=0 multi={-1 if queued is None else len(queued)} watch={0 if watch is None else len(watch.existed)} "
+        f"cmd={one.last_command or 'NULL'} user=default redir={-1 if track is None else 0} resp={3 if one.resp3 else 2} "
+        f"lib-name={one.library.decode()} lib-ver={one.library_version.decode()}\n"
+    ).encode()
 
 
 def _end(session: "Session", found: list["Session"]) -> None:
