@@ -40,6 +40,7 @@ from scalability.http1.proxy_protocol import ProxyHeader
 from scalability.lifecycle import DeadlineWheel, MovingDeadline
 from scalability.net.failures import error_answer
 from scalability.net.transport import HIGH_WATERMARK
+from scalability.net.wire import ignore
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -326,8 +327,6 @@ class ServerConnection(TwistedProtocol):
     log = Logger()
     transport: Any
     factory: "HTTPServerFactory"
-    _write: Callable[[bytes], object]
-    """The transport's ``write``, found once: a transport has too many attributes for the processor's caches."""
     _tunnel: TunnelReceiver | None = None
     counted_as = ""
     """The client that the factory counts this connection for, while it limits how many each may have."""
@@ -339,20 +338,23 @@ class ServerConnection(TwistedProtocol):
     """The PROXY protocol header that the connection began with, if any: its addresses are the client's."""
 
     def __init__(self, factory: "HTTPServerFactory", peer: IAddress | None) -> None:
+        # what each request needs stands together, in two lines of the processor's cache
         self.factory = factory
-        self.peer_host: bytes = getattr(peer, "host", "unknown").encode()
-        self.scheme = b"http"
+        self._write: Callable[[bytes], object] = ignore
+        """The transport's ``write``, found once: a transport has too many attributes to be looked into each time."""
+        self._exchange: Exchange | None = None
+        self._memo = RequestHeadMemo(factory.limits)
         self.memory: Any = None
         """Whatever the application wants to remember between this client's requests."""
-        self._exchange: Exchange | None = None
-        self._reader: BodyReader | None = None
-        self._memo = RequestHeadMemo(factory.limits)
-        self._deadline = MovingDeadline(factory.wheel, self._expired)
         self._idle_until = 0
         """The tick until which the connection may be idle, where ``_deadline`` was not moved for it."""
         self._usual = False
         """Nothing but whole requests without bodies and whole answers has come since the connection was idle: no byte is held, neither
         side has been paused, half-closed or is closing, the memo has a head, and ``_deadline`` is running. One question instead of nine."""
+        self.peer_host: bytes = getattr(peer, "host", "unknown").encode()
+        self.scheme = b"http"
+        self._reader: BodyReader | None = None
+        self._deadline = MovingDeadline(factory.wheel, self._expired)
         self._held = b""
         self._scanned = 0
         self._serving = False
