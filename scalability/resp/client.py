@@ -179,7 +179,7 @@ class RespClient(MultiService):
         self._failures += 1
         self.failed_attempts += 1
         if self._failures == 1:
-            self.log.warn("the cache cannot be reached: {why}; it is tried again and again", why=_reason(failure.value))
+            self.log.warn("the cache cannot be reached: {why}; it is tried again and again", why=reason_of(failure.value))
         self._next = self._reactor.callLater(self._pause_s(self._failures, self._draw()), self._open)
         self._begun()
 
@@ -224,7 +224,7 @@ class RespClient(MultiService):
         self._exclusive.close(error)
 
     def _lost(self, error: ScalelabError, *, close: bool) -> None:
-        self.log.warn("lost the connection to the cache: {why}", why=_reason(error))
+        self.log.warn("lost the connection to the cache: {why}", why=reason_of(error))
         self._end(error, close=close)
         if self.running and self._next is None and self._opening is None:
             self._next = self._reactor.callLater(self._pause_s(1, self._draw()), self._open)
@@ -268,8 +268,8 @@ class RespClient(MultiService):
             self._lost(DependencyDown("the server is a replica now"), close=True)
 
 
-def _reason(error: BaseException | None) -> str:
-    """For logs, never for clients."""
+def reason_of(error: BaseException | None) -> str:
+    """Why something failed, for logs, never for clients."""
     if isinstance(error, CommandRefused):
         return error.reply
     cause = None if error is None else error.__cause__

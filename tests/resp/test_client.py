@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.config import Address
-from scalability.errors import AnswerTimeout, DependencyDown, NoAnswer, Overloaded
+from scalability.errors import AnswerTimeout, CommandRefused, ConnectError, DependencyDown, NoAnswer, Overloaded, TLSFailed
 from scalability.lifecycle import DeadlineWheel
-from scalability.resp.client import RespClient
+from scalability.resp.client import RespClient, reason_of
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_redis import MASTER, NO_SUCH_COMMAND, REPLICA, PlayedRedis, invalidation
 
@@ -180,3 +181,15 @@ class RespClientTests(ClientCase):
         self.client.stopService()
         self.network.advance(10)
         assert not self.network.attempts
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_the_log_says_why_in_words_that_help() -> None:
+    assert reason_of(CommandRefused(reply="WRONGPASS invalid password")) == "WRONGPASS invalid password"
+    assert reason_of(caused(TLSFailed(), VerificationError([]))) == "its certificate is for another name"
+    assert "refused by the kernel" in reason_of(caused(ConnectError(), OSError("refused by the kernel")))
+    assert reason_of(DependencyDown("the server is a replica now")) == "the server is a replica now"

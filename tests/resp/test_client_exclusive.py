@@ -15,6 +15,8 @@ class ExclusiveTests(ClientCase):
         super().setUp()
         self.main = self.connected()
         self.log: list[str] = []
+        self.uses: list[Any] = []
+        """Kept: a use that nobody can end any more may be collected, and then it has left."""
 
     def use(self, name: str, *, fail: Exception | None = None) -> tuple[Deferred[Any], Deferred[None]]:
         """Use the connection until the second Deferred fires."""
@@ -28,7 +30,9 @@ class ExclusiveTests(ClientCase):
                     raise fail
                 return await connection.pipeline(("MULTI",), ("SET", name, 1), ("EXEC",))
 
-        return Deferred.fromCoroutine(using()), leave
+        used = Deferred.fromCoroutine(using()), leave
+        self.uses.append(used)
+        return used
 
     def second(self) -> PlayedRedis:
         server = PlayedRedis(self.network.accept())
