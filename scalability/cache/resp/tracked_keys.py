@@ -75,7 +75,7 @@ class TrackedKeys:
         if self.keys:
             if not self._leavings:
                 self._later(self._free)
-            self._leavings = self._shards
+            self._leavings += self._shards
             self._begin()
 
     def _begin(self) -> None:
