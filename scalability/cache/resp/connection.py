@@ -1,6 +1,7 @@
 """A client's connection: bytes in, requests run in their order, their replies out in one piece.
 
-Requests that came together are answered together. What the client does not read is bounded: above the transport's watermark nothing
+Requests that came together are answered together, unless running them takes long: after ``SLICE_S`` the others have their turn, and the
+rest waits for the next one. What the client does not read is bounded: above the transport's watermark nothing
 more of it is read or run, its requests wait; after ``output_timeout_s`` without progress, or when messages that no request asked for
 (tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
 
@@ -30,6 +31,12 @@ from scalability.ttlcache import Outcome
 
 OUTPUT_AT_ONCE = 1 << 20
 """Bytes of large replies after which what is there is sent, before more requests are run."""
+
+SLICE_S = 0.002
+"""Running one client's requests holds the reactor so long at most, and for the last one of them."""
+
+_LOOK = 256
+"""Requests of the quick kind between two looks at the clock: 0.2 to 0.5 ms."""
 
 MAX_PUSHED_BYTES = 8 << 20
 """Bytes of pushed messages that may wait for a client that does not read."""
@@ -70,7 +77,9 @@ class RESPConnection(Protocol):
         self._write: Callable[[bytes], None]
         self._full = False
         self._waiting: list[Request] = []
-        """Requests that came before the client's answers filled its buffers."""
+        """Requests that came before the client's answers filled its buffers, or before others had their turn."""
+        self._pausing = False
+        """Others have their turn now."""
         self._draining = False
         self._running = False
         self._pushed: list[bytes] = []
@@ -112,7 +121,7 @@ class RESPConnection(Protocol):
         requests = self._parser.feed(data)
         if self._session.closing or self._draining:
             return
-        if self._full:
+        if self._full or self._pausing:
             self._waiting += requests
         elif requests:
             self._run(requests)
@@ -128,6 +137,8 @@ class RESPConnection(Protocol):
 
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
         self._deadline.cancel()
+        self._session.closing = True
+        self._ready = False
         self._waiting = []
         self._forget_held()
         self.factory.state.close(self._session)
@@ -143,19 +154,10 @@ class RESPConnection(Protocol):
 
     def resumeProducing(self) -> None:
         self._full = False
-        self._ready = self._plain
         self._pushed_bytes = 0
         self._deadline.stop()
-        requests, self._waiting = self._waiting, []
-        if requests:
-            self._run(requests)
-        if not self._full:
-            if self._parser.failed is not None:
-                self._refuse()
-            elif self._draining:
-                self.end()
-            else:
-                self.transport.resumeProducing()
+        if not self._pausing:
+            self._go_on()
 
     def stopProducing(self) -> None:
         """connectionLost follows and does what is to be done."""
@@ -197,9 +199,38 @@ class RESPConnection(Protocol):
         """Close at once."""
         self.transport.abortConnection()
 
+    def _pause(self) -> None:
+        """Let others have their turn; nothing is read meanwhile."""
+        self._pausing = True
+        self._ready = False
+        self.transport.pauseProducing()
+        self.factory.state.later(self._paused)
+
+    def _paused(self) -> None:
+        self._pausing = False
+        if not self._full and not self._session.closing:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Run what waits, and read on when nothing does."""
+        self._ready = self._plain
+        requests, self._waiting = self._waiting, []
+        if requests:
+            self._run(requests)
+        if self._full or self._pausing or self._session.closing:
+            return
+        if self._parser.failed is not None:
+            self._refuse()
+        elif self._draining:
+            self.end()
+        else:
+            self.transport.resumeProducing()
+
     def _run(self, requests: list[Request]) -> None:
         session, now, quick = self._session, self._seconds(), self._quick
         session.now = now
+        several = len(requests) > 1
+        unlooked = 0
         self._counts.commands += len(requests)
         self._running = True
         plain = self._plain
@@ -211,6 +242,9 @@ class RESPConnection(Protocol):
             if reply is None:
                 reply = self._execute(request)
                 plain = self._plain
+                unlooked = _LOOK
+            else:
+                unlooked += 1
             out.append(reply)
             if self._pushed:
                 if session.resp3:
@@ -227,10 +261,19 @@ class RESPConnection(Protocol):
                         break
             if session.closing:
                 break
+            if unlooked >= _LOOK and several:
+                unlooked = 0
+                if not 0 <= self._seconds() - now < SLICE_S:
+                    self._waiting = [*rest, *self._waiting]
+                    break
         self._running = False
         if out:
             self._write(b"".join(out))
-        if session.closing and not self._waiting:
+        if self._waiting:
+            self._counts.commands -= len(self._waiting)
+            if not self._full:
+                self._pause()
+        elif session.closing:
             self.end()
 
     def _quick(self, request: Request, now: float) -> bytes | None:

@@ -95,6 +95,8 @@ class ServerState:
         self.draw = draw
         """The random source, evenly spread over [0, 1)."""
         self.port = port
+        self.later = later
+        """Calls a function when the reactor has done what it is doing."""
         self.process = process
         self.started_at = entries.now()
         self.counts = ServerCounts()

@@ -1,5 +1,6 @@
 """Connections: replies in order and in one piece, what a client does not read is bounded, and everything ends."""
 
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -361,3 +362,96 @@ def test_a_page_in_a_browser_cannot_send_commands(line: bytes) -> None:
     assert b"HTTP was sent" in client.taken()
     assert client.ended == "closed"
     assert served.entries.get(b"a", 0.0) is None
+
+
+class Slow(Served):
+    """A look at the clock shows 1.5 ms more each time; turns of the reactor are taken by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[Callable[[], None]] = []
+        self.looks = 0
+        self.factory.seconds = self.look
+        self.state.later = self.turns.append
+
+    def look(self) -> float:
+        self.looks += 1
+        return 0.0015 * self.looks
+
+    def turn(self) -> None:
+        turns, self.turns[:] = list(self.turns), []
+        for call in turns:
+            call()
+        self.network.advance(0)
+
+
+def test_requests_that_take_long_give_others_their_turn() -> None:
+    served = Slow()
+    client, other = served.client(), served.client()
+    client.deliver(b"".join(encode(b"SETNX", b"%d" % n, b"x") for n in range(5)) + encode(b"GET", b"4"))
+    assert client.taken() == b":1\r\n" * 2
+    assert served.state.counts.commands == 2
+    other.deliver(encode(b"GET", b"4"))
+    assert other.taken() == b"$-1\r\n"
+    served.turn()
+    assert client.taken() == b":1\r\n" * 2
+    client.deliver(encode(b"STRLEN", b"4"))  # waits for those before it, whether the transport was paused or not
+    served.turn()
+    served.turn()
+    assert client.taken() == b":1\r\n$1\r\nx\r\n:1\r\n"
+    assert served.state.counts.commands == 8
+    assert not served.turns
+    client.deliver(encode(b"GET", b"4"))
+    assert client.taken() == b"$1\r\nx\r\n"
+
+
+def test_many_quick_requests_are_a_reason_to_look_at_the_clock_too() -> None:
+    served = Slow()
+    client = served.client()
+    client.deliver(encode(b"GET", b"a") * 2000)
+    turns = 0
+    taken = client.taken()
+    while served.turns:
+        served.turn()
+        turns += 1
+        taken += client.taken()
+    assert 2 <= turns <= 8
+    assert taken == b"$-1\r\n" * 2000
+
+
+def test_whoever_leaves_or_quits_in_between_is_gone() -> None:
+    served = Slow()
+    client = served.client()
+    client.deliver(encode(b"SETNX", b"a", b"x") * 5)
+    client.finish()
+    served.turn()
+    assert not served.state.sessions
+    client = served.client()
+    client.deliver(encode(b"SETNX", b"a", b"x") * 5 + encode(b"QUIT") + encode(b"SET", b"b", b"x"))
+    for _ in range(4):
+        served.turn()
+    assert client.taken() == b":0\r\n" * 5 + b"+OK\r\n"
+    assert not client.open
+    assert served.ask(b"GET", b"b") == b"$-1\r\n"
+
+
+def test_draining_waits_for_requests_that_wait_for_their_turn() -> None:
+    served = Slow()
+    client = served.client()
+    client.deliver(encode(b"SETNX", b"a", b"x") * 5)
+    served.factory.drain(30.0)
+    assert client.open
+    for _ in range(3):
+        served.turn()
+    assert client.taken() == b":1\r\n" + b":0\r\n" * 4
+    assert not client.open
+
+
+def test_what_is_no_request_is_refused_behind_those_that_wait_for_their_turn() -> None:
+    served = Slow()
+    client = served.client()
+    client.deliver(encode(b"SETNX", b"a", b"x") * 5 + b"*x\r\n")
+    for _ in range(3):
+        served.turn()
+    assert client.taken() == b":1\r\n" + b":0\r\n" * 4 + b"-ERR Protocol error: invalid multibulk length\r\n"
+    assert not client.open
