@@ -6,7 +6,7 @@ string (``+``) or verbatim one (``=``) in the place of a bulk string is refused,
 
 hiredis parses what is ordinary: whole requests that came together. As a parser for servers it is too trusting: it makes room for as
 many elements as a client announces (``*500000000`` is 4 GB), takes other types than bulk strings, and knows no inline commands.
-So chunks that announce a thousand elements or more are kept from it, what it read is checked in one go, and everything out of the
+So chunks that announce ten thousand elements or more are kept from it, what it read is checked in one go, and everything out of the
 ordinary, requests that come in pieces too, is read by steps of our own, which make room for nothing that has not been sent.
 """
 
@@ -18,7 +18,9 @@ import hiredis
 
 from scalability.resp.words import split_words
 
-MAX_ARGUMENTS = 65_536
+MAX_ARGUMENTS = 9_999
+"""A command of so many keys or values (MGET, DEL, MSET) holds the reactor for 5 to 10 ms; it cannot be run in pieces, as nobody may see
+half of it. Redis takes a million."""
 MAX_BULK_BYTES = 512 << 20
 """Redis' proto-max-bulk-len."""
 MAX_INLINE_BYTES = 65_536
@@ -30,11 +32,13 @@ ARGUMENT_COST = 64
 CHUNK_BYTES = 65_536
 """Larger pieces are not given to hiredis. It is what a transport reads at once."""
 
-_many_elements = re.compile(rb"\*[0-9]{4}").search
+_many_elements = re.compile(rb"\*[0-9]{5}").search
+"""Ten thousand elements or more."""
+_bulk_head = re.compile(rb"\$(0|[1-9][0-9]{0,9})\r\n").match
 
 _COST = [n + len(str(n)) + 5 for n in range(CHUNK_BYTES + 1)]
 """Bytes of a bulk string of n bytes on the wire."""
-_HEAD = [len(str(n)) + 3 for n in range(1000)]
+_HEAD = [len(str(n)) + 3 for n in range(10_000)]
 """Bytes of the line that announces n elements."""
 
 
@@ -277,6 +281,19 @@ class RequestParser:
 
     def _argument(self, at: int, requests: list[list[bytes]]) -> int | None:
         buffer = self._buffer
+        # nearly always: some that have come as a whole
+        arguments, missing, held, size = self._arguments, self._missing, self._held, len(buffer)
+        while missing > 1 and (head := _bulk_head(buffer, at)) is not None:
+            long, start = int(head[1]), head.end()
+            if start + long + 2 > size or long > self.max_bulk_bytes or held + long > self.max_request_bytes:
+                break
+            arguments.append(bytes(buffer[start : start + long]))
+            held += long + ARGUMENT_COST
+            missing -= 1
+            at = start + long + 2
+        if missing != self._missing:
+            self._missing, self._held = missing, held
+            return at
         if buffer[at] != 0x24:
             raise ProtocolError(f"expected '$', got '{_shown(buffer[at])}'")
         line_end = self._line_end(at, "too big bulk count string")

@@ -65,6 +65,15 @@ def test_a_thousand_arguments() -> None:
     assert read(data) == byte_by_byte(data) == ([request], None)
 
 
+@pytest.mark.parametrize("size", [0, 1, 30])
+def test_as_many_arguments_as_are_allowed(size: int) -> None:
+    request = [b"DEL", *(b"%0*d" % (size, n) if size else b"" for n in range(9998))]
+    data = encode(*request) + encode(b"PING")
+    for cuts in (range(0), range(7, len(data), 60_000), range(0, len(data), 4001)):
+        assert read(data, *cuts) == ([request, [b"PING"]], None)
+    assert read(encode(*request, b"one too many")) == ([], "invalid multibulk length")
+
+
 def test_a_large_value_in_pieces() -> None:
     value = bytes(range(256)) * 10_000
     data = encode(b"SET", b"key", value) + encode(b"PING")
@@ -97,6 +106,7 @@ def test_a_large_pipeline_whose_pieces_end_within_requests() -> None:
         (b"*1\r\n$1073741824\r\n", "invalid bulk length"),
         (b"*500000000\r\n", "invalid multibulk length"),
         (b"*2000000000\r\n", "invalid multibulk length"),
+        (b"*10000\r\n", "invalid multibulk length"),
         (b"*65537\r\n", "invalid multibulk length"),
         (b"*abc\r\n", "invalid multibulk length"),
         (b"*\r\n", "invalid multibulk length"),
