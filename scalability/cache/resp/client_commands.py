@@ -21,6 +21,9 @@ CLIENT = Subcommands("client")
 CLIENT.include(tracking.CLIENT)
 FAMILY.command("client", -2, summary="Tells of clients, names this one, ends others, tracks keys.")(CLIENT)
 
+MAX_CONDITIONS = 32
+"""Of one CLIENT KILL: each is asked of every client."""
+
 _NO_CLIENT = "ERR No such client"
 _TYPES = (b"normal", b"master", b"replica", b"slave", b"pubsub")
 
@@ -65,7 +68,7 @@ def info(session: "Session", request: Request) -> bytes:
     return replies.verbatim(_line(session, session.now), resp3=session.resp3)
 
 
-@CLIENT.subcommand("list", -2, usage="[TYPE <type>] [ID <id> [...]]", summary="Tells of all clients, or of some.")
+@CLIENT.subcommand("list", -2, "costly", usage="[TYPE <type>] [ID <id> [...]]", summary="Tells of all clients, or of some.")
 def list_(session: "Session", request: Request) -> bytes:
     """A line for each, in the order in which they came."""
     sessions: Iterable[Session] = session.server.sessions.values()
@@ -82,7 +85,11 @@ def list_(session: "Session", request: Request) -> bytes:
 
 
 @CLIENT.subcommand(
-    "kill", -3, "admin", usage="<ip:port>|<option> <value> [...]", summary="Ends connections: by ID, ADDR, TYPE, USER, SKIPME, MAXAGE."
+    "kill",
+    -3,
+    "admin costly",
+    usage="<ip:port>|<option> <value> [...]",
+    summary="Ends connections: by ID, ADDR, TYPE, USER, SKIPME, MAXAGE.",
 )
 def kill(session: "Session", request: Request) -> bytes:
     """With options, how many were ended; with an address, OK."""
@@ -181,6 +188,8 @@ def _conditions(session: "Session", words: Request) -> tuple[list[Callable[["Ses
     """What CLIENT KILL asks of a client, and whether it spares the one that asks."""
     if len(words) % 2:
         raise CommandError(SYNTAX)
+    if len(words) > 2 * MAX_CONDITIONS:
+        raise CommandError(f"ERR {MAX_CONDITIONS} conditions are allowed")
     conditions: list[Callable[[Session], bool]] = []
     skip_me = True
     for option, value in zip(words[::2], words[1::2], strict=True):

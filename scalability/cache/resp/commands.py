@@ -34,7 +34,8 @@ class Command:
     """What COMMAND tells of a command, and the function that runs it.
 
     ``arity`` counts the name too; a negative one says how many there are at least. ``flags`` are Redis' words: ``write``,
-    ``readonly``, ``denyoom``, ``fast``, ``noscript``, ``no_auth`` (allowed before AUTH), ``no_multi`` (not within MULTI), ...
+    ``readonly``, ``denyoom``, ``fast``, ``noscript``, ``no_auth`` (allowed before AUTH), ``no_multi`` (not within MULTI), ...,
+    and ``costly``: its cost is not told by how long the request is, so that a transaction may have few of them.
     Keys stand from ``first_key`` to ``last_key`` (-1: the last argument), every ``step`` th; 0: no keys.
     """
 

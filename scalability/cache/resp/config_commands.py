@@ -3,21 +3,26 @@
 from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import SYNTAX, CommandError, Family, Request
-from scalability.cache.resp.globs import glob_of
+from scalability.cache.resp.globs import MAX_PATTERN_BYTES, glob_of
 from scalability.cache.resp.subcommands import Subcommands
 from scalability.resp import replies
 
 if TYPE_CHECKING:
     from scalability.cache.resp.session import Session
 
+MAX_PATTERNS = 32
+"""Of one CONFIG GET: each costs 0.1 ms to understand."""
+
 FAMILY = Family("server")
 CONFIG = Subcommands("config")
 FAMILY.command("config", -2, "admin noscript", summary="Tells the settings of the server.")(CONFIG)
 
 
-@CONFIG.subcommand("get", -3, "admin noscript", usage="<pattern> [...]", summary="Returns settings and their values.")
+@CONFIG.subcommand("get", -3, "admin noscript costly", usage="<pattern> [...]", summary="Returns settings and their values.")
 def get(session: "Session", request: Request) -> bytes:
     """A map of those that match one of the patterns."""
+    if sum(map(len, request[2:])) > MAX_PATTERN_BYTES or len(request) > MAX_PATTERNS + 2:
+        raise CommandError(f"ERR {MAX_PATTERNS} patterns of {MAX_PATTERN_BYTES} bytes together are allowed")
     try:
         patterns = [glob_of(pattern.lower()) for pattern in request[2:]]
     except ValueError as error:

@@ -23,7 +23,7 @@ Fields = dict[str, object]
 _DAY_S = 86_400
 
 
-@FAMILY.command("info", -1, summary="Tells of the server: all sections, or those named.")
+@FAMILY.command("info", -1, "costly", summary="Tells of the server: all sections, or those named.")
 def info(session: "Session", request: Request) -> bytes:
     """Sections of ``name:value`` lines. Names of no section are passed over."""
     asked = {word.lower().decode("latin-1") for word in request[1:]}

@@ -32,11 +32,11 @@ RANDOM_TRIES = 100
 """Draws of RANDOMKEY that may hit entries which have expired and are not removed yet."""
 
 
-@FAMILY.command("scan", -2, "readonly", summary="Goes through the keys by a cursor: MATCH, COUNT, TYPE.")
+@FAMILY.command("scan", -2, "readonly costly", summary="Goes through the keys by a cursor: MATCH, COUNT, TYPE.")
 def scan(session: "Session", request: Request) -> bytes:
     """The next cursor (0: that was all) and some keys. Whatever is there from the first call to the last is told at least once."""
     cursor = _cursor(request[1])
-    glob: Glob | None = None
+    pattern: bytes | None = None
     count = 10
     wanted = True
     words = iter(request[2:])
@@ -50,18 +50,19 @@ def scan(session: "Session", request: Request) -> bytes:
             if count < 1:
                 raise CommandError(SYNTAX)
         elif word == b"MATCH":
-            glob = _glob(argument)
+            pattern = argument
         elif word == b"TYPE":
             wanted = argument.lower() == b"string"
         else:
             raise CommandError(SYNTAX)
+    glob = None if pattern is None else _glob(pattern)
     if not wanted:
         return _scanned(0, [])  # there are strings only
     found, cursor = _scan(session, cursor, min(count, MAX_COUNT), glob)
     return _scanned(cursor, found)
 
 
-@FAMILY.command("keys", 2, "readonly", summary="Returns the keys that match a pattern, unless there are very many keys.")
+@FAMILY.command("keys", 2, "readonly costly", summary="Returns the keys that match a pattern, unless there are very many keys.")
 def keys(session: "Session", request: Request) -> bytes:
     """All of them, in no order. More than ``MAX_KEYS`` entries are not looked at: SCAN is for that."""
     glob = _glob(request[1])

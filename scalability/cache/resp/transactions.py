@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 
 FAMILY = Family("transactions")
 
-MAX_COMMANDS = 50_000
-"""In one transaction. EXEC holds the reactor until all have run: about 0.1 s for so many."""
+MAX_COMMANDS = 5_000
+"""In one transaction. EXEC holds the reactor until all have run: 10 to 15 ms for so many."""
+
+MAX_WORDS = 25_000
+"""Of all its commands together, their names among them."""
+
+MAX_COSTLY = 4
+"""Commands of it whose cost is no matter of their length: KEYS, SCAN, INFO, COMMAND, CLIENT LIST, CONFIG GET. Each takes up to 3 ms."""
+
+_COPYING = frozenset(("append", "getdel", "getex", "getset", "setrange"))
+"""Commands that write and copy whole values all the same. All that only read may do so too."""
 
 MAX_QUEUED_BYTES = 64 << 20
 """Of all transactions of a server together, as ``cost`` counts them."""
@@ -36,6 +45,8 @@ class Queue:
     def __init__(self, held: "HeldBytes") -> None:
         self._held = held
         self._bytes = 0
+        self._words = 0
+        self._costly = 0
         self.commands: list[tuple[Command, Request]] = []
 
     def __len__(self) -> int:
@@ -45,12 +56,23 @@ class Queue:
         """Put ``command`` off. Raises CommandError when that is one too many."""
         if len(self.commands) >= MAX_COMMANDS:
             raise CommandError(f"ERR too many commands in one transaction: {MAX_COMMANDS} are allowed")
+        if self._words + len(request) > MAX_WORDS:
+            raise CommandError(f"ERR too many arguments in one transaction: {MAX_WORDS} are allowed")
+        costly = self._costly + self._is_costly(command, request)
+        if costly > MAX_COSTLY:
+            raise CommandError(f"ERR too many costly commands in one transaction: {MAX_COSTLY} like '{command.name}' are allowed")
         cost = _cost(request)
         if self._held.bytes + cost > MAX_QUEUED_BYTES:
             raise CommandError(f"ERR the transactions under way hold {MAX_QUEUED_BYTES} bytes, which is the most; try again later")
+        self._words += len(request)
+        self._costly = costly
         self._held.bytes += cost
         self._bytes += cost
         self.commands.append((command, request))
+
+    def _is_costly(self, command: Command, request: Request) -> bool:
+        part = command.run.find(request) if isinstance(command.run, Subcommands) else None
+        return "costly" in command.flags or (part is not None and "costly" in part.flags)
 
     def end(self) -> None:
         """Forget all."""
@@ -115,16 +137,30 @@ def exec_(session: "Session", request: Request) -> bytes:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
     if broken:
         return session.null_array
+    return replies.array(_run_all(session, commands))
+
+
+def _run_all(session: "Session", commands: list[tuple[Command, Request]]) -> list[bytes]:
+    """The answers. When ``MAX_REPLY_BYTES`` of values have been copied, commands that may copy more are not run."""
     answers: list[bytes] = []
-    size = 0
-    for command, one in commands:
-        answer = call(session, command, one)
+    copied = size = 0
+    for command, request in commands:
+        copies = (
+            "readonly" in command.flags or command.name in _COPYING or (command.name == "set" and b"GET" in map(bytes.upper, request[3:]))
+        )
+        if copies and copied > MAX_REPLY_BYTES:
+            answers.append(b"-ERR not run: this transaction has copied more than %d bytes of values\r\n" % MAX_REPLY_BYTES)
+            continue
+        answer = call(session, command, request)
+        copied += len(answer)
+        if command.name in ("append", "setrange"):
+            copied += len(session.entries.cache.peek(request[1], session.now) or b"")
         size += len(answer)
         if size > MAX_REPLY_BYTES and len(answer) > SHORT:
             size -= len(answer)
             answer = b"-ERR the command was run, but the answers of this transaction exceed %d bytes\r\n" % MAX_REPLY_BYTES
         answers.append(answer)
-    return replies.array(answers)
+    return answers
 
 
 @FAMILY.command("discard", 1, "fast noscript no_multi", summary="Ends a transaction without running it.")

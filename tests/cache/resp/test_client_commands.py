@@ -151,3 +151,7 @@ def test_what_means_nothing_here_is_accepted(client: RespClient) -> None:
     for words in (("NO-EVICT", "on"), ("NO-EVICT", "OFF"), ("NO-TOUCH", "OFF"), ("REPLY", "ON"), ("UNPAUSE",)):
         assert client.run("CLIENT", *words) == OK
     assert client.run("CLIENT", "UNBLOCK", 1) == b":0\r\n"
+
+
+def test_kill_takes_few_conditions(client: RespClient) -> None:
+    assert client.run("CLIENT", "KILL", *["TYPE", "normal"] * 33) == b"-ERR 32 conditions are allowed\r\n"

@@ -19,7 +19,7 @@ def test_get_takes_patterns(client: RespClient) -> None:
         client.run("CONFIG", "GET", "MAX*", "max*", "none") == b"*4\r\n$9\r\nmaxmemory\r\n$4\r\n1000\r\n$10\r\nmaxclients\r\n$2\r\n10\r\n"
     )
     assert client.run("CONFIG", "GET", "none") == b"*0\r\n"
-    assert client.run("CONFIG", "GET", "*" * 2000).startswith(b"-ERR the pattern has 2000 bytes")
+    assert client.run("CONFIG", "GET", "*" * 2000).startswith(b"-ERR 32 patterns of 1024 bytes together")
     client.run("HELLO", 3)
     assert client.run("CONFIG", "GET", "save") == b"%1\r\n$4\r\nsave\r\n$0\r\n\r\n"
 
@@ -43,3 +43,7 @@ def test_resetstat(client: RespClient) -> None:
 
 def test_there_is_no_file_to_rewrite(client: RespClient) -> None:
     assert client.run("CONFIG", "REWRITE") == b"-ERR The server is running without a config file\r\n"
+
+
+def test_get_takes_few_patterns(client: RespClient) -> None:
+    assert client.run("CONFIG", "GET", *["save"] * 33) == b"-ERR 32 patterns of 1024 bytes together are allowed\r\n"

@@ -99,3 +99,8 @@ def test_help_and_what_is_none(client: RespClient) -> None:
     assert client.run("COMMAND", "FOO") == b"-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n"
     client.run("MULTI")
     assert client.run("COMMAND") == b"+QUEUED\r\n"
+
+
+@pytest.mark.parametrize("what", ["DOCS", "INFO"])
+def test_few_names_are_told_of_at_once(client: RespClient, what: str) -> None:
+    assert client.run("COMMAND", what, *["get"] * 501) == b"-ERR 500 names at once are allowed\r\n"

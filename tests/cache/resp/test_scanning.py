@@ -141,3 +141,9 @@ def test_randomkey_tells_none_that_has_expired(client: RespSession) -> None:
     assert client.run("RANDOMKEY") == b"$-1\r\n"
     client.run("SET", "alive", "1")
     assert client.run("RANDOMKEY") == b"$5\r\nalive\r\n"
+
+
+def test_of_several_patterns_the_last_one_counts(client: RespSession) -> None:
+    client.run("SET", "a", 1)
+    client.run("SET", "b", 1)
+    assert set(scanned(client, "MATCH", "x" * 2000, "MATCH", "b*")) == {b"b"}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scalability.cache.resp import transactions
+from scalability.cache.resp.command_table import COMMANDS
 from scalability.cache.resp.transactions import HeldBytes, Queue
 from scalability.testing.resp_network import RespClient, RespNetwork
 
@@ -198,6 +199,41 @@ def test_a_transaction_is_bounded_in_commands(client: RespClient, monkeypatch: p
     assert client.run("EXEC") == ABORTED
 
 
+def test_a_transaction_is_bounded_in_arguments(client: RespClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "MAX_WORDS", 10)
+    client.run("MULTI")
+    assert client.run("DEL", *"abcdefgh") == QUEUED
+    assert client.run("PING") == QUEUED
+    assert client.run("PING") == b"-ERR too many arguments in one transaction: 10 are allowed\r\n"
+    assert client.run("EXEC") == ABORTED
+
+
+def test_a_transaction_has_few_commands_that_go_through_all_keys(client: RespClient) -> None:
+    client.run("MULTI")
+    for _ in range(transactions.MAX_COSTLY):
+        assert client.run("KEYS", "x*") == QUEUED
+    assert client.run("SCAN", 0) == b"-ERR too many costly commands in one transaction: 4 like 'scan' are allowed\r\n"
+    assert client.run("EXEC") == ABORTED
+
+
+@pytest.mark.parametrize(
+    "copying",
+    [("APPEND", "a", "y"), ("SETRANGE", "a", 0, "y"), ("GET", "a"), ("GETEX", "a"), ("SET", "a", "x", "GET"), ("GETRANGE", "a", 0, 9)],
+)
+def test_a_transaction_copies_large_values_a_few_times_only(
+    client: RespClient, monkeypatch: pytest.MonkeyPatch, copying: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(transactions, "MAX_REPLY_BYTES", 2500)
+    client.run("SET", "a", "x" * 1000)
+    client.run("MULTI")
+    for _ in range(3):
+        client.run("APPEND", "a", "x")
+    client.run(*copying)
+    client.run("DEL", "a")
+    reply = client.run("EXEC")
+    assert reply == b"*5\r\n:1001\r\n:1002\r\n:1003\r\n-ERR not run: this transaction has copied more than 2500 bytes of values\r\n:1\r\n"
+
+
 def test_all_transactions_together_are_bounded_in_bytes(client: RespClient, network: RespNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "MAX_QUEUED_BYTES", 2000)
     other = network.client()
@@ -220,14 +256,15 @@ def test_the_answers_of_a_transaction_are_bounded(client: RespClient, monkeypatc
     reply = client.run("EXEC")
     assert reply.startswith(b"*5\r\n")
     assert reply.count(b"x" * 1000) == 2
-    assert reply.count(b"-ERR the command was run, but the answers of this transaction exceed 2500 bytes\r\n") == 2
+    assert reply.count(b"-ERR the command was run, but the answers of this transaction exceed 2500 bytes\r\n") == 1
+    assert reply.count(b"-ERR not run: this transaction has copied more than 2500 bytes of values\r\n") == 1
     assert reply.endswith(b":1\r\n")
 
 
 def test_a_queue_counts_what_it_holds() -> None:
     held = HeldBytes()
     queue = Queue(held)
-    queue.append(None, [b"SET", b"a", b"x" * 1000])  # type: ignore[arg-type]  # what it holds is not looked at
+    queue.append(COMMANDS[b"set"], [b"SET", b"a", b"x" * 1000])
     assert len(queue) == 1
     assert 1000 < held.bytes < 1500
     queue.end()
