@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 from scalability.lifecycle import Ticker
 
 BATCH = 250
-"""Steps (entries removed, most of them) in one turn of the reactor at most: a quarter of a millisecond on a machine with nothing else to do."""
+"""Steps (entries removed, most of them) in one turn of the reactor at most: a quarter of a millisecond where nothing else runs."""
 
 LEAST_BATCH = 100
 
