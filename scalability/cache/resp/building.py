@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from scalability.cache.config import CacheOptions
 from scalability.cache.entries import Entries
 from scalability.cache.resp.command_table import COMMANDS
-from scalability.cache.resp.connection import RESPFactory
+from scalability.cache.resp.connection import MAX_UNSENT_BYTES, RESPFactory
 from scalability.cache.resp.metrics import resp_metrics
 from scalability.cache.resp.password import Password
 from scalability.cache.resp.process import process_facts
@@ -55,6 +55,7 @@ def resp_front(
         max_bulk_bytes=options.max_value_bytes,
         max_request_bytes=held,
         max_held_bytes=held,
+        max_unsent_bytes=max(MAX_UNSENT_BYTES, 2 * options.max_value_bytes),
     )
     listener = Listener(reactor, options.resp, factory, who="scalelab-cache RESP", flag="--resp", grace_s=GRACE_S)
     return RESPFront(wheel, listener, resp_metrics(state))

@@ -23,7 +23,7 @@ from scalability.cache.resp.commands import Request
 from scalability.cache.resp.dispatch import Dispatch
 from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
-from scalability.cache.resp.values import TOO_LARGE
+from scalability.cache.resp.values import MAX_REPLY_BYTES, TOO_LARGE
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
 from scalability.resp import replies
 from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
@@ -40,6 +40,9 @@ _LOOK = 256
 
 MAX_PUSHED_BYTES = 8 << 20
 """Bytes of pushed messages that may wait for a client that does not read."""
+
+MAX_UNSENT_BYTES = 2 * MAX_REPLY_BYTES
+"""Of replies and pushed messages that wait for all clients that do not read, together."""
 
 UNKNOWN_ARGUMENTS = 10
 UNKNOWN_BULK_BYTES = 16_384
@@ -88,6 +91,9 @@ class RESPConnection(Protocol):
         """Of messages since the client stopped reading."""
         self._held_bytes = 0
         """What ``factory.held_bytes`` has of this connection's."""
+        self.unsent_bytes = 0
+        """What was written since the client stopped reading."""
+        self._cut_off = False
         if not self._session.authenticated:
             self._parser.max_arguments, self._parser.max_bulk_bytes = UNKNOWN_ARGUMENTS, UNKNOWN_BULK_BYTES
 
@@ -115,6 +121,8 @@ class RESPConnection(Protocol):
                 if reply is not None:
                     self._counts.commands += 1
                     self._write(reply)
+                    if self._full:
+                        self._hold_back(len(reply))
                     return
                 self._run([request])
                 return
@@ -141,6 +149,7 @@ class RESPConnection(Protocol):
         self._ready = False
         self._waiting = []
         self._forget_held()
+        self._forget_unsent()
         self.factory.state.close(self._session)
         self.factory.closed(self)
 
@@ -155,6 +164,7 @@ class RESPConnection(Protocol):
     def resumeProducing(self) -> None:
         self._full = False
         self._pushed_bytes = 0
+        self._forget_unsent()
         self._deadline.stop()
         if not self._pausing:
             self._go_on()
@@ -176,12 +186,16 @@ class RESPConnection(Protocol):
         if self._full:
             self._pushed_bytes += len(message)
             if self._pushed_bytes > MAX_PUSHED_BYTES:
-                self._cut()
+                self.cut()
                 return
         self._write(message)
+        if self._full:
+            self._hold_back(len(message))
 
     def end(self) -> None:
         """Close the connection, once what is written has been sent."""
+        if self._cut_off:
+            return
         self._session.closing = True
         self._plain = self._ready = False
         self._deadline.move(self.factory.output_ticks)
@@ -254,7 +268,7 @@ class RESPConnection(Protocol):
                 written += len(reply)
                 if written >= OUTPUT_AT_ONCE:
                     written = 0
-                    self._write(b"".join(out))
+                    self._send(out)
                     out = []
                     if self._full:
                         self._waiting = [*rest, *self._waiting]
@@ -268,13 +282,27 @@ class RESPConnection(Protocol):
                     break
         self._running = False
         if out:
-            self._write(b"".join(out))
+            self._send(out)
         if self._waiting:
             self._counts.commands -= len(self._waiting)
             if not self._full:
                 self._pause()
         elif session.closing:
             self.end()
+
+    def _send(self, parts: list[bytes]) -> None:
+        data = b"".join(parts)
+        self._write(data)
+        if self._full:
+            self._hold_back(len(data))
+
+    def _hold_back(self, size: int) -> None:
+        self.unsent_bytes += size
+        self.factory.held_back(size)
+
+    def _forget_unsent(self) -> None:
+        self.factory.unsent_bytes -= self.unsent_bytes
+        self.unsent_bytes = 0
 
     def _quick(self, request: Request, now: float) -> bytes | None:
         """The reply to GET, or to SET without options, of a plain session; None: it is another request."""
@@ -325,10 +353,13 @@ class RESPConnection(Protocol):
             self.end()
 
     def _stalled(self) -> None:
-        self._cut()
+        self.cut()
 
-    def _cut(self) -> None:
-        self._session.closing = True
+    def cut(self) -> None:
+        """Close at once, as the client does not read."""
+        self._cut_off = self._session.closing = True
+        self._waiting = []
+        self._forget_unsent()
         self._plain = self._ready = False
         self._counts.slow_readers += 1
         self.transport.abortConnection()
@@ -338,7 +369,8 @@ class RESPFactory(Factory):
     """Connections of one server. ``wheel`` must be running.
 
     A value may have ``max_bulk_bytes``; a request that comes in pieces ``max_request_bytes`` in all, and all of these together
-    ``max_held_bytes``: beyond that, who sends more of one is refused.
+    ``max_held_bytes``: beyond that, who sends more of one is refused. What waits for clients that do not read is bounded by
+    ``max_unsent_bytes`` for all together: beyond that, the one with the most is cut.
     """
 
     noisy = False
@@ -352,6 +384,7 @@ class RESPFactory(Factory):
         max_bulk_bytes: int,
         max_request_bytes: int,
         max_held_bytes: int,
+        max_unsent_bytes: int = MAX_UNSENT_BYTES,
         output_timeout_s: float = 60.0,
     ) -> None:
         self.state = state
@@ -364,6 +397,9 @@ class RESPFactory(Factory):
         self.max_held_bytes = max_held_bytes
         self.held_bytes = 0
         """Of requests that have not come as a whole."""
+        self.max_unsent_bytes = max_unsent_bytes
+        self.unsent_bytes = 0
+        """Of replies to clients that do not read them."""
         self.output_ticks = wheel.ticks(output_timeout_s)
         self._connections: dict[int, RESPConnection] = {}
         self._drained: list[Deferred[None]] = []
@@ -388,6 +424,12 @@ class RESPFactory(Factory):
             drained, self._drained = self._drained, []
             for waiting in drained:
                 waiting.callback(None)
+
+    def held_back(self, size: int) -> None:
+        """Called by a connection: so many bytes more wait for a client. Where that is too much, who lets the most wait is cut."""
+        self.unsent_bytes += size
+        if self.unsent_bytes > self.max_unsent_bytes:
+            max(self._connections.values(), key=lambda one: one.unsent_bytes).cut()
 
     def drain(self, grace_s: float) -> Deferred[None]:
         """Close all connections, each when it has answered what has come; fires when none is open, after ``grace_s`` at the latest."""

@@ -455,3 +455,56 @@ def test_what_is_no_request_is_refused_behind_those_that_wait_for_their_turn() -
         served.turn()
     assert client.taken() == b":1\r\n" + b":0\r\n" * 4 + b"-ERR Protocol error: invalid multibulk length\r\n"
     assert not client.open
+
+
+def test_what_waits_for_all_clients_together_is_bounded() -> None:
+    served = Served()
+    served.factory.max_unsent_bytes = 500_000
+    served.ask(b"SET", b"small", b"x" * 100_000)
+    served.ask(b"SET", b"large", b"x" * 250_000)
+    small, large, last = served.client(), served.client(), served.client()
+    for client, key in ((small, b"small"), (large, b"large")):
+        client.stop_taking()
+        client.deliver(encode(b"GET", key))
+    assert 350_000 < served.factory.unsent_bytes < 400_000
+    last.stop_taking()
+    last.deliver(encode(b"MGET", b"small", b"small"))
+    served.network.advance(0)
+    assert (small.open, large.open, last.open) == (True, False, True), "who lets the most wait is cut"
+    assert served.state.counts.slow_readers == 1
+    assert 300_000 < served.factory.unsent_bytes < 350_000
+    small.take_all()
+    last.take_all()
+    assert served.factory.unsent_bytes == 0
+    assert len(last.taken()) > 200_000
+    last.deliver(encode(b"STRLEN", b"small"))
+    assert last.taken() == b":100000\r\n"
+    assert len(served.state.sessions) == 4, "those of the two questions at the start among them"
+
+
+def test_who_asks_for_too_much_at_once_is_cut_and_nothing_else_of_it_is_run() -> None:
+    served = Served()
+    served.factory.max_unsent_bytes = 1 << 20
+    served.ask(b"SET", b"a", b"x" * 800_000)
+    client = served.client()
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a") * 2 + encode(b"SET", b"b", b"x"))
+    served.network.advance(0)
+    served.wheel.stopService()
+    assert not client.open
+    assert (served.factory.unsent_bytes, served.state.counts.slow_readers) == (0, 1)
+    assert served.ask(b"GET", b"b") == b"$-1\r\n"
+
+
+def test_messages_count_as_what_waits() -> None:
+    served = Served()
+    served.factory.max_unsent_bytes = 200_000
+    client = served.client()
+    client.deliver(encode(b"PUSHME", b">1\r\n:1\r\n"))
+    client.stop_taking()
+    session = max(served.state.sessions.values(), key=lambda one: one.id)
+    for _ in range(30):
+        session.push(b"x" * 10_000)
+    served.network.advance(0)
+    assert not client.open
+    assert served.factory.unsent_bytes == 0
