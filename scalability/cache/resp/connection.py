@@ -2,7 +2,7 @@
 
 Requests that came together are answered together, unless running them takes long: after ``SLICE_S`` the others have their turn, and the
 rest waits for the next one. What the client does not read is bounded: above the transport's watermark nothing
-more of it is read or run, its requests wait; after ``output_timeout_s`` without progress, or when messages that no request asked for
+more of it is read or run, its requests wait; when that has not gone after ``patience_s``, or when messages that no request asked for
 (tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
 
 GET, and SET without options, which is what nearly all of a cache's traffic consists of, are run here, in a few steps each; they do
@@ -43,6 +43,9 @@ MAX_PUSHED_BYTES = 8 << 20
 
 MAX_UNSENT_BYTES = 2 * MAX_REPLY_BYTES
 """Of replies and pushed messages that wait for all clients that do not read, together."""
+
+PATIENCE_S = 60.0
+"""How long a client may take to read what waits for it, all of it, and to send anything more of a request that it has begun."""
 
 UNKNOWN_ARGUMENTS = 10
 UNKNOWN_BULK_BYTES = 16_384
@@ -134,6 +137,10 @@ class RESPConnection(Protocol):
         elif requests:
             self._run(requests)
         held = self._parser.held_bytes
+        if held:
+            self._deadline.move(self.factory.patience_ticks)
+        elif self._held_bytes:
+            self._deadline.stop()
         if held != self._held_bytes:
             self.factory.held_bytes += held - self._held_bytes
             self._held_bytes = held
@@ -159,13 +166,16 @@ class RESPConnection(Protocol):
         self._full = True
         self._ready = False
         self.transport.pauseProducing()
-        self._deadline.move(self.factory.output_ticks)
+        self._deadline.move(self.factory.patience_ticks)
 
     def resumeProducing(self) -> None:
         self._full = False
         self._pushed_bytes = 0
         self._forget_unsent()
-        self._deadline.stop()
+        if self._held_bytes:
+            self._deadline.move(self.factory.patience_ticks)
+        else:
+            self._deadline.stop()
         if not self._pausing:
             self._go_on()
 
@@ -198,7 +208,7 @@ class RESPConnection(Protocol):
             return
         self._session.closing = True
         self._plain = self._ready = False
-        self._deadline.move(self.factory.output_ticks)
+        self._deadline.move(self.factory.patience_ticks)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -353,7 +363,14 @@ class RESPConnection(Protocol):
             self.end()
 
     def _stalled(self) -> None:
-        self.cut()
+        """The client does not read; or it does not send the rest of a request, which takes memory that others could have."""
+        if self._full or self._session.closing:
+            self.cut()
+        else:
+            self._parser.fail(ProtocolError("the rest of a request did not come in time"))
+            self._forget_held()
+            if not self._waiting:
+                self._refuse()
 
     def cut(self) -> None:
         """Close at once, as the client does not read."""
@@ -385,7 +402,7 @@ class RESPFactory(Factory):
         max_request_bytes: int,
         max_held_bytes: int,
         max_unsent_bytes: int = MAX_UNSENT_BYTES,
-        output_timeout_s: float = 60.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.state = state
         self.wheel = wheel
@@ -400,7 +417,7 @@ class RESPFactory(Factory):
         self.max_unsent_bytes = max_unsent_bytes
         self.unsent_bytes = 0
         """Of replies to clients that do not read them."""
-        self.output_ticks = wheel.ticks(output_timeout_s)
+        self.patience_ticks = wheel.ticks(patience_s)
         self._connections: dict[int, RESPConnection] = {}
         self._drained: list[Deferred[None]] = []
         state.end = self._end

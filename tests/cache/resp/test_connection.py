@@ -86,7 +86,7 @@ class Served:
             max_bulk_bytes=max_object_bytes,
             max_request_bytes=max_held_bytes,
             max_held_bytes=max_held_bytes,
-            output_timeout_s=10.0,
+            patience_s=10.0,
         )
 
     def client(self) -> MemoryTransport:
@@ -508,3 +508,31 @@ def test_messages_count_as_what_waits() -> None:
     served.network.advance(0)
     assert not client.open
     assert served.factory.unsent_bytes == 0
+
+
+def test_who_does_not_send_the_rest_of_a_request_is_left() -> None:
+    served = Served()
+    client, idle = served.client(), served.client()
+    idle.deliver(encode(b"PING1"))
+    idle.taken()
+    client.deliver(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000\r\n")
+    for _ in range(5):
+        served.network.advance(8.0)
+        client.deliver(b"x" * 100)
+        assert client.open
+    for _ in range(60):
+        served.network.advance(0.25)
+    assert client.taken() == b"-ERR Protocol error: the rest of a request did not come in time\r\n"
+    assert not client.open
+    assert idle.open
+    assert served.factory.held_bytes == 0
+
+
+def test_whoever_has_sent_all_may_be_idle() -> None:
+    served = Served()
+    client = served.client()
+    client.deliver(b"*1\r\n$4\r\nPI")
+    client.deliver(b"NG\r\n")
+    for _ in range(120):
+        served.network.advance(0.25)
+    assert client.open
