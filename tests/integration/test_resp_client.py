@@ -75,7 +75,7 @@ def start_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Call
 
 
 @asynccontextmanager
-async def client_of(*ports: int, **more: Any) -> AsyncIterator[RespClient]:
+async def client_of(*ports: int, timeout_s: float = 0.5, **more: Any) -> AsyncIterator[RespClient]:
     from twisted.internet import reactor
 
     wheel = DeadlineWheel(reactor)
@@ -83,7 +83,7 @@ async def client_of(*ports: int, **more: Any) -> AsyncIterator[RespClient]:
         reactor,
         tuple(Address("127.0.0.1", port) for port in ports),
         wheel,
-        timeout_s=0.5,
+        timeout_s=timeout_s,
         pause_s=lambda *_: 0.02,
         draw=random.random,
         **more,
@@ -123,7 +123,7 @@ class Pushed:
 
 async def test_a_thousand_calls_at_once_are_answered_in_order(start_any: Callable[..., AnyServer]) -> None:
     server = start_any()
-    async with client_of(server.port) as client:
+    async with client_of(server.port, timeout_s=30.0) as client:
         await gatherResults([client.call("SET", f"k{number}", number) for number in range(1000)])
         assert await gatherResults([client.call("GET", f"k{number}") for number in range(1000)]) == [b"%d" % n for n in range(1000)]
         assert await client.call("CONFIG", "GET", "appendonly") == {b"appendonly": b"no"}
@@ -135,7 +135,7 @@ async def test_a_password_is_asked_for_by_our_server_too(tmp_path: Path) -> None
     (tmp_path / "password").write_text("s3cret\n")
     server = Ours(tmp_path, "--resp-password-file", str(tmp_path / "password"))
     try:
-        async with client_of(server.port, greeting=Greeting(password="s3cret")) as client:
+        async with client_of(server.port, greeting=Greeting(password="s3cret"), timeout_s=10.0) as client:
             assert await client.call("SET", "k", 1) == b"OK"
         for greeting in (Greeting(), Greeting(password="wrong")):
             async with client_of(server.port, greeting=greeting) as client:
@@ -148,7 +148,7 @@ async def test_a_password_is_asked_for_by_our_server_too(tmp_path: Path) -> None
 async def test_errors_user_database_and_password_are_the_servers(start_redis: Callable[..., RedisServer]) -> None:
     server = start_redis("--requirepass", "s3cret", "--user", "me", "on", ">mine", "~*", "+@all")
     for greeting in (Greeting(password="s3cret", database=3), Greeting("me", "mine", 3)):
-        async with client_of(server.port, greeting=greeting) as client:
+        async with client_of(server.port, greeting=greeting, timeout_s=10.0) as client:
             await client.call("LPUSH", "list", 1)
             with pytest.raises(CommandRefused) as caught:
                 await client.call("GET", "list")
@@ -174,7 +174,7 @@ async def test_transactions_of_many_users_lose_nothing(start_any: Callable[..., 
             if done is not None:
                 return tries
 
-    async with client_of(server.port) as one, client_of(server.port) as other:
+    async with client_of(server.port, timeout_s=30.0) as one, client_of(server.port, timeout_s=30.0) as other:
         await gatherResults([one.call("PING"), other.call("PING")])
         tries = await gatherResults([Deferred.fromCoroutine(add(client)) for _ in range(50) for client in (one, other)])
         assert await one.call("GET", "sum") == b"100"
@@ -183,7 +183,7 @@ async def test_transactions_of_many_users_lose_nothing(start_any: Callable[..., 
 
 async def test_a_change_by_another_client_is_pushed(start_any: Callable[..., AnyServer]) -> None:
     server = start_any()
-    async with client_of(server.port) as one, client_of(server.port) as other:
+    async with client_of(server.port, timeout_s=30.0) as one, client_of(server.port, timeout_s=30.0) as other:
         one.listener = listening = Pushed()
         assert await one.pipeline(("GET", "k"), ("PTTL", "k")) == [None, -2]
         await one.call("SET", "own", 1)
@@ -198,7 +198,7 @@ async def test_a_change_by_another_client_is_pushed(start_any: Callable[..., Any
 async def test_a_server_that_was_killed_or_hangs_fails_calls_in_time_and_is_found_again(start_any: Callable[..., AnyServer]) -> None:
     server = start_any()
     async with client_of(server.port, connect_timeout_s=0.3) as client:
-        await client.call("PING")
+        await until(lambda: client.connected)
         server.process.kill(signal.SIGSTOP)
         call = client.call("PING")
         with pytest.raises(ScalelabError):
@@ -242,7 +242,9 @@ async def test_tls_is_verified(start_redis: Callable[..., RedisServer], tmp_path
     from twisted.internet import reactor
 
     trusting, other = (ServerTLS(reactor, ca=file) for file in (ca, Authority().write_own(tmp_path / "other.pem")))
-    async with client_of(server.port, secure=trusting.wrap, greeting=Greeting(password="pw")) as client:
+    async with client_of(
+        server.port, secure=trusting.wrap, greeting=Greeting(password="pw"), timeout_s=10.0, connect_timeout_s=10.0
+    ) as client:
         assert await client.call("PING") == b"PONG"
         async with client.exclusive() as connection:
             assert await connection.call("PING") == b"PONG"
