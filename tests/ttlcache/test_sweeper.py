@@ -60,23 +60,23 @@ def test_stopping_in_the_middle_of_a_sweep_waits_for_its_end() -> None:
 class Slow:
     """Takes a time for each entry, and never has enough."""
 
-    def __init__(self, clock: Clock, entry_s: float, batches: int) -> None:
-        self.clock = clock
+    def __init__(self, entry_s: float, batches: int) -> None:
+        self.took_s = 0.0
         self.entry_s = entry_s
         self.left = batches
         self.batches: list[int] = []
 
     def sweep(self, now: float, limit: int) -> int:
         self.batches.append(limit)
-        self.clock.rightNow += limit * self.entry_s
+        self.took_s += limit * self.entry_s
         self.left -= 1
         return limit if self.left else 0
 
 
 def batches(entry_s: float, count: int, **more: int) -> list[int]:
     clock = Clock()
-    slow = Slow(clock, entry_s, count)
-    sweeper = Sweeper(clock, 1.0, slow, **more)
+    slow = Slow(entry_s, count)
+    sweeper = Sweeper(clock, 1.0, slow, cpu_s=lambda: slow.took_s, **more)
     sweeper.sweep()
     while len(slow.batches) < count:
         clock.advance(PAUSE_S)
@@ -86,10 +86,10 @@ def batches(entry_s: float, count: int, **more: int) -> list[int]:
 def test_batches_are_as_large_as_their_time_allows() -> None:
     assert batches(1e-6, 4) == [125, 250, 250, 250]
     assert batches(5e-6, 4) == [125, 125, 125, 125]
+    assert batches(20e-6, 4) == [125, 62, 31, 31]
     assert batches(1e-6, 4, batch=1_000) == [500, 500, 500, 500]
-    assert batches(10e-6, 4, batch=1_000) == [500, 250, 125, 125]
 
 
 def test_batches_are_never_too_small_to_come_to_an_end() -> None:
-    assert batches(1.0, 4) == [125, LEAST_BATCH, LEAST_BATCH, LEAST_BATCH]
+    assert batches(1.0, 5) == [125, 62, 31, LEAST_BATCH, LEAST_BATCH]
     assert batches(1.0, 3, batch=10) == [10, 10, 10]
