@@ -84,12 +84,12 @@ def batches(entry_s: float, count: int, **more: int) -> list[int]:
 
 
 def test_batches_are_as_large_as_their_time_allows() -> None:
-    assert batches(1e-6, 4) == [125, 250, 250, 250]
-    assert batches(5e-6, 4) == [125, 125, 125, 125]
-    assert batches(20e-6, 4) == [125, 62, 31, 31]
+    assert batches(1e-6, 4) == [50, 100, 100, 100]
+    assert batches(9e-6, 4) == [50, 50, 50, 50]
+    assert batches(9e-6, 4, batch=500) == [250, 125, 62, 62]
     assert batches(1e-6, 4, batch=1_000) == [500, 500, 500, 500]
 
 
 def test_batches_are_never_too_small_to_come_to_an_end() -> None:
-    assert batches(1.0, 5) == [125, 62, 31, LEAST_BATCH, LEAST_BATCH]
+    assert batches(1.0, 4) == [50, LEAST_BATCH, LEAST_BATCH, LEAST_BATCH]
     assert batches(1.0, 3, batch=10) == [10, 10, 10]
