@@ -86,6 +86,42 @@ def test_a_large_pipeline_whose_pieces_end_within_requests() -> None:
     assert read(data, *range(0, len(data), 60_000)) == (requests, None)
 
 
+class Counted(OrdinaryReader):
+    """How many bytes it was given."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        super().__init__()
+
+    def renew(self) -> None:
+        super().renew()
+        begin = self.begin
+
+        def counted(data: bytes) -> None:
+            self.bytes += len(data)
+            begin(data)
+
+        self.begin = counted
+
+
+def test_what_follows_a_request_that_came_in_pieces_is_ordinary_again() -> None:
+    data = b"".join(encode(b"GET", b"key:%d" % n) for n in range(10_000))
+    reader = Counted()
+    parser = RequestParser(reader)
+    requests = [request for at in range(0, len(data), 60_000) for request in parser.feed(data[at : at + 60_000])]
+    assert requests == [[b"GET", b"key:%d" % n] for n in range(10_000)]
+    assert reader.bytes > 0.99 * len(data)
+
+
+@pytest.mark.parametrize("odd", [b"*1\r\n:5\r\n", b"PING\r\n", b"*0\r\n", b"*1000\r\n$1\r\na\r\n"])
+def test_what_follows_a_request_that_came_in_pieces_may_be_odd(odd: bytes) -> None:
+    first = encode(b"GET", b"a")
+    data = first + odd + encode(b"GET", b"b")
+    assert read(data, 5) == read(data) == byte_by_byte(data)
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
