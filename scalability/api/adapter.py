@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from io import BytesIO
+from time import time
 from typing import Any, AnyStr
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -51,11 +52,11 @@ class APIFactory(HTTPServerFactory):
     """Serves a resource. Its wheel turns while it listens or has connections, so that nobody else need start it.
 
     A client's FIN is its end: a handler that works for nobody is cancelled (where the balancer, which cannot know, waits).
-    ``metrics`` is what it counted.
+    ``metrics`` is what it counted. ``wall`` tells the Unix time.
     """
 
-    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
-        super().__init__(self, clock=clock, wheel=DeadlineWheel(clock), abort_on_close=True)
+    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int, *, wall: Callable[[], float] = time) -> None:
+        super().__init__(self, clock=clock, wheel=DeadlineWheel(clock), abort_on_close=True, wall=wall)
         self.resource = resource
         self.max_body_bytes = max_body_bytes
         self.arriving_bytes = 0
@@ -151,7 +152,7 @@ class APIFactory(HTTPServerFactory):
 
     def date(self) -> bytes:
         """The Date field's value (RFC 9110 section 6.6.1), made once a second."""
-        now = int(self.clock.seconds())
+        now = int(self.wall())
         if now != self._date_s:
             self._date_s = now
             self._date = datetimeToString(now)

@@ -49,11 +49,11 @@ def admin_calls(
     token: AdminToken,
     *,
     algorithm: str,
-    seconds: Callable[[], float],
+    wall: Callable[[], float],
     explained: int,
     reload: Reload | None = None,
 ) -> Klein:
-    """The routes. ``upstream`` is the one that decides, ``processes`` are those that serve; ``seconds`` tells Unix seconds.
+    """The routes. ``upstream`` is the one that decides, ``processes`` are those that serve; ``wall`` tells Unix seconds.
 
     So many decisions are ``explained``, by each process. Without ``reload`` there is no ``/reload``.
     """
@@ -73,13 +73,13 @@ def admin_calls(
     @app.route("/servers", methods=["GET"])
     async def servers(request: IRequest) -> bytes:
         uses = await processes.uses()
-        return json_answer(request, status(upstream, algorithm, uses, seconds()), fields=FIELDS)
+        return json_answer(request, status(upstream, algorithm, uses, wall()), fields=FIELDS)
 
     @app.route("/servers/<name>", methods=["GET"])
     async def one_server(request: IRequest, name: str) -> bytes:
         named(name)  # nobody is asked about one that is not there
         uses = by_server(await processes.uses())
-        return json_answer(request, described(named(name), upstream, uses.get(name, ()), seconds()), fields=FIELDS)
+        return json_answer(request, described(named(name), upstream, uses.get(name, ()), wall()), fields=FIELDS)
 
     @app.route("/servers/<name>/state", methods=["PUT"])
     def set_state(request: IRequest, name: str) -> bytes:

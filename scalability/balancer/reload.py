@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from time import time
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -63,10 +64,17 @@ class Reload(OrderedService):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, options: BalancerOptions, read: Callable[[], BalancerOptions], apply: Callable[[Change], None]
+        self,
+        reactor: Any,
+        options: BalancerOptions,
+        read: Callable[[], BalancerOptions],
+        apply: Callable[[Change], None],
+        *,
+        wall: Callable[[], float] = time,
     ) -> None:
         super().__init__()
         self._clock = reactor
+        self._wall = wall
         self._read = read
         self._apply = apply
         self._waiting: list[Deferred[Outcome]] = []
@@ -77,7 +85,7 @@ class Reload(OrderedService):
         self.options = options
         """The configuration that holds now."""
         self.counts = dict.fromkeys(Result, 0)
-        self.good_s: float = reactor.seconds()
+        self.good_s: float = wall()
         """When a configuration was last taken in, or found to be the one that holds, in Unix seconds; at first the start."""
 
     def now(self) -> Deferred[Outcome]:
@@ -144,14 +152,14 @@ class Reload(OrderedService):
         if change.fixed:
             return Outcome(Result.REFUSED, f"a restart is needed for another {', '.join(change.fixed)}", change.fixed)
         if not change.keys:
-            self.good_s = self._clock.seconds()
+            self.good_s = self._wall()
             return Outcome(Result.UNCHANGED, "nothing has changed")
         try:
             self._apply(change)
         except Exception as error:
             self.log.failure("a change of the configuration failed half way")
             return await self._taken_back(change, type(error).__name__)
-        self.good_s = self._clock.seconds()
+        self.good_s = self._wall()
         self.options = change.new
         return Outcome(Result.CHANGED, change.what, tuple(sorted(change.keys)))
 

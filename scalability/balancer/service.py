@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -89,7 +90,7 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
             ThisProcess(upstream, traffic.proxy, traffic.shedding),
             token,
             algorithm=options.algorithm.name,
-            seconds=reactor.seconds,
+            wall=time.time,
             explained=options.explained_requests,
             reload=None if reload is None else reload.told,
         ),

@@ -13,7 +13,7 @@ WORST_FIRST = ("open", "half-open", "closed")
 
 
 def status(upstream: Upstream, algorithm: str, uses: Sequence[Use], now: float) -> dict[str, Any]:
-    """Everything. Numbers of several processes are added up; ``now`` is in Unix seconds, as all times are."""
+    """Everything. Numbers of several processes are added up; ``now`` is in Unix seconds, as all times that are told."""
     upstream.settle()
     known = {server.name for server in upstream}
     uses_of = by_server(uses)
@@ -70,7 +70,11 @@ def by_server(uses: Iterable[Use]) -> dict[str, list[tuple[int, ServerUse]]]:
 def described(
     server: Server, upstream: Upstream, uses: Iterable[tuple[int, ServerUse]], now: float, *, checks: int = KEPT
 ) -> dict[str, Any]:
-    """One server that a source names, with its last ``checks``. All of them of 4,000 servers would keep the event loop for 0.1 s."""
+    """One server that a source names, with its last ``checks``. All of them of 4,000 servers would keep the event loop for 0.1 s.
+
+    ``now`` is in Unix seconds, as all times that are told; what is known of the server are times of the upstream's clock.
+    """
+    ahead_s = now - upstream.seconds()
     return {
         "name": server.name,
         "state": server.health.state.value,
@@ -81,15 +85,15 @@ def described(
         "max_connections": server.spec.max_connections,
         "tls": server.tls,
         "unreachable": server.unreachable,
-        "ejected": ejection(server, upstream),
+        "ejected": ejection(server, upstream, ahead_s),
         **used(uses),
         "checks": {
             "passed": server.counts.checks_passed,
             "failed": server.counts.checks_failed,
             "went_down": server.counts.went_down,
             "last": server.last_check,
-            "last_failure": None if server.history.last_failure is None else checked(server.history.last_failure),
-            "results": [checked(result) for result in list(server.history)[-checks:]],
+            "last_failure": None if server.history.last_failure is None else checked(server.history.last_failure, ahead_s),
+            "results": [checked(result, ahead_s) for result in list(server.history)[-checks:]],
         },
     }
 
@@ -99,23 +103,26 @@ def wanted(server: Server) -> dict[str, Any]:
     return {"mode": server.mode.value, "weight": server.weight, "configured_weight": server.spec.weight}
 
 
-def ejection(server: Server, upstream: Upstream) -> dict[str, Any] | None:
-    """Why no request is sent to ``server`` because of how the last ones ended; None while it is not ejected."""
+def ejection(server: Server, upstream: Upstream, ahead_s: float) -> dict[str, Any] | None:
+    """Why no request is sent to ``server`` because of how the last ones ended; None while it is not ejected.
+
+    ``ahead_s`` is how many seconds Unix time is ahead of the upstream's clock.
+    """
     standing = upstream.ejections.standing(server)
     if not server.ejected or standing is None or standing.cause is None:
         return None
     return {
         "cause": standing.cause.value,
-        "since": round(standing.since_s, 3),
-        "until": round(standing.until_s, 3),
+        "since": round(standing.since_s + ahead_s, 3),
+        "until": round(standing.until_s + ahead_s, 3),
         "times": standing.times,
     }
 
 
-def checked(result: CheckResult) -> dict[str, Any]:
-    """One check."""
+def checked(result: CheckResult, ahead_s: float) -> dict[str, Any]:
+    """One check; ``ahead_s`` as above."""
     return {
-        "at": round(result.at_s, 3),
+        "at": round(result.at_s + ahead_s, 3),
         "duration_s": round(result.duration_s, 6),
         "passed": result.passed,
         "status": result.status,

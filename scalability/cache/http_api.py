@@ -88,5 +88,5 @@ def cache_app(entries: Entries, clock: IReactorTime, options: CacheOptions) -> K
         return json_answer(request, {"status": "ok", "entries": len(cache), "bytes": cache.bytes})
 
     add_batches(app, entries, options)
-    add_purging(app, entries, clock)
+    add_purging(app, entries, clock, now)
     return app

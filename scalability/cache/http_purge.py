@@ -5,6 +5,7 @@ no longer than a millisecond at a time. A key that is there from the beginning t
 one that is written meanwhile may be removed or not. A client that leaves ends it: what was removed by then stays so.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -29,33 +30,33 @@ WAITING: Final = 16
 
 
 class Purged(Protocol):
-    """What has the keys."""
+    """What has the keys. Times are of the clock that they end by."""
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]: ...
 
     def delete(self, key: bytes, now: float) -> bool: ...
 
 
-def add_purging(app: Klein, cache: Purged, clock: IReactorTime) -> None:
-    """Give ``app`` the call."""
+def add_purging(app: Klein, cache: Purged, clock: IReactorTime, now: Callable[[], float]) -> None:
+    """Give ``app`` the call. ``clock`` times the pauses; ``now`` is the clock that keys end by."""
     places = Places(AT_ONCE, WAITING)
 
     @app.route("/cache", methods=["DELETE"])
     def purge(request: IRequest) -> Deferred[bytes]:
         prefix = _prefix(request)
-        return places.run(lambda: Deferred.fromCoroutine(purged(cache, prefix, clock))).addCallback(
+        return places.run(lambda: Deferred.fromCoroutine(purged(cache, prefix, clock, now))).addCallback(
             lambda deleted: json_answer(request, {"status": "ok", "deleted": deleted})
         )
 
 
-async def purged(cache: Purged, prefix: bytes, clock: IReactorTime) -> int:
-    """Remove the keys that begin with ``prefix``; how many those were."""
+async def purged(cache: Purged, prefix: bytes, clock: IReactorTime, now: Callable[[], float]) -> int:
+    """Remove the keys that begin with ``prefix``; how many those were. Both clocks as above."""
     deleted = cursor = 0
     while True:
         cursor, keys = cache.scan(cursor, PIECE)
-        now = clock.seconds()
+        moment = now()
         for key in keys:
-            if key.startswith(prefix) and cache.delete(key, now):
+            if key.startswith(prefix) and cache.delete(key, moment):
                 deleted += 1
         if not cursor:
             return deleted

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from math import isnan
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -46,7 +46,8 @@ class _Ended(CancelledError):
 class Snapshots(Service):
     """Keeps ``cache`` in the file ``path``, written anew every ``interval_s`` seconds in which something changed.
 
-    ``changes`` counts changes: while it says the same, nothing is written. ``reactor`` provides IReactorTime and IReactorFromThreads.
+    ``changes`` counts changes: while it says the same, nothing is written. ``reactor`` provides IReactorTime and IReactorFromThreads;
+    ``wall`` tells the Unix time, by which entries end.
     """
 
     log = Logger()
@@ -59,11 +60,13 @@ class Snapshots(Service):
         interval_s: float,
         *,
         changes: Callable[[], int],
+        wall: Callable[[], float] = time,
         last_s: float = LAST_S,
         threads: Threads | None = None,
         who: str = "scalelab-cache",
     ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._cache = cache
         self._path = path
         self._changes = changes
@@ -127,7 +130,7 @@ class Snapshots(Service):
         began, changes = self._reactor.seconds(), self._changes()
         self._take_lock()
         self.writing = True
-        writer = SnapshotWriter(self._path, began)
+        writer = SnapshotWriter(self._path, self._wall())
         try:
             await self._threads.run(writer.open)
             cursor = 0
@@ -145,8 +148,8 @@ class Snapshots(Service):
             raise
         finally:
             self.writing = False
-        self.written_at = self._reactor.seconds()
-        self.duration_s = self.written_at - began
+        self.written_at = self._wall()
+        self.duration_s = self._reactor.seconds() - began
         self.bytes, self.records = size, writer.records
         self.successes += 1
         self._kept_changes = changes
@@ -154,7 +157,7 @@ class Snapshots(Service):
     def _pieces(self, keys: list[bytes]) -> Iterator[list[Record]]:
         """The entries of ``keys`` as they are when it is their turn."""
         cache = self._cache
-        now = self._reactor.seconds()
+        now = self._wall()
         records: list[Record] = []
         held = 0
         for key in keys:
@@ -167,7 +170,7 @@ class Snapshots(Service):
             if held >= PIECE_BYTES:
                 yield records
                 records, held = [], 0
-                now = self._reactor.seconds()
+                now = self._wall()
         if records:
             yield records
 
@@ -223,7 +226,7 @@ class Snapshots(Service):
 
     def _load(self) -> None:
         began = perf_counter()
-        cache, now = self._cache, self._reactor.seconds()
+        cache, now = self._cache, self._wall()
         over = too_many = 0
         try:
             for records in read(self._path):

@@ -45,7 +45,7 @@ class GatewayAccess(Access):
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         assert isinstance(exchange, LoggedExchange)
-        self.record(entry_of(exchange, seconds, head=exchange.asked, route=exchange.route))
+        self.record(entry_of(exchange, seconds, self.wall(), head=exchange.asked, route=exchange.route))
 
 
 class LoggedGatewayServer(GatewayServer):
@@ -55,7 +55,7 @@ class LoggedGatewayServer(GatewayServer):
     exchange_type = LoggedExchange
 
     def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int, access: GatewayAccess) -> None:
-        super().__init__(resource, clock, max_body_bytes)
+        super().__init__(resource, clock, max_body_bytes, wall=access.wall)
         self._access = access
         self.ended = self._logged
 

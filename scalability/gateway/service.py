@@ -2,6 +2,8 @@
 
 import random
 import signal
+from collections.abc import Callable
+from time import time
 from typing import Any
 
 from prometheus_client.registry import Collector
@@ -48,8 +50,8 @@ from scalability.telemetry import AccessLog, process_collectors
 WHO = "scalelab-gateway"
 
 
-def gateway_service(reactor: Any, options: GatewayOptions) -> OrderedService:
-    """One gateway with connections of its own to every dependency."""
+def gateway_service(reactor: Any, options: GatewayOptions, *, wall: Callable[[], float] = time) -> OrderedService:
+    """One gateway with connections of its own to every dependency. ``wall`` tells the Unix time, wherever a date is needed."""
     wheel = DeadlineWheel(reactor)
 
     def dependency(name: str, url: ServiceURL, *, timeout_s: float) -> Dependency:
@@ -88,6 +90,7 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> OrderedService:
         trusted=Networks(network.addresses for network in options.trusted_proxy),
         jwks_timeout_s=options.jwks_timeout_s,
         jwks_cooldown_s=options.jwks_cooldown_s,
+        wall=wall,
     )
     parts.append(access)
     policy_of = own_policies(access, cors=options.cors, api_keys=options.api_keys, jwt=jwt)
@@ -113,16 +116,16 @@ def gateway_service(reactor: Any, options: GatewayOptions) -> OrderedService:
     resource = resource_of(app)
     factory: GatewayServer
     if options.access_log is None:
-        factory = GatewayServer(resource, reactor, MAX_BODY_BYTES)
+        factory = GatewayServer(resource, reactor, MAX_BODY_BYTES, wall=wall)
         # whoever rotates the logs of many servers signals this one too
         parts.append(IgnoredSignal(signal.SIGUSR1))
     else:
         log = AccessLog(reactor, options.access_log, who=WHO, metrics=counts, format=options.access_log_format)
         parts.append(log)
-        factory = LoggedGatewayServer(resource, reactor, MAX_BODY_BYTES, GatewayAccess(log))
+        factory = LoggedGatewayServer(resource, reactor, MAX_BODY_BYTES, GatewayAccess(log, wall))
     exposed.append(factory.metrics)
     try:
-        routes = Routes(reactor, options, wheel, access)
+        routes = Routes(reactor, options, wheel, access, wall=wall)
     except ConfigError as error:
         fail(WHO, str(error))
     parts += routes.parts

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from ipaddress import IPv6Address
+from time import time
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -902,7 +903,8 @@ class HTTPServerFactory(Factory):
     backlog waits). A client (an IPv4 address, or an IPv6 network of 64 bits) may have ``max_connections_per_client`` of them, or any
     number with 0; what it opens beyond that is closed at once. ``abort_on_close`` takes a client's FIN for its end, not for a
     half-close. ``ended(exchange, seconds)`` is called after each exchange, with the time from its complete head to the last byte of its
-    answer (handed to the kernel, or queued): for histograms and the access log. It must be cheap and must not fail.
+    answer (handed to the kernel, or queued): for histograms and the access log. It must be cheap and must not fail. ``wall`` tells the
+    Unix time, which ``clock`` need not, for the Date field.
     """
 
     noisy = False
@@ -923,11 +925,13 @@ class HTTPServerFactory(Factory):
         linger_bytes: int = 64 << 20,
         abort_on_close: bool = False,
         ended: Callable[[Exchange, float], None] | None = None,
+        wall: Callable[[], float] = time,
     ) -> None:
         self.application = application
         self.clock = clock
         # CPython 3.11 finds what is the instance's own fastest
         self.seconds = clock.seconds
+        self.wall = wall
         self.make_exchange = self.exchange_type
         self.wheel = wheel
         self.abort_on_close = abort_on_close
@@ -990,7 +994,7 @@ class HTTPServerFactory(Factory):
         tick = self.wheel.turned_to
         if tick != self._date_tick:
             self._date_tick = tick
-            date = formatdate(self.seconds(), usegmt=True).encode()
+            date = formatdate(self.wall(), usegmt=True).encode()
             if date != self._date:
                 self._date = date
         return self._date

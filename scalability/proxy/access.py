@@ -1,4 +1,10 @@
-"""What a proxy writes into its access log."""
+"""What a proxy writes into its access log.
+
+Durations are measured on the reactor's clock, which need not know the date; a line's date comes from the wall clock.
+"""
+
+from collections.abc import Callable
+from time import time
 
 from scalability.errors import ScalelabError
 from scalability.http1.head import RequestHead
@@ -7,14 +13,15 @@ from scalability.net.timed_server import Timed, TimedConnection, TimedExchange
 from scalability.telemetry.access_log import COMPLETE, NO_TIME_S, AccessEntry, AccessLog
 
 
-def entry_of(exchange: Timed, seconds: float, *, head: RequestHead | None = None, route: str = "") -> AccessEntry:
-    """The line for ``exchange``, which is over and took ``seconds``. Take one only: it takes the bytes that were received, too.
+def entry_of(exchange: Timed, seconds: float, now: float, *, head: RequestHead | None = None, route: str = "") -> AccessEntry:
+    """The line for ``exchange``, which took ``seconds`` and is over ``now``, in Unix seconds.
 
+    Take one only: it takes the bytes that were received, too.
     ``head`` is the one that the client sent, where the exchange has another one now; ``route`` what served it, where there are several.
     """
     head = exchange.head if head is None else head
     return AccessEntry(
-        time=exchange.began_s,
+        time=now - seconds,
         client=(exchange.client_host or exchange.peer_host).decode("latin-1"),
         method=head.method.decode("latin-1"),
         path=head.target.partition(b"?")[0].decode("latin-1"),
@@ -41,15 +48,16 @@ def _rounded(seconds: float) -> float:
 
 
 class Access:
-    """Writes a line for each exchange that ends, and one for whatever was refused before it was one."""
+    """Writes a line for each exchange that ends, and one for whatever was refused before it was one. ``wall`` tells the Unix time."""
 
-    def __init__(self, log: AccessLog) -> None:
+    def __init__(self, log: AccessLog, wall: Callable[[], float] = time) -> None:
         self.record = log.record
+        self.wall = wall
 
     def ended(self, exchange: Exchange, seconds: float) -> None:
         """``TimedServerFactory`` calls this, whose exchanges are timed."""
         assert isinstance(exchange, TimedExchange)
-        self.record(entry_of(exchange, seconds))
+        self.record(entry_of(exchange, seconds, self.wall()))
 
     def refused(self, connection: TimedConnection, error: ScalelabError) -> None:
         """``TimedServerFactory`` calls this too. What was no request has neither method nor path."""
@@ -57,7 +65,7 @@ class Access:
         begun_s = connection.first_byte_s or now
         self.record(
             AccessEntry(
-                time=now,
+                time=self.wall(),
                 client=connection.peer_host.decode("latin-1"),
                 method="",
                 path="",

@@ -4,7 +4,9 @@ Noting one costs a tuple of names and numbers in a ring, which keeps no server a
 """
 
 from collections import deque
+from collections.abc import Callable
 from math import exp
+from time import time
 from typing import Any, NamedTuple
 
 from scalability.upstream.selection.algorithm import Drawn
@@ -23,6 +25,7 @@ class Decision(NamedTuple):
 
     request_id: bytes
     at_s: float
+    """On the upstream's clock."""
     server: str
     reason: str
     candidates: tuple[tuple[str, int], ...]
@@ -34,10 +37,14 @@ class Decision(NamedTuple):
 
 
 class Decisions:
-    """Remembers the last ``kept``; ``algorithm`` is the name of the one by which servers are chosen."""
+    """Remembers the last ``kept``; ``algorithm`` is the name of the one by which servers are chosen. ``wall`` tells the Unix time.
 
-    def __init__(self, upstream: Upstream, kept: int, *, algorithm: str = "round_robin") -> None:
+    They are noted with times of the upstream's clock, and told with dates.
+    """
+
+    def __init__(self, upstream: Upstream, kept: int, *, algorithm: str = "round_robin", wall: Callable[[], float] = time) -> None:
         self._upstream = upstream
+        self._wall = wall
         self._algorithm = algorithm
         self._draws = algorithm in DRAWING
         self._scores = self._draws or algorithm in COUNTING
@@ -55,18 +62,22 @@ class Decisions:
     def explain(self, request_id: bytes) -> list[dict[str, Any]]:
         """All that is still known of the request, oldest first."""
         told: list[dict[str, Any]] = []
+        ahead_s = self._wall() - self._upstream.seconds()
         for noted in self._ring:
             if noted[0] == request_id:
-                told.append(explained(Decision._make(noted), self._algorithm, [each["server"] for each in told]))
+                told.append(explained(Decision._make(noted), self._algorithm, ahead_s, [each["server"] for each in told]))
         return told
 
 
-def explained(decision: Decision, algorithm: str, tried: list[str]) -> dict[str, Any]:
-    """``decision`` as JSON shows it; ``tried`` are the servers that the request was at before."""
+def explained(decision: Decision, algorithm: str, ahead_s: float, tried: list[str]) -> dict[str, Any]:
+    """``decision`` as JSON shows it; ``tried`` are the servers that the request was at before.
+
+    ``ahead_s`` is how many seconds Unix time is ahead of the upstream's clock.
+    """
     scores = decision.scores
     active = scores if scores is not None and algorithm in COUNTING and len(scores) == len(decision.candidates) else ()
     told: dict[str, Any] = {
-        "at": decision.at_s,
+        "at": round(decision.at_s + ahead_s, 6),
         "server": decision.server,
         "reason": decision.reason,
         "algorithm": algorithm,

@@ -11,6 +11,9 @@ from scalability.gateway.http_cache.store import AnswerStore
 from scalability.lifecycle import DeadlineWheel
 from scalability.testing.memory import MemoryNetwork
 
+EPOCH_S = 1.7e9
+"""When the reactor's clock was at 0, by the wall clock."""
+
 
 class Origin:
     """Keeps what it is asked; the test answers."""
@@ -64,11 +67,15 @@ class CacheCase(SynchronousTestCase):
         self.wheel.startService()
         self.origin = Origin()
         self.store = AnswerStore(max_bytes=10_000_000, max_object_bytes=self.max_object_bytes)
-        self.cache = HTTPCache(self.origin, self.store, seconds=self.network.seconds)
-        self.factory = GatewayFactory(self.cache, clock=self.network, wheel=self.wheel)
+        self.cache = HTTPCache(self.origin, self.store, seconds=self.network.seconds, wall=self.wall)
+        self.factory = GatewayFactory(self.cache, clock=self.network, wheel=self.wheel, wall=self.wall)
 
     def tearDown(self) -> None:
         self.wheel.stopService()
+
+    def wall(self) -> float:
+        """The Unix time, which is another one than the reactor's."""
+        return EPOCH_S + self.network.seconds()
 
     def client(self) -> Any:
         return self.network.connect_to(self.factory)
@@ -80,7 +87,7 @@ class CacheCase(SynchronousTestCase):
         return client
 
     def date(self, ago_s: float = 0.0) -> str:
-        return "Date: " + formatdate(self.network.seconds() - ago_s, usegmt=True)
+        return "Date: " + formatdate(self.wall() - ago_s, usegmt=True)
 
     def got(self, client: Any) -> str:
         taken: str = client.taken().decode("latin-1")

@@ -33,12 +33,16 @@ class MemoryGateway:
         def task(request: IRequest, name: str) -> bytes:
             return b"own " + name.encode()
 
-        self.server = GatewayServer(resource_of(app), self.network, MAX_BODY_BYTES)
-        self.access = Access(self.network)
-        self.routes = Routes(self.network, GatewayOptions(routes=routes, **options), self.wheel, self.access)
+        self.server = GatewayServer(resource_of(app), self.network, MAX_BODY_BYTES, wall=self.wall)
+        self.access = Access(self.network, wall=self.wall)
+        self.routes = Routes(self.network, GatewayOptions(routes=routes, **options), self.wheel, self.access, wall=self.wall)
         self.server.cached_routes = self.routes.cached
         self.server.application = self.routes.front(self.server, [rule.rule for rule in app.url_map.iter_rules()], within=self.server)
         self.client = self.connect()
+
+    def wall(self) -> float:
+        """The Unix time, which is another one than the reactor's."""
+        return 1.7e9 + self.network.seconds()
 
     def connect(self) -> MemoryTransport:
         """Another client."""

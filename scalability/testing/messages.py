@@ -48,6 +48,7 @@ def stored(
         body,
         request_time_s=response_time_s,
         response_time_s=response_time_s,
+        wall=response_time_s,
         options=options,
     )
     assert isinstance(kept, StoredAnswer), kept

@@ -33,7 +33,7 @@ class Proxy:
         self.application = ProxyApplication(self.upstream, via=b"lb", **{"retries": usual_retries(self.network), **more})
         self.ended: list[tuple[int, str, str]] = []
         self.clients: list[bytes] = []
-        self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note)
+        self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, ended=self.note, wall=self.network.seconds)
         self.client = self.connect()
 
     def pool(self, spec: ServerSpec) -> ConnectionPool:

@@ -34,12 +34,20 @@ class Sweeper(Ticker):
     """Sweep ``cache`` every ``interval_s`` seconds. Between two batches of one run the reactor serves whoever waits."""
 
     def __init__(
-        self, clock: IReactorTime, interval_s: float, cache: Swept, *, batch: int = BATCH, cpu_s: Callable[[], float] = time.thread_time
+        self,
+        clock: IReactorTime,
+        interval_s: float,
+        cache: Swept,
+        *,
+        batch: int = BATCH,
+        cpu_s: Callable[[], float] = time.thread_time,
+        now: Callable[[], float] | None = None,
     ) -> None:
-        """``cpu_s`` tells the CPU seconds of this thread."""
+        """``cpu_s`` tells the CPU seconds of this thread; ``now`` is the clock that entries end by, ``clock``'s unless given."""
         super().__init__(clock, interval_s, self.sweep, now=False)
         self._cache = cache
         self._cpu_s = cpu_s
+        self._moment = clock.seconds if now is None else now
         self._most = batch
         self._batch = min(batch, max(LEAST_BATCH, batch // 2))
 
@@ -55,7 +63,7 @@ class Sweeper(Ticker):
     def _sweep_some(self) -> bool:
         """A batch; whether more is to be done."""
         batch, began = self._batch, self._cpu_s()
-        more = self._cache.sweep(self._clock.seconds(), batch) >= batch
+        more = self._cache.sweep(self._moment(), batch) >= batch
         took_s = self._cpu_s() - began
         if took_s > LONG_S:
             self._batch = max(min(self._most, LEAST_BATCH), batch // 2)

@@ -9,10 +9,10 @@ KEPT = 10
 
 
 class CheckResult(Struct, frozen=True):
-    """One check that has ended. As JSON it is an object with these members."""
+    """One check that has ended."""
 
     at_s: float
-    """When it began, in Unix seconds."""
+    """When it began, in seconds of the upstream's clock."""
     duration_s: float
     passed: bool
     what: str

@@ -145,7 +145,7 @@ class Prober:
 class HealthChecks(MultiService):
     """Checks each server of ``upstream``, as long as it is named there, the way that ``check`` says.
 
-    ``clock`` counts Unix seconds, as a reactor does. ``random`` gives numbers from [0, 1). A check that takes longer than
+    ``clock`` is a reactor. ``random`` gives numbers from [0, 1). A check that takes longer than
     ``timeout_s`` makes the next one late.
     """
 

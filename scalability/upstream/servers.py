@@ -104,7 +104,7 @@ class Upstream(Service):
         """How often a change was taken in, each in O(n)."""
         self.rules = rules
         self.seconds = seconds
-        """Any clock that never goes back."""
+        """Any clock that never goes back; it need not know the date."""
         self.learns = learns
         """Whether the algorithm asks for latencies."""
         self.ejections: Ejections[Server] = Ejections(rules.outlier, seconds())

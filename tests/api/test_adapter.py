@@ -24,6 +24,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.network = MemoryNetwork()
+        self.epoch_s = 0.0
         self.waiting: list[Deferred[bytes]] = []
         self.cancelled: list[object] = []
         self.requests: list[Any] = []
@@ -82,7 +83,9 @@ class Lab:
             request.registerProducer(self.producers[-1], False)
             return self.later()
 
-        self.factory: APIFactory = mount(self.app, reactor=self.network, max_body_bytes=LIMIT)
+        self.factory: APIFactory = mount(
+            self.app, reactor=self.network, max_body_bytes=LIMIT, wall=lambda: self.epoch_s + self.network.seconds()
+        )
         self.factory.doStart()
 
     def later(self) -> "Deferred[bytes]":
@@ -164,6 +167,14 @@ def test_the_date_moves_on(lab: Lab) -> None:
     lab.ask(get(b"/echo"))
     lab.network.advance(61)
     assert b"Date: Thu, 01 Jan 1970 00:01:01 GMT\r\n" in lab.ask(get(b"/echo"))
+
+
+def test_the_date_is_that_of_the_wall_clock_and_follows_it_back(lab: Lab) -> None:
+    lab.epoch_s = 1.7e9
+    assert b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n" in lab.ask(get(b"/echo"))
+    lab.epoch_s -= 3600
+    lab.network.advance(1)
+    assert b"Date: Tue, 14 Nov 2023 21:13:21 GMT\r\n" in lab.ask(get(b"/echo"))
 
 
 def test_requests_on_one_connection_are_answered_in_order(lab: Lab) -> None:

@@ -69,7 +69,7 @@ class Scene:
             self.serving,
             AdminToken(file if token else None),
             algorithm="round_robin",
-            seconds=lambda: 50.0,
+            wall=lambda: 1.7e9,
             explained=explained,
             reload=None if reload is None else reloaded,
         )
@@ -84,7 +84,7 @@ def test_the_servers_are_told_to_everybody(tmp_path: Path) -> None:
     answer = scene.client.get("/servers")
     assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
     told = answer.json()
-    assert (told["at"], told["algorithm"]) == (50.0, "round_robin")
+    assert (told["at"], told["algorithm"]) == (1.7e9, "round_robin")
     assert [(server["name"], server["requests"]) for server in told["servers"]] == [(NAME, 20), ("[2001:db8::1]:80", 0)]
 
 

@@ -15,6 +15,9 @@ from scalability.upstream.spec import ServerSpec
 
 ONE, TWO = "192.0.2.1:80", "192.0.2.2:80"
 
+NOW = 1.7e9
+"""By the wall clock; it is 50.0 by the upstream's."""
+
 
 class FakePool:
     def receivers_without_answer(self) -> list[object]:
@@ -24,7 +27,9 @@ class FakePool:
 
 
 def upstream() -> Upstream:
-    made = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=Clock().seconds)
+    clock = Clock()
+    clock.advance(50.0)
+    made = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=clock.seconds)
     specs = [ServerSpec.parse(f"{ONE},weight=3,maxconn=9"), ServerSpec.parse(f"{TWO},backup")]
     made.name_servers("c", specs, trusted=True)
     return made
@@ -40,22 +45,28 @@ def test_a_server_is_told_with_what_was_decided_about_it() -> None:
     for moment in range(20):
         one.history.add(CheckResult(20.0 + moment, 0.25, True, "the check was answered 200", 200))
     one.counts.checks_passed, one.counts.checks_failed = 20, 1
-    told = described(one, servers, [], 50.0)
+    told = described(one, servers, [], NOW)
     assert (told["mode"], told["weight"], told["configured_weight"], told["max_active"]) == ("drain", 7, 3, 9)
     assert (told["state"], told["ejected"], told["share"], told["level"]) == ("unchecked", None, 1.0, 0)
-    assert described(two, servers, [], 50.0)["level"] == 1
+    assert described(two, servers, [], NOW)["level"] == 1
     checks = told["checks"]
     assert (checks["passed"], checks["failed"], len(checks["results"])) == (20, 1, 10)
-    assert checks["results"][-1] == {"at": 39.0, "duration_s": 0.25, "passed": True, "status": 200, "what": "the check was answered 200"}
-    assert checks["last_failure"]["at"] == 10.0, "it is older than all results that are kept"
+    assert checks["results"][-1] == {
+        "at": NOW - 11.0,
+        "duration_s": 0.25,
+        "passed": True,
+        "status": 200,
+        "what": "the check was answered 200",
+    }
+    assert checks["last_failure"]["at"] == NOW - 40.0, "it is older than all results that are kept"
 
 
 def test_an_ejection_says_since_when_until_when_and_why() -> None:
     servers = upstream()
     one, _ = servers
-    assert ejection(one, servers) is None
+    assert ejection(one, servers, NOW - 50.0) is None
     servers.suspected(one)
-    assert ejection(one, servers) == {"cause": "failures_in_a_row", "since": 0.0, "until": 30.0, "times": 1}
+    assert ejection(one, servers, NOW - 50.0) == {"cause": "failures_in_a_row", "since": NOW, "until": NOW + 30.0, "times": 1}
 
 
 def test_what_one_process_did_stands_as_it_is() -> None:
@@ -97,8 +108,8 @@ def test_everything_is_told_with_the_sums_of_all_processes() -> None:
     calm = ProcessUse(panic=True, waiting=1, greatest=3, tunnels=2, tunnels_opened={"x": 1, "y": 2})
     gone = ServerUse("192.0.2.9:80", 1, 5, True)
     uses = [Use(0, [ServerUse(ONE, 0, 7, False)]), Use(1, [ServerUse(ONE, 1, 2, False), gone], busy), Use(2, [], calm)]
-    told: dict[str, Any] = status(upstream(), "random", uses, 50.0)
-    assert (told["at"], told["algorithm"], told["panic"], told["workers"]) == (50.0, "random", True, 2)
+    told: dict[str, Any] = status(upstream(), "random", uses, NOW)
+    assert (told["at"], told["algorithm"], told["panic"], told["workers"]) == (NOW, "random", True, 2)
     assert [(server["name"], server["state"], server["requests"]) for server in told["servers"]] == [
         (ONE, "unchecked", 9),
         (TWO, "unchecked", 0),
@@ -115,11 +126,11 @@ def test_of_all_servers_the_last_check_is_told_and_of_one_the_last_ten() -> None
     one, _ = servers
     for moment in range(20):
         one.history.add(CheckResult(float(moment), 0.25, True, "the check was answered 200", 200))
-    told = status(servers, "random", [], 50.0)
-    assert [result["at"] for result in told["servers"][0]["checks"]["results"]] == [19.0]
-    assert len(described(one, servers, [], 50.0)["checks"]["results"]) == 10
+    told = status(servers, "random", [], NOW)
+    assert [result["at"] for result in told["servers"][0]["checks"]["results"]] == [NOW - 31.0]
+    assert len(described(one, servers, [], NOW)["checks"]["results"]) == 10
 
 
 def test_a_server_of_the_past_is_not_shown() -> None:
-    told = status(upstream(), "random", [Use(0, [ServerUse("192.0.2.9:80", 0, 5, False)])], 50.0)
+    told = status(upstream(), "random", [Use(0, [ServerUse("192.0.2.9:80", 0, 5, False)])], NOW)
     assert [server["name"] for server in told["servers"]] == [ONE, TWO]

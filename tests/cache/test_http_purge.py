@@ -92,7 +92,7 @@ def test_many_keys_are_removed_in_pieces() -> None:
     for number in range(20_000):
         cache.set(b"%d" % number, b"1", 0.0, None, size_bytes=10)
     done: list[int] = []
-    Deferred.fromCoroutine(purged(cache, b"", clock)).addCallback(done.append)
+    Deferred.fromCoroutine(purged(cache, b"", clock, clock.seconds)).addCallback(done.append)
     turns = []
     while not done:
         turns.append(cache.turn)

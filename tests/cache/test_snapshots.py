@@ -17,6 +17,7 @@ from scalability.testing.stores import ThreadedClock
 from scalability.ttlcache import TTLCache
 
 START = 1_700_000_000.0
+"""By the wall clock, when the reactor's clock is at 5."""
 
 
 class Kept:
@@ -26,10 +27,13 @@ class Kept:
         self.clock = clock
         self.cache: TTLCache[bytes, bytes] = TTLCache(max_bytes=more.pop("max_bytes", 1 << 26))
         self.changes = 0
-        self.service = Snapshots(clock, self.cache, file, 60.0, changes=lambda: self.changes, **more)
+        self.service = Snapshots(clock, self.cache, file, 60.0, changes=lambda: self.changes, wall=self.wall, **more)
+
+    def wall(self) -> float:
+        return START - 5 + self.clock.seconds()
 
     def keep(self, key: bytes, value: bytes, expires_at: float = inf) -> None:
-        self.cache.put(key, value, self.clock.seconds(), expires_at, len(key) + len(value))
+        self.cache.put(key, value, self.wall(), expires_at, len(key) + len(value))
         self.changes += 1
 
     def start(self) -> "Kept":
@@ -43,7 +47,7 @@ class Kept:
         self.clock.wait(Deferred.fromCoroutine(self.service.save()))
 
     def value(self, key: bytes) -> bytes | None:
-        return self.cache.peek(key, self.clock.seconds())
+        return self.cache.peek(key, self.wall())
 
 
 def written(file: Path) -> dict[bytes, tuple[bytes, float]]:
@@ -53,7 +57,7 @@ def written(file: Path) -> dict[bytes, tuple[bytes, float]]:
 @pytest.fixture
 def clock() -> ThreadedClock:
     clock = ThreadedClock()
-    clock.advance(START)
+    clock.advance(5)
     return clock
 
 
@@ -101,7 +105,7 @@ def test_it_is_written_at_the_interval_when_something_changed(kept: Kept, file: 
     kept.keep(b"a", b"1")
     assert not file.exists()
     assert tick() == 1
-    assert kept.service.written_at == clock.seconds()
+    assert (kept.service.written_at, kept.service.duration_s) == (START + 60, 0.0)
     assert (kept.service.records, kept.service.bytes) == (1, file.stat().st_size)
     assert tick() == 1
     kept.keep(b"b", b"1")

@@ -45,7 +45,6 @@ class Routing:
 class Scene:
     def __init__(self, application: Application | None = None) -> None:
         self.network = MemoryNetwork()
-        self.network.advance(1_800_000_000)
         app = Klein()
 
         @app.route("/own", methods=["GET"])
@@ -54,7 +53,9 @@ class Scene:
 
         self.log = FakeLog()
         log: Any = self.log
-        self.server = LoggedGatewayServer(resource_of(app), self.network, 1000, GatewayAccess(log))
+        self.server = LoggedGatewayServer(
+            resource_of(app), self.network, 1000, GatewayAccess(log, lambda: 1_800_000_000 + self.network.seconds())
+        )
         if application is None:
             self.server.serve_alone(self.server)
         else:

@@ -88,7 +88,7 @@ class Gateway:
             [counts],
             schemes(tokens=tokens, key_field=None),
         )
-        self.factory = mount(gateway_app(parts), reactor=self.network)
+        self.factory = mount(gateway_app(parts), reactor=self.network, wall=self.network.seconds)
         self.factory.startFactory()
         self.exposed = [counts, self.factory.metrics]
         self.passed = 0
@@ -111,7 +111,9 @@ class Gateway:
         self.factory.application = application
         self.server: HTTPServerFactory = self.factory
         if tokens or policies:
-            self.server = GatewayFactory(application, clock=self.network, wheel=self.factory.wheel, abort_on_close=True)
+            self.server = GatewayFactory(
+                application, clock=self.network, wheel=self.factory.wheel, abort_on_close=True, wall=self.network.seconds
+            )
         self.connection = self.network.connect_to(self.server)
 
     def request_received(self, exchange: Exchange) -> None:

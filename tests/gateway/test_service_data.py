@@ -43,11 +43,10 @@ class Gateway:
 
     def __init__(self, file: Path, *, hits: type[DataHits]) -> None:
         self.network = MemoryNetwork()
-        self.network.advance(1_700_000_000)
         self.row = ROWS[0]
         options = load(GatewayOptions, flags={}, environ={}, file=file)
         with patch.object(service, "DataHits", hits):
-            parts: Any = service.gateway_service(self.network, options)
+            parts: Any = service.gateway_service(self.network, options, wall=lambda: 1.7e9 + self.network.seconds())
         (listener,) = [part for part in parts if isinstance(part, Listener)]
         self._factory = cast(Any, listener._factory)
         self._factory.startFactory()

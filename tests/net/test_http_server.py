@@ -61,7 +61,7 @@ class Server:
         self.wheel = DeadlineWheel(self.network)
         self.wheel.startService()
         self.application = Recorder(answer)
-        self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, **more)
+        self.factory = HTTPServerFactory(self.application, clock=self.network, wheel=self.wheel, **{"wall": self.network.seconds, **more})
         self.client = self.connect()
 
     def connect(self) -> MemoryTransport:
@@ -526,6 +526,20 @@ def test_every_answer_of_our_own_says_when_it_was_made() -> None:
     assert dates == [b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:01 GMT"]
     server.client.deliver(b"nonsense\r\n\r\n")
     assert b"\r\nDate: " in server.client.taken()
+
+
+def test_the_date_is_that_of_the_wall_clock_and_durations_are_those_of_the_reactors() -> None:
+    wall = 1.7e9
+    ended: list[float] = []
+    server = Server(hello, wall=lambda: wall, ended=lambda exchange, seconds: ended.append(seconds))
+    server.pass_time(5)
+    server.client.deliver(GET)
+    assert b"\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\n" in server.client.taken()
+    wall -= 3600  # somebody sets it back
+    server.pass_time(1)
+    server.client.deliver(GET)
+    assert b"\r\nDate: Tue, 14 Nov 2023 21:13:20 GMT\r\n" in server.client.taken()
+    assert ended == [0.0, 0.0]
 
 
 def test_an_error_becomes_json_with_its_status_and_retry_after() -> None:

@@ -33,9 +33,8 @@ class Answering:
 
 def entries(*requests: bytes) -> list[AccessEntry]:
     network = MemoryNetwork()
-    network.advance(1_800_000_000)
     log: Any = FakeLog()
-    access = Access(log)
+    access = Access(log, lambda: 1_800_000_000 + network.seconds())
     factory = TimedServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=access.ended)
     factory.refused = access.refused
     client = network.connect_to(factory)
@@ -67,12 +66,13 @@ def test_the_duration_is_what_the_server_measured() -> None:
 
     def ended(exchange: Exchange, seconds: float) -> None:
         assert isinstance(exchange, TimedExchange)
-        seen.append(entry_of(exchange, 1.5))
+        seen.append(entry_of(exchange, 1.5, 1.7e9))
 
     network = MemoryNetwork()
     factory = TimedServerFactory(Answering(), clock=network, wheel=DeadlineWheel(network), ended=ended)
     network.connect_to(factory).deliver(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert seen[0].duration_s == 1.5
+    assert seen[0].time == 1.7e9 - 1.5, "when its head was complete"
 
 
 def test_the_client_is_the_one_that_a_trusted_proxy_told_and_the_request_has_its_name() -> None:
@@ -103,6 +103,7 @@ def test_bytes_both_ways_are_those_of_each_request_alone() -> None:
 def test_what_is_no_request_has_a_line_with_the_status_that_it_was_refused_with() -> None:
     (entry,) = entries(b"GET /a b HTTP/1.1\r\n\r\n")
     assert (entry.status, entry.reason, entry.method, entry.path) == (400, "bad_request", "", "")
+    assert entry.time == 1_800_000_000
     assert entry.client == "192.0.2.1"
     assert entry.received_bytes == 21
 

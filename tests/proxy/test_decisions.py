@@ -22,7 +22,9 @@ class FakePool:
 
 
 def upstream_of(*texts: str, algorithm: str = "round_robin", now: Callable[[], float] = lambda: 100.0) -> Upstream:
-    upstream = Upstream(lambda: ALGORITHMS[algorithm](clock=now, random=lambda: 0.0), lambda spec: cast(ConnectionPool, FakePool()))
+    upstream = Upstream(
+        lambda: ALGORITHMS[algorithm](clock=now, random=lambda: 0.0), lambda spec: cast(ConnectionPool, FakePool()), seconds=now
+    )
     upstream.name_servers("test", [ServerSpec.parse(text) for text in texts], trusted=True)
     return upstream
 
@@ -38,7 +40,7 @@ def chosen(upstream: Upstream, algorithm: str, tried: tuple[Server, ...] = (), a
 def test_a_decision_says_who_was_chosen_why_among_whom_and_where_the_request_was_before() -> None:
     upstream = upstream_of("a:1", "b:1,weight=3")
     a, b = upstream
-    decisions = Decisions(upstream, 10)
+    decisions = Decisions(upstream, 10, wall=lambda: 1.7e9)  # and it is 100 on the upstream's clock
     decisions.note(b"one", a, "chosen", 5.0)
     decisions.note(b"two", b, "chosen", 6.0)
     decisions.note(b"one", b, "no_answer", 7.0)
@@ -48,8 +50,8 @@ def test_a_decision_says_who_was_chosen_why_among_whom_and_where_the_request_was
         "candidates_in_all": 2,
     }
     assert decisions.explain(b"one") == [
-        {"at": 5.0, "server": "a:1", "reason": "chosen", "tried": [], **more},
-        {"at": 7.0, "server": "b:1", "reason": "no_answer", "tried": ["a:1"], **more},
+        {"at": 1.7e9 - 95.0, "server": "a:1", "reason": "chosen", "tried": [], **more},
+        {"at": 1.7e9 - 93.0, "server": "b:1", "reason": "no_answer", "tried": ["a:1"], **more},
     ]
 
 

@@ -38,7 +38,7 @@ class Race:
         )
         self.upstream.name_servers("test", [ServerSpec(Address(f"10.0.0.{n + 1}", 80)) for n in range(servers)], trusted=True)
         self.retries = usual_retries(self.network, policy)
-        self.decisions = Decisions(self.upstream, 10)
+        self.decisions = Decisions(self.upstream, 10, wall=self.network.seconds)
         application = ProxyApplication(
             self.upstream, via=b"lb", retries=self.retries, hedge_s=0.1, decisions=self.decisions, identifiers=Identifiers(bytes), **more
         )

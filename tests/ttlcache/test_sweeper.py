@@ -27,6 +27,19 @@ def test_expired_entries_are_gone_after_the_interval_without_any_read() -> None:
     assert clock.getDelayedCalls() == []
 
 
+def test_entries_may_end_by_another_clock_than_the_one_that_calls() -> None:
+    clock, cache = Clock(), filled(10)
+    wall = 1.0
+    sweeper = Sweeper(clock, 1.0, cache, now=lambda: wall)
+    sweeper.startService()
+    clock.advance(5.0)
+    assert len(cache) == 10, "entries are removed a second after their end at most"
+    wall = 2.0
+    clock.advance(1.0)
+    assert len(cache) == 0
+    sweeper.stopService()
+
+
 def test_a_large_sweep_lets_the_reactor_turn_between_batches() -> None:
     clock, cache = Clock(), filled(25)
     sweeper = Sweeper(clock, 5.0, cache, batch=10)
@@ -73,7 +86,7 @@ class Slow:
         return limit if self.left else 0
 
 
-def batches(entry_s: float, count: int, **more: int) -> list[int]:
+def batches(entry_s: float, count: int, **more: Any) -> list[int]:
     clock = Clock()
     slow = Slow(entry_s, count)
     sweeper = Sweeper(clock, 1.0, slow, cpu_s=lambda: slow.took_s, **more)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -96,7 +97,7 @@ def balancer_of_workers(
             workers,
             token,
             algorithm=options.algorithm.name,
-            seconds=reactor.seconds,
+            wall=time.time,
             explained=options.explained_requests,
             reload=None if reload is None else reload.told,
         ),

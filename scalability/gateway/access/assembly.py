@@ -1,7 +1,8 @@
 """From options to policies: what several routes share (key sets, key files, limits for all) exists once, as services of this one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import time
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -39,7 +40,7 @@ class Access(OrderedService):
     """Makes the policies of a gateway's routes.
 
     ``jwt`` has the gateway's own keys, which routes use that name none; ``rate_limit`` holds for all requests together with a route's own.
-    With ``shared_cells`` all gateways that share them count together.
+    With ``shared_cells`` all gateways that share them count together, by their server's clock. ``wall`` tells the Unix time, for tokens.
     """
 
     log = Logger()
@@ -54,11 +55,13 @@ class Access(OrderedService):
         trusted: Networks = NOBODY,
         jwks_timeout_s: float = 5.0,
         jwks_cooldown_s: float = 10.0,
+        wall: Callable[[], float] = time,
     ) -> None:
         super().__init__()
         self._jwks_timeout_s = jwks_timeout_s
         self._jwks_cooldown_s = jwks_cooldown_s
         self._reactor = reactor
+        self._wall = wall
         self._jwt = jwt
         self._trusted = trusted
         self._keys: dict[object, Keys] = {}
@@ -145,7 +148,7 @@ class Access(OrderedService):
         )
         return TokenCheck(
             Tokens(self._fixed_keys(source, option), rules, remote),
-            self._reactor.seconds,
+            self._wall,
             remote,
             scope=" ".join(value for claim, value in required if claim == "scope"),
             subject_field=options.subject_field,

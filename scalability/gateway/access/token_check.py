@@ -27,13 +27,14 @@ class Asking(Protocol):
 class TokenCheck:
     """Admits requests with a good token; tells the servers behind, in ``subject_field``, whose it is.
 
-    The token itself goes no further, unless ``forward``. ``remote`` are those keys of ``tokens`` that are fetched.
+    The token itself goes no further, unless ``forward``. ``remote`` are those keys of ``tokens`` that are fetched. ``wall`` tells the Unix
+    time, of which exp, nbf and iat are.
     """
 
     def __init__(
         self,
         tokens: Tokens,
-        clock: Callable[[], float],
+        wall: Callable[[], float],
         remote: RemoteKeys | None = None,
         *,
         scope: str = "",
@@ -41,7 +42,7 @@ class TokenCheck:
         forward: bool = False,
     ) -> None:
         self._tokens = tokens
-        self._seconds = clock
+        self._wall = wall
         self._remote = remote
         self._scope = scope
         self._subject_field = subject_field.encode()
@@ -86,7 +87,7 @@ class TokenCheck:
 
     def _check(self, exchange: Asking) -> None:
         head = exchange.head
-        verified: Verified = self._tokens.check(token_of(head.get_all(b"authorization")), self._seconds())
+        verified: Verified = self._tokens.check(token_of(head.get_all(b"authorization")), self._wall())
         exchange.authenticated = True
         added: tuple[Field, ...] = ()
         if verified.subject:

@@ -6,7 +6,8 @@
 A part that may fail counts with its fallback then, and the answer says so. At the deadline every open part fails.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import time
 from typing import Final
 
 import msgspec
@@ -67,11 +68,23 @@ class _PlannedPart:
 
 
 class ComposingApplication:
-    """Answers GET and HEAD below a route from parts, each of which ``application`` serves as a request of its own."""
+    """Answers GET and HEAD below a route from parts, each of which ``application`` serves as a request of its own.
 
-    def __init__(self, options: ComposeOptions, application: Application, clock: IReactorTime, *, limits: Limits) -> None:
+    ``wall`` tells the Unix time.
+    """
+
+    def __init__(
+        self,
+        options: ComposeOptions,
+        application: Application,
+        clock: IReactorTime,
+        *,
+        limits: Limits,
+        wall: Callable[[], float] = time,
+    ) -> None:
         self.application = application
         self.clock = clock
+        self.wall = wall
         self.limits = limits
         self.timeout_s = options.timeout
         self.max_part_bytes = options.max_part_bytes
@@ -283,7 +296,7 @@ class _Part:
         except NotMergeable as error:
             self._fail(str(error), BadAnswer.status)
             return
-        self.freshness = freshness(head, self._asked_s, self._inner.connection.factory.seconds())
+        self.freshness = freshness(head, self._asked_s, self._inner.connection.factory.seconds(), self._whole.application.wall())
         self.vary = b",".join(head.get_all(b"vary"))
         self._over = True
         self._whole.part_ended()

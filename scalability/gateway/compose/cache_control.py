@@ -19,15 +19,18 @@ class Freshness:
     must_revalidate: bool = False
 
 
-def freshness(head: ResponseHead, request_time_s: float, response_time_s: float) -> Freshness:
-    """What an answer allows that was asked for and came at these times, in Unix seconds. Fields for certain caches do not count."""
+def freshness(head: ResponseHead, request_time_s: float, response_time_s: float, wall: float) -> Freshness:
+    """What an answer allows that was asked for and came at these times of one clock; ``wall`` is when it came, in Unix seconds.
+
+    Fields for certain caches do not count.
+    """
     said = response_directives(head, ())
-    stated = lifetime(head.status, head, said, response_time_s)
+    stated = lifetime(head.status, head, said, wall)
     fresh_s: float | None = None
     if stated.explicit:
         # the whole has one lifetime, for shared caches and for browsers
         most = stated.seconds if said.max_age is None else min(stated.seconds, said.max_age)
-        fresh_s = most - initial_age(head, request_time_s, response_time_s)
+        fresh_s = most - initial_age(head, request_time_s, response_time_s, wall)
     return Freshness(
         fresh_s,
         no_store=said.no_store,

@@ -18,7 +18,7 @@ When the decision is VALIDATE, and for the fetch behind STALE_WHILE_REVALIDATE:
 
 and any other answer of the origin:
 
-    storing.store(request, response, body, request_time_s=..., response_time_s=...)   a StoredAnswer, or why not
+    storing.store(request, response, body, request_time_s=..., response_time_s=..., wall=...)   a StoredAnswer, or why not
     ranges.absorbed(old, new)                               when the new one has ``part``, and the selection was stored before
     variants.Variants.put(stored)
     validation.freshened_by_head(variants.matching(head), ...)   after a 200 to HEAD
@@ -26,5 +26,6 @@ and any other answer of the origin:
 
 ``status.hit`` and ``status.forwarded`` make the value of Cache-Status; it is one more line after those of earlier caches.
 
-Times are seconds since 1970. ``stored.StoredAnswer.fresh_until_s`` is what a fast path compares with the clock.
+Lives are measured by a clock that never goes back; dates in fields are compared with the wall clock's (``freshness``).
+``stored.StoredAnswer.fresh_until_s`` is what a fast path compares with the clock.
 """

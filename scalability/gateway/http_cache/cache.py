@@ -10,6 +10,7 @@ The rules are the pure modules' of this package; here is what remembers, waits a
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from time import time
 from typing import Any, Final
 
 from scalability.errors import AnswerTimeout, BadMessage, NotInCache, ScalelabError
@@ -53,7 +54,8 @@ _PRECONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 class HTTPCache:
     """Serves ``origin``'s answers, and remembers those that may be reused in ``store``, which several of these may share.
 
-    ``seconds`` is a clock of seconds since 1970; ``upgrades`` are the protocols, in lower case, that a request may switch to.
+    ``seconds`` is the clock of the server in front, by which lives are measured: it need not know the date. ``wall`` tells that, the
+    Unix time, which dates in fields are compared with. ``upgrades`` are the protocols, in lower case, that a request may switch to.
     With ``opt_in`` it stands before routes in code, most of which know nothing of caches: what is neither stored nor was is passed to
     them untouched, nobody waits for an answer that may not be for everybody, and Cache-Status stands only in what has to do with it.
     """
@@ -64,6 +66,7 @@ class HTTPCache:
         store: AnswerStore,
         *,
         seconds: Callable[[], float],
+        wall: Callable[[], float] = time,
         options: Storing = DEFAULT_STORING,
         upgrades: frozenset[bytes] = frozenset(),
         limits: Limits = DEFAULT_LIMITS,
@@ -75,6 +78,7 @@ class HTTPCache:
         self.opt_in = opt_in
         self.store = store
         self.now = seconds
+        self.wall = wall
         self.options = options
         self.limits = limits
         self.counts = CacheCounts() if counts is None else counts

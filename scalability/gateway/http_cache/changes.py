@@ -11,7 +11,7 @@ KEPT_S: Final = 120.0
 
 
 class Changes:
-    """When keys were changed. Times are seconds since 1970."""
+    """When keys were changed. Times are the caller's clock's, in seconds."""
 
     def __init__(self) -> None:
         self._changed: TTLCache[bytes, float] = TTLCache(max_bytes=MAX_CHANGES * 1000, max_entries=MAX_CHANGES)

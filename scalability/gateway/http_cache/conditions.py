@@ -61,7 +61,7 @@ def not_modified(stored: StoredAnswer, request: RequestHead) -> bool:
     if b"if-modified-since" not in index or not 200 <= stored.status < 300:
         return False
     lines = request.get_all(b"if-modified-since")
-    since = parse_date(lines[0], stored.response_time_s) if len(lines) == 1 else None
+    since = parse_date(lines[0], stored.received_at) if len(lines) == 1 else None
     if since is None:
         return False
     return (stored.date_s if stored.last_modified_s is None else stored.last_modified_s) <= since

@@ -255,7 +255,16 @@ class Fetch:
         cache = self._cache
         leader = self._leader
         asked = None if leader is None else leader.asked
-        planned = store(self._request, head, b"", request_time_s=self.sent_s, response_time_s=now, options=cache.options, asked=asked)
+        planned = store(
+            self._request,
+            head,
+            b"",
+            request_time_s=self.sent_s,
+            response_time_s=now,
+            wall=cache.wall(),
+            options=cache.options,
+            asked=asked,
+        )
         if isinstance(planned, NotStored):
             return planned
         if self._authenticated and not planned.directives.shared_with_authorization:
@@ -307,7 +316,15 @@ class Fetch:
     def _validated(self, head: ResponseHead, now: float) -> bool:
         """Whether the 304 was about something that is stored, and everybody is served."""
         cache = self._cache
-        updates = freshened(self._candidates, self._request, head, request_time_s=self.sent_s, response_time_s=now, options=cache.options)
+        updates = freshened(
+            self._candidates,
+            self._request,
+            head,
+            request_time_s=self.sent_s,
+            response_time_s=now,
+            wall=cache.wall(),
+            options=cache.options,
+        )
         if not updates:
             # it is about something else: without preconditions the answer will be whole
             self._finished()
@@ -348,6 +365,7 @@ class Fetch:
             head,
             request_time_s=self.sent_s,
             response_time_s=now,
+            wall=cache.wall(),
             options=cache.options,
         ):
             self._update(update, now)

@@ -1,4 +1,8 @@
-"""How old an answer is, and how long it stays fresh (RFC 9111 section 4.2). PURE: times are seconds since 1970, of one clock."""
+"""How old an answer is, and how long it stays fresh (RFC 9111 section 4.2). PURE.
+
+Times that are only compared with each other, ``_s``, are seconds of a clock that never goes back. ``wall``, the time of receipt in Unix
+seconds, is what dates are compared with.
+"""
 
 from typing import Final, NamedTuple
 
@@ -37,19 +41,19 @@ def received_age(head: Fields) -> int:
     return delta_seconds(value.partition(b",")[0].strip(b" \t")) or 0
 
 
-def date_of(head: Fields, response_time_s: float) -> int:
+def date_of(head: Fields, wall: float) -> int:
     """The Date field; when it was received, if it has none that is valid (RFC 9110 section 6.6.1)."""
     value = head.get(b"date")
-    date = None if value is None else parse_date(value, response_time_s)
-    return int(response_time_s // 1) if date is None else date
+    date = None if value is None else parse_date(value, wall)
+    return int(wall // 1) if date is None else date
 
 
-def initial_age(head: Fields, request_time_s: float, response_time_s: float) -> float:
+def initial_age(head: Fields, request_time_s: float, response_time_s: float, wall: float) -> float:
     """``corrected_initial_age`` of RFC 9111 section 4.2.3: how old the answer was when it came, at most ``MAX_DELTA_S``.
 
     Date counts whole seconds, so the time of receipt does too where they are compared; else a second of fresh life would be lost.
     """
-    apparent_age = max(0, int(response_time_s // 1) - date_of(head, response_time_s))
+    apparent_age = max(0, int(wall // 1) - date_of(head, wall))
     response_delay = max(0.0, response_time_s - request_time_s)
     corrected_age = received_age(head) + response_delay
     return min(float(max(apparent_age, corrected_age)), float(MAX_DELTA_S))
@@ -59,7 +63,7 @@ def lifetime(
     status: int,
     head: Fields,
     directives: ResponseDirectives,
-    response_time_s: float,
+    wall: float,
     heuristics: Heuristics = DEFAULT_HEURISTICS,
 ) -> Lifetime:
     """The freshness lifetime: s-maxage, else max-age, else Expires less Date, else by heuristics (RFC 9111 section 4.2.1).
@@ -73,13 +77,13 @@ def lifetime(
     if not directives.target:
         expires = set(head.get_all(b"expires"))
         if expires:
-            until = parse_date(expires.pop(), response_time_s) if len(expires) == 1 else None
-            left = 0 if until is None else until - date_of(head, response_time_s)
+            until = parse_date(expires.pop(), wall) if len(expires) == 1 else None
+            left = 0 if until is None else until - date_of(head, wall)
             return Lifetime(min(max(0, left), MAX_DELTA_S), True)
     if status not in HEURISTICALLY_CACHEABLE and not directives.public:
         return Lifetime(0, False)
     value = head.get(b"last-modified")
-    modified = None if value is None else parse_date(value, response_time_s)
+    modified = None if value is None else parse_date(value, wall)
     if modified is None:
         return Lifetime(0, False)
-    return Lifetime(min(max(0.0, (date_of(head, response_time_s) - modified) * heuristics.fraction), float(heuristics.most_s)), False)
+    return Lifetime(min(max(0.0, (date_of(head, wall) - modified) * heuristics.fraction), float(heuristics.most_s)), False)

@@ -1,7 +1,8 @@
 """Where the HTTP cache keeps its answers: bounded in bytes, evicted by ``ttlcache`` (S3-FIFO), purged by URI, prefix and tag. PURE.
 
-Times are seconds since 1970. A ``Resource`` holds all that is stored for one URI. Whatever changes it gives it another ``version``, which
-no resource had before, so that who prepared an answer from it can tell with one comparison whether that is still the answer to give.
+Times are the caller's clock's, in seconds. A ``Resource`` holds all that is stored for one URI. Whatever changes it gives it another
+``version``, which no resource had before, so that who prepared an answer from it can tell with one comparison whether that is still the
+answer to give.
 """
 
 import itertools

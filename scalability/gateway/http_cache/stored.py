@@ -23,7 +23,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """A final answer to a GET, ready for reuse. Times are seconds since 1970."""
+    """A final answer to a GET, ready for reuse. ``_s`` that are no dates are seconds of the clock that lives are measured by."""
 
     status: int
     """Never 206: a partial answer is kept as the 200 that it is a part of, with ``part``."""
@@ -34,13 +34,15 @@ class StoredAnswer:
     directives: ResponseDirectives = NOTHING_SAID
     response_time_s: float = 0.0
     """When the head was received, or last validated."""
+    received_at: float = 0.0
+    """The same as a date, in Unix seconds."""
     initial_age_s: float = 0.0
     """How old it was then (``freshness.initial_age``)."""
     lifetime_s: float = 0.0
     explicit: bool = False
     """Whether the lifetime was stated by the origin."""
     date_s: int = 0
-    """Its Date: of several that match, the most recent is used."""
+    """Its Date, in Unix seconds: of several that match, the most recent is used."""
     vary: tuple[bytes, ...] = ()
     """The request fields that selected it, in lower case and order (RFC 9111 section 4.1)."""
     selecting: tuple[bytes | None, ...] = ()
@@ -48,6 +50,7 @@ class StoredAnswer:
     etag: bytes | None = None
     """Its entity tag as received, if that is one: ``W/"..."`` or ``"..."``."""
     last_modified_s: int | None = None
+    """In Unix seconds."""
     authorized: bool = False
     """Whether its request had Authorization."""
     tags: frozenset[bytes] = frozenset()
@@ -63,7 +66,7 @@ class StoredAnswer:
         object.__setattr__(self, "fresh_until_s", self.response_time_s + self.lifetime_s - self.initial_age_s)
 
     def age_s(self, now: float) -> float:
-        """``current_age`` of RFC 9111 section 4.2.3; never negative, should the clock have been set back."""
+        """``current_age`` of RFC 9111 section 4.2.3; never negative."""
         return self.initial_age_s + max(0.0, now - self.response_time_s)
 
     def get(self, name: bytes) -> bytes | None:

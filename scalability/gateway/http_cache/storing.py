@@ -117,17 +117,17 @@ def may_store(
     return None
 
 
-def fields_to_store(response: ResponseHead, directives: ResponseDirectives, response_time_s: float) -> tuple[Field, ...]:
+def fields_to_store(response: ResponseHead, directives: ResponseDirectives, wall: float) -> tuple[Field, ...]:
     """All fields but those of RFC 9111 section 3.1, those that ``private`` lists, and what each answer has written anew.
 
-    A Date that is missing or invalid becomes the time of receipt (RFC 9110 section 6.6.1).
+    A Date that is missing or invalid becomes the time of receipt, ``wall`` in Unix seconds (RFC 9110 section 6.6.1).
     """
     left_out = _LEFT_OUT | response.connection_options | directives.private_fields
     date = response.get(b"date")
-    dated = date is not None and parse_date(date, response_time_s) is not None
+    dated = date is not None and parse_date(date, wall) is not None
     fields = [(name, value) for name, value in response.fields if (lower := name.lower()) not in left_out and (dated or lower != b"date")]
     if not dated or b"date" in left_out:
-        fields.append((b"Date", format_date(response_time_s)))
+        fields.append((b"Date", format_date(wall)))
     return tuple(fields)
 
 
@@ -138,12 +138,14 @@ def store(
     *,
     request_time_s: float,
     response_time_s: float,
+    wall: float,
     options: Storing = DEFAULT_STORING,
     asked: RequestDirectives | None = None,
 ) -> StoredAnswer | NotStored:
     """The answer as it is to be kept, or why it must not be, or need not be.
 
-    ``request_time_s`` and ``response_time_s`` are when the request was sent and the head received. To be asked with an empty ``body``
+    ``request_time_s`` and ``response_time_s`` are when the request was sent and the head received, on the clock that lives are measured
+    by; ``wall`` is when the head was received in Unix seconds, what dates are compared with. To be asked with an empty ``body``
     when the head arrives, and again (or completed with ``dataclasses.replace``) when all of the body is there: an answer that breaks off
     is not stored.
     """
@@ -159,10 +161,10 @@ def store(
         if part is None or etag is None or etag.startswith(b"W/"):
             return NotStored.PARTIAL
         status = 200
-    life = lifetime(status, response, directives, response_time_s, options.heuristics)
-    age = initial_age(response, request_time_s, response_time_s)
+    life = lifetime(status, response, directives, wall, options.heuristics)
+    age = initial_age(response, request_time_s, response_time_s, wall)
     modified = response.get(b"last-modified")
-    modified_s = None if modified is None else parse_date(modified, response_time_s)
+    modified_s = None if modified is None else parse_date(modified, wall)
     if (
         etag is None
         and modified_s is None
@@ -170,7 +172,7 @@ def store(
     ):
         return NotStored.USELESS
     vary = vary_names(response) or ()
-    fields = fields_to_store(response, directives, response_time_s)
+    fields = fields_to_store(response, directives, wall)
     if part is not None:
         fields = tuple(field for field in fields if field[0].lower() != b"content-range")
     return StoredAnswer(
@@ -180,10 +182,11 @@ def store(
         body=body,
         directives=directives,
         response_time_s=response_time_s,
+        received_at=wall,
         initial_age_s=age,
         lifetime_s=life.seconds,
         explicit=life.explicit,
-        date_s=date_of(response, response_time_s),
+        date_s=date_of(response, wall),
         vary=vary,
         selecting=selecting_values(vary, request),
         etag=etag,

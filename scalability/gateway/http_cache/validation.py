@@ -58,13 +58,18 @@ def freshened(
     *,
     request_time_s: float,
     response_time_s: float,
+    wall: float,
     options: Storing = DEFAULT_STORING,
 ) -> list[Freshened]:
     """Those ``candidates`` (what the request could have selected) that a 304 is about, updated by it (RFC 9111 section 4.3.4).
 
+    Times are as in ``storing.store``.
+
     None: the 304 is about something else, and the request has to be made again without our preconditions.
     """
-    return [_updated(answer, request, response, request_time_s, response_time_s, options) for answer in identified(candidates, response)]
+    return [
+        _updated(answer, request, response, request_time_s, response_time_s, wall, options) for answer in identified(candidates, response)
+    ]
 
 
 def identified(candidates: Sequence[StoredAnswer], response: ResponseHead) -> list[StoredAnswer]:
@@ -92,24 +97,25 @@ def freshened_by_head(
     *,
     request_time_s: float,
     response_time_s: float,
+    wall: float,
     options: Storing = DEFAULT_STORING,
 ) -> list[Freshened]:
     """What a 200 to HEAD makes of ``candidates``: updated where validators and length agree, else stale (RFC 9111 section 4.3.5)."""
     changed = []
     for answer in candidates:
-        if answer.status == 200 and _same_representation(answer, response, response_time_s):
-            changed.append(_updated(answer, request, response, request_time_s, response_time_s, options))
+        if answer.status == 200 and _same_representation(answer, response, wall):
+            changed.append(_updated(answer, request, response, request_time_s, response_time_s, wall, options))
         else:
             changed.append(Freshened(answer, replace(answer, must_validate=True), True, ()))
     return changed
 
 
-def _same_representation(answer: StoredAnswer, response: ResponseHead, now: float) -> bool:
+def _same_representation(answer: StoredAnswer, response: ResponseHead, wall: float) -> bool:
     etag = response.get(b"etag")
     modified = response.get(b"last-modified")
     return (
         (etag is None or etag == answer.etag)
-        and (modified is None or parse_date(modified, now) == answer.last_modified_s)
+        and (modified is None or parse_date(modified, wall) == answer.last_modified_s)
         and (response.content_length is None or response.content_length == total_bytes(answer))
     )
 
@@ -120,11 +126,12 @@ def _updated(
     response: ResponseHead,
     request_time_s: float,
     response_time_s: float,
+    wall: float,
     options: Storing,
 ) -> Freshened:
     """RFC 9111 section 3.2: each field of the update replaces all of its name; what no update names stays."""
     said = response_directives(response, options.targets)
-    given = fields_to_store(response, said, response_time_s)
+    given = fields_to_store(response, said, wall)
     withheld = _ABOUT_THE_STORED_BYTES if options.set_cookie else _ABOUT_THE_STORED_BYTES | {b"set-cookie"}
     given = tuple(field for field in given if field[0].lower() not in withheld)
     once = tuple(
@@ -135,7 +142,7 @@ def _updated(
     replaced = {name.lower() for name, _ in given}
     merged = replace(answer, fields=(*(field for field in answer.fields if field[0].lower() not in replaced), *given))
     directives = response_directives(merged, options.targets)
-    life = lifetime(merged.status, merged, directives, response_time_s, options.heuristics)
+    life = lifetime(merged.status, merged, directives, wall, options.heuristics)
     modified = merged.get(b"last-modified")
     vary = vary_names(merged)
     new = replace(
@@ -143,14 +150,15 @@ def _updated(
         fields=tuple(field for field in merged.fields if field[0].lower() not in directives.private_fields),
         directives=directives,
         response_time_s=response_time_s,
-        initial_age_s=initial_age(response, request_time_s, response_time_s),
+        received_at=wall,
+        initial_age_s=initial_age(response, request_time_s, response_time_s, wall),
         lifetime_s=life.seconds,
         explicit=life.explicit,
-        date_s=date_of(response, response_time_s),
+        date_s=date_of(response, wall),
         vary=vary or (),
         selecting=selecting_values(vary, request) if vary else (),
         etag=entity_tag(merged.get(b"etag")),
-        last_modified_s=None if modified is None else parse_date(modified, response_time_s),
+        last_modified_s=None if modified is None else parse_date(modified, wall),
         tags=tags_of(response) or answer.tags,
         must_validate=False,
     )

@@ -39,7 +39,8 @@ class CountedLimit(NamedTuple):
 
 
 class RateLimits:
-    """Admits requests by all ``limits`` at once; ``store`` has their cells in the same order. ``clock`` tells unix seconds."""
+    """Admits requests by all ``limits`` at once; ``store`` has their cells in the same order. ``clock`` tells
+    seconds and never goes back."""
 
     def __init__(self, limits: Sequence[CountedLimit], store: LimitStore, clock: Callable[[], float], older: Older = Older.NONE) -> None:
         self._limits = [one.limit for one in limits]

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from time import time
 from typing import Any, Final
 
 from twisted.application.service import IService
@@ -35,9 +36,12 @@ class Routes:
     """The routes of ``options``: ``parts`` are their services. Raises ConfigError for what only the machine can tell; blocks for that.
 
     ``access`` makes their policies. The HTTP cache of all of them is ``store``, and what became of requests there is in ``counts``.
+    ``wall`` tells the Unix time.
     """
 
-    def __init__(self, reactor: Any, options: GatewayOptions, wheel: DeadlineWheel, access: Access) -> None:
+    def __init__(
+        self, reactor: Any, options: GatewayOptions, wheel: DeadlineWheel, access: Access, *, wall: Callable[[], float] = time
+    ) -> None:
         self.parts: list[IService] = []
         self.upstreams: dict[str, RouteUpstream] = {}
         self.shapes: dict[str, Shape] = {}
@@ -47,6 +51,7 @@ class Routes:
         self.parts.append(Sweeper(reactor, 1.0, self.store))
         self._access = access
         self._reactor = reactor
+        self._wall = wall
         self._wheel = wheel
         threads = Threads(reactor, ENCODING_THREADS, name="encoding")
         self.parts.append(threads)
@@ -80,7 +85,14 @@ class Routes:
 
     def _application(self, route: RouteOptions) -> Application:
         shape = self.shapes[route.path] = Shape(
-            route, self._servers(route), self.within, self._reactor, trusted=self._trusted, turns=self._turns, checkers=self.checkers
+            route,
+            self._servers(route),
+            self.within,
+            self._reactor,
+            trusted=self._trusted,
+            turns=self._turns,
+            checkers=self.checkers,
+            wall=self._wall,
         )
         if not route.cache.enabled:
             return shape.before(shape.application)
@@ -88,6 +100,7 @@ class Routes:
             shape.application,
             self.store,
             seconds=self._reactor.seconds,
+            wall=self._wall,
             options=route.cache.storing(),
             upgrades=UPGRADES,
             stale_if_disconnected_s=route.cache.stale_if_disconnected_s,
@@ -97,7 +110,7 @@ class Routes:
 
     def caching_opted_in(self, own: Application) -> Application:
         """The same cache in front of ``own``, routes in code: it stores what sets a lifetime."""
-        return HTTPCache(own, self.store, seconds=self._reactor.seconds, counts=self.counts, opt_in=True)
+        return HTTPCache(own, self.store, seconds=self._reactor.seconds, wall=self._wall, counts=self.counts, opt_in=True)
 
     def _servers(self, route: RouteOptions) -> Application | None:
         if route.compose is not None:

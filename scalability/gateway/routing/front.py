@@ -1,6 +1,7 @@
 """What the gateway's clients meet: its own paths, which Klein answers, then routes, then Klein again, which says that nothing is there."""
 
 from collections.abc import Callable, Iterable, Mapping
+from time import time
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -31,8 +32,8 @@ class GatewayServer(APIFactory):
     exchange_type: Callable[..., Exchange] = GatewayExchange
     cached_routes: frozenset[str] = frozenset()
 
-    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int) -> None:
-        super().__init__(resource, clock, max_body_bytes)
+    def __init__(self, resource: Resource, clock: IReactorTime, max_body_bytes: int, *, wall: Callable[[], float] = time) -> None:
+        super().__init__(resource, clock, max_body_bytes, wall=wall)
         self.abort_on_close = False  # the front says so, for its own paths
         self.ended = self._route_ended
 

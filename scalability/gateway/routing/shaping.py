@@ -1,5 +1,8 @@
 """What stands between a route's cache and its servers: validation, then rewriting and compression, then the servers or the composition."""
 
+from collections.abc import Callable
+from time import time
+
 from twisted.internet.interfaces import IReactorTime
 
 from scalability.errors import ConfigError
@@ -42,10 +45,11 @@ class Shape:
         trusted: Networks = NOBODY,
         turns: Turns | None = None,
         checkers: Checkers | None = None,
+        wall: Callable[[], float] = time,
     ) -> None:
         """``servers`` forwards to the servers of the route, unless it is composed; ``parts`` serves what a composed one asks for;
         proxies in ``trusted`` are believed who their client is; all bodies that are encoded in this process share ``turns``;
-        large ones are validated by ``checkers``.
+        large ones are validated by ``checkers``. ``wall`` tells the Unix time.
 
         Raises ConfigError when the OpenAPI document cannot be used.
         """
@@ -56,7 +60,7 @@ class Shape:
         self.transforming: TransformingApplication | None = None
         self.validating: ValidatingApplication | None = None
         if route.compose is not None:
-            self.composing = ComposingApplication(route.compose, parts, clock, limits=limits)
+            self.composing = ComposingApplication(route.compose, parts, clock, limits=limits, wall=wall)
             self.application: Application = self.composing
         else:
             assert servers is not None

@@ -81,7 +81,7 @@ def filled(entries: int, now: float) -> TTLCache[bytes, bytes]:
 
 async def figures(reactor: Any, file: Path, entries: int) -> dict[str, Any]:
     """Write, read, purge a tenth."""
-    cache = filled(entries, reactor.seconds())
+    cache = filled(entries, time.time())
     gc.collect()
     gc.freeze()  # as a server's entries are after a while
     writing = Snapshots(reactor, cache, file, 3600.0, changes=lambda: 1)
@@ -94,7 +94,7 @@ async def figures(reactor: Any, file: Path, entries: int) -> dict[str, Any]:
     reading.startService()
     load_s = time.perf_counter() - began
     await reading.stopService()
-    purge = await held(reactor, purged(cache, PURGED, reactor))
+    purge = await held(reactor, purged(cache, PURGED, reactor, time.time))
     return {
         "entries": len(again),
         "bytes": writing.bytes,

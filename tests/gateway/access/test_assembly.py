@@ -135,6 +135,19 @@ def test_a_route_without_keys_of_its_own_uses_those_of_the_gateway(files: Files)
             Access(Clock(), jwt=gateway).policy("/a", jwt=JWTOptions())
 
 
+def test_a_token_ends_by_the_wall_clock_whatever_the_reactors_says(files: Files) -> None:
+    clock = Clock()
+    now = 1.7e9
+    policy = Access(clock, wall=lambda: now).policy("/a", jwt=files.jwt)
+    token = f"Authorization: {signed({'nbf': 1.7e9 - 1, 'exp': 1.7e9 + 10})}"
+    assert policy.admit(asked(token)) is None
+    clock.advance(3600)
+    assert policy.admit(asked(token)) is None
+    now += 11
+    with pytest.raises(Unauthorized):
+        policy.admit(asked(token))
+
+
 def test_one_key_set_and_one_file_serve_all_routes_that_name_it(files: Files) -> None:
     access = Access(Clock())
     jwt = JWTOptions(jwks_url="https://issuer.example/keys")

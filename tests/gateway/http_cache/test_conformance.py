@@ -56,7 +56,7 @@ CASES = [
     Case("Expires of 0", ("Expires: 0", ETAG), "validates", 0.0),
     Case("Expires that is no date", ("Expires: tomorrow", ETAG), "validates", 0.0),
     Case("Expires twice, differing", ("Expires: DATE(100)", "Expires: DATE(-100)", ETAG), "validates", 0.0),
-    Case("Expires in RFC 850's form", ("Expires: Thursday, 01-Jan-70 00:00:01 GMT", ETAG), "validates", 0.0),
+    Case("Expires in RFC 850's form", ("Expires: Sunday, 01-Jan-23 00:00:01 GMT", ETAG), "validates", 0.0),
     Case("Expires without Date", ("Expires: DATE(100)",), "hit", dated=False),
     Case("Date in the past ages", ("Cache-Control: max-age=100", "Date: DATE(-99)", ETAG), "validates", dated=False),
     Case("Date in the future does not", ("Cache-Control: max-age=100", "Date: DATE(5000)"), "hit", dated=False),
@@ -247,7 +247,7 @@ class Playing(CacheCase):
         """Nothing: the cases are played by ``play``."""
 
     def play(self, case: Case) -> None:
-        self.at = self.network.seconds()
+        self.at = self.wall()
         self.ask(*map(self._dated, case.first))
         lines = [self._dated(line) for line in case.answer]
         if case.dated:

@@ -244,7 +244,7 @@ ASKED = st.lists(
 @given(LINES, ASKED, st.sampled_from([b"X: y", b"Authorization: a"]), st.floats(0, 120), st.integers(0, 60))
 def test_never_fresh_when_a_directive_forbids(line: bytes, asking: bytes, more: bytes, after_s: float, age: int) -> None:
     first: RequestHead = request(more)
-    answer = store(first, response(line, b"Age: %d" % age, ETAG), b"", request_time_s=NOW, response_time_s=NOW)
+    answer = store(first, response(line, b"Age: %d" % age, ETAG), b"", request_time_s=NOW, response_time_s=NOW, wall=NOW)
     text = line
     if isinstance(answer, NotStored):
         return

@@ -28,6 +28,7 @@ def outcome(
         b"body",
         request_time_s=NOW,
         response_time_s=NOW,
+        wall=NOW,
         options=options or Storing(),
     )
 
@@ -38,6 +39,17 @@ def kept(
     found = outcome(*lines, status=status, asked_with=asked_with, options=options, dated=dated)
     assert isinstance(found, StoredAnswer), found
     return found
+
+
+def test_lives_are_measured_by_one_clock_and_dates_compared_with_the_other() -> None:
+    head = response(b"Expires: " + at(60), b"Date: " + at(-5), b'ETag: "a"')
+    found = store(request(), head, b"", request_time_s=3.0, response_time_s=5.0, wall=NOW)
+    assert isinstance(found, StoredAnswer)
+    assert (found.lifetime_s, found.initial_age_s, found.date_s, found.received_at) == (65, 5, NOW - 5, NOW)
+    assert found.fresh_until_s == 5.0 + 65 - 5
+    undated = store(request(), response(b'ETag: "a"', dated=False), b"", request_time_s=3.0, response_time_s=5.0, wall=NOW)
+    assert isinstance(undated, StoredAnswer)
+    assert undated.get(b"date") == at(0)
 
 
 def test_what_is_stored_says_all_that_reuse_needs() -> None:

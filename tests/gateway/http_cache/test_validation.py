@@ -24,6 +24,7 @@ def validated(answer: StoredAnswer, *lines: bytes, options: Storing | None = Non
         response(b"Date: " + at(200), *lines, status=304),
         request_time_s=LATER,
         response_time_s=LATER,
+        wall=LATER,
         options=options or Storing(),
     )
     return update
@@ -58,7 +59,7 @@ def test_rfc9111_4_3_4_no_answer_with_the_strong_validator_means_no_update() -> 
     """If none of the initial set contains at least one of the same strong validators, the cache MUST NOT use it to update any."""
     candidates = [stored(FRESH, b'ETag: W/"a"'), stored(FRESH, b'ETag: "b"'), stored(FRESH, MODIFIED)]
     assert identified(candidates, not_modified(A, MODIFIED)) == []
-    assert freshened(candidates, request(), not_modified(A), request_time_s=NOW, response_time_s=NOW) == []
+    assert freshened(candidates, request(), not_modified(A), request_time_s=NOW, response_time_s=NOW, wall=NOW) == []
 
 
 def test_rfc9111_4_3_4_weak_validators_select_the_most_recent_that_matches() -> None:
@@ -136,12 +137,16 @@ def test_an_update_that_makes_a_stored_field_private_removes_it() -> None:
 
 
 def test_vary_of_an_update_counts_from_then_on() -> None:
-    (update,) = freshened([stored(FRESH, A)], request(b"X: 1"), not_modified(A, b"Vary: X"), request_time_s=NOW, response_time_s=NOW)
+    (update,) = freshened(
+        [stored(FRESH, A)], request(b"X: 1"), not_modified(A, b"Vary: X"), request_time_s=NOW, response_time_s=NOW, wall=NOW
+    )
     assert (update.new.vary, update.new.selecting) == ((b"x",), (b"1",))
 
 
 def by_head(answer: StoredAnswer, *lines: bytes) -> StoredAnswer:
-    (update,) = freshened_by_head([answer], request(method=b"HEAD"), response(*lines), request_time_s=LATER, response_time_s=LATER)
+    (update,) = freshened_by_head(
+        [answer], request(method=b"HEAD"), response(*lines), request_time_s=LATER, response_time_s=LATER, wall=LATER
+    )
     return update.new
 
 
