@@ -442,11 +442,16 @@ class RequestForwarder:
         else:
             block = b"".join((line, self._fields_of(head), self._end))
         if len(block) <= MEMO_BYTES:
+            shared = head.shared
+            if shared.forwarded == block:
+                block = shared.forwarded
+            else:
+                shared.forwarded = block
             self.head = head
             self._block = block
             self._begin = len(line)
             if not self.trusted:
-                head.shared.forget()  # nobody asks for them again while this client repeats itself
+                shared.forget()  # nobody asks for them again while this client repeats itself
         return block
 
     def _fields_of(self, head: RequestHead) -> bytes:

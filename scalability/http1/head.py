@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from scalability.errors import BadMessage
+from scalability.http1.known_heads import KnownHeads
 from scalability.http1.limits import Limits
 
 Field = tuple[bytes, bytes]
@@ -348,6 +349,7 @@ class RequestFields:
         "connection_options",
         "content_length",
         "expect_continue",
+        "forwarded",
         "host",
         "keep_alive",
         "max_forwards",
@@ -357,6 +359,8 @@ class RequestFields:
     def __init__(self, block: bytes, begin: int, minor: int, limits: Limits) -> None:
         self.block = block
         self.begin = begin
+        self.forwarded = b""
+        """What a request with these fields was forwarded as, the last time: connections that forward the same keep it once."""
         self._limits = limits
         self._parsed: _Fields | None = None
         fields = self._parsed = _parse_fields(block[begin:-2], limits, request=True)
@@ -398,6 +402,7 @@ class RequestFields:
         fields = object.__new__(RequestFields)
         fields.block = block
         fields.begin = begin
+        fields.forwarded = b""
         fields._limits = self._limits
         fields._parsed = None
         fields.max_forwards = self.max_forwards
@@ -518,17 +523,21 @@ class RequestHeadMemo:
     Holds at most one head of ``MEMO_BYTES``; a larger one is parsed anew each time. Answers exactly what ``parse_request_head`` does, by
     handing out the previous head again when all its bytes are the same, or its parsed fields when only the
     request line differs. Where only the names differ that our balancer gives to each request, the fields are parsed when somebody asks.
+    What is new to this connection may be known from others: memos with the same ``limits`` share ``known``.
     """
 
-    __slots__ = ("_limits", "_minor", "_names_at", "block", "head")
+    __slots__ = ("_begin", "_known", "_limits", "_minor", "_names_at", "block", "head")
 
     head: RequestHead
     """What was parsed or found last."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, known: KnownHeads | None = None) -> None:
         self._limits = limits
+        self._known = KnownHeads() if known is None else known
         self.block = b""
         """The remembered head's bytes; while there is none, empty."""
+        self._begin = 0
+        """Where in ``block`` its field lines begin."""
         self._minor = -1
         self._names_at = 0  # where _NAMED begins in _block; 0: it has none
 
@@ -541,14 +550,13 @@ class RequestHeadMemo:
         block = self.block
         if data == block or data.startswith(block):
             return len(block)  # 0 while nothing is remembered
-        shared = self.head.shared
         line_end = data.find(b"\n") + 1
-        if not data.startswith(block[shared.begin :], line_end):
+        if not data.startswith(block[self._begin :], line_end):
             return self._find_named(data, line_end) if self._names_at else 0
         match = _REQUEST_LINE.match(data)
         if match is None or match.end() != line_end:
             return 0
-        end = line_end + len(block) - shared.begin
+        end = line_end + len(block) - self._begin
         method, target, major, low = match.groups()
         limits = self._limits
         if (
@@ -560,10 +568,11 @@ class RequestHeadMemo:
             or end > MEMO_BYTES
         ):
             return 0  # unusual or wrong: ``parse`` says what
+        shared = self.head.shared
         self.head = _request_head(method, target, self._minor, shared)
         # the same bytes from here on, so that only one such block is held
         self.block = shared.block = data[:end]
-        shared.begin = line_end
+        self._begin = shared.begin = line_end
         if self._names_at:
             self._names_at = end - _NAMED_BYTES
         return end
@@ -571,27 +580,47 @@ class RequestHeadMemo:
     def _find_named(self, data: bytes, line_end: int) -> int:
         """``find``, where the names at the end of the head are others. The request line must be the remembered one."""
         known, names_at = self.head, self._names_at
-        shared = known.shared
-        if shared.begin != line_end or not data.startswith(self.block[:names_at]) or _NAMED.match(data, names_at) is None:
+        if self._begin != line_end or not data.startswith(self.block[:names_at]) or _NAMED.match(data, names_at) is None:
             return 0
         end = names_at + _NAMED_BYTES
         self.block = block = data[:end]
-        self.head = RequestHead(known.method, known.target, self._minor, known.host, shared.with_names(block, line_end))
+        self.head = RequestHead(known.method, known.target, self._minor, known.host, known.shared.with_names(block, line_end))
         return end
 
     def parse(self, block: bytes) -> RequestHead:
         """As ``parse_request_head``. A head that is refused is not remembered."""
         if self.block and self.find(block) == len(block):
             return self.head
-        method, target, minor, block, begin = _request_line(block, self._limits)
-        head = _request_head(method, target, minor, RequestFields(block, begin, minor, self._limits))
-        if len(block) <= MEMO_BYTES:
-            self.block = block
-            self._minor = minor
-            self.head = head
-            names_at = len(block) - _NAMED_BYTES
-            self._names_at = names_at if _NAMED.match(block, names_at) is not None and names_at > begin else 0
+        limits = self._limits
+        method, target, minor, block, begin = _request_line(block, limits)
+        if len(block) > MEMO_BYTES:
+            return _request_head(method, target, minor, RequestFields(block, begin, minor, limits))
+        names_at = len(block) - _NAMED_BYTES
+        if names_at > begin and _NAMED.match(block, names_at) is not None:
+            head = _request_head(method, target, minor, RequestFields(block, begin, minor, limits))  # nobody sends these again
+        else:
+            names_at = 0
+            block, head = self._known_or_parsed(method, target, minor, block, begin)
+        self.block = block
+        self.head = head
+        self._begin = begin
+        self._minor = minor
+        self._names_at = names_at
         return head
+
+    def _known_or_parsed(self, method: bytes, target: bytes, minor: int, block: bytes, begin: int) -> tuple[bytes, RequestHead]:
+        """The head, behind its bytes: both those of another connection that has sent the same, or at least the fields of one."""
+        lines = block[begin:]
+        found = self._known.get(lines)
+        if found is not None and found[1].minor == minor:
+            if found[0] == block:
+                return found
+            fields = found[1].shared
+        else:
+            fields = RequestFields(block, begin, minor, self._limits)
+        head = _request_head(method, target, minor, fields)
+        self._known.put(lines, block, head)
+        return block, head
 
 
 class ResponseHeadMemo:

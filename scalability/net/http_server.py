@@ -36,6 +36,7 @@ from scalability.errors import BadMessage, BodyTooLarge, ClientGone, RequestTime
 from scalability.http1.answer import simple_answer
 from scalability.http1.body import BodyReader, ChunkedBody, CloseBody, request_body
 from scalability.http1.head import Field, RequestHead, RequestHeadMemo, find_head_end
+from scalability.http1.known_heads import KnownHeads
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.proxy_protocol import ProxyHeader
 from scalability.lifecycle import DeadlineWheel, MovingDeadline
@@ -344,7 +345,7 @@ class ServerConnection(TwistedProtocol):
         self._write: Callable[[bytes], object] = ignore
         """The transport's ``write``, found once: a transport has too many attributes to be looked into each time."""
         self._exchange: Exchange | None = None
-        self._memo = RequestHeadMemo(factory.limits)
+        self._memo = RequestHeadMemo(factory.limits, factory.known_heads)
         self.memory: Any = None
         """Whatever the application wants to remember between this client's requests."""
         self._idle_until = 0
@@ -954,6 +955,8 @@ class HTTPServerFactory(Factory):
         """Go by these from now on. A deadline that runs already stays; open connections keep ``limits`` for their heads."""
         ticks = self.wheel.ticks
         self.limits = limits
+        self.known_heads = KnownHeads()
+        """Of connections with these ``limits``."""
         self.head_ticks = ticks(timeouts.head_s)
         self.body_ticks = ticks(timeouts.body_s)
         self.body_start_ticks = ticks(timeouts.body_start_s)

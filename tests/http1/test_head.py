@@ -16,6 +16,7 @@ from scalability.http1.head import (
     parse_response_head,
     parse_trailer_fields,
 )
+from scalability.http1.known_heads import KnownHeads
 from scalability.http1.limits import Limits
 
 LIMITS = Limits()
@@ -792,6 +793,46 @@ def test_a_memo_answers_what_parsing_anew_does(blocks: list[bytes]) -> None:
     memo = RequestHeadMemo(LIMITS)
     for block in blocks:
         assert meaning(memo.parse, block) == meaning(lambda b: parse_request_head(b, LIMITS), block)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), BLOCKS), max_size=12))
+def test_memos_that_share_what_is_known_answer_what_parsing_anew_does(turns: list[tuple[int, bytes]]) -> None:
+    known = KnownHeads()
+    memos = [RequestHeadMemo(LIMITS, known) for _ in range(3)]
+    for which, block in turns:
+        memo = memos[which]
+        wanted = meaning(lambda b: parse_request_head(b, LIMITS), block)
+        end = memo.find(block) if isinstance(wanted, dict) else 0
+        assert end in (0, len(block))
+        assert meaning(memo.parse, block) == wanted
+        if end:
+            assert meaning(lambda _, head=memo.head: head, b"") == wanted
+
+
+def test_another_connections_request_line_does_not_move_where_this_ones_fields_begin() -> None:
+    known = KnownHeads()
+    one, other = RequestHeadMemo(LIMITS, known), RequestHeadMemo(LIMITS, known)
+    for memo in (one, other):
+        memo.parse(b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
+    longer = b"GET /a/much/longer HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"
+    assert other.find(longer) == len(longer)
+    # with the other's place, the last field alone would be compared
+    assert one.find(b"GET /b HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n") == 0
+    assert one.find(b"GET /b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n") > 0
+    assert [memo.head.fields for memo in (one, other)] == [((b"Host", b"a"), (b"X", b"y"))] * 2
+
+
+def test_connections_that_send_the_same_head_keep_it_once() -> None:
+    known = KnownHeads()
+    one, other = RequestHeadMemo(LIMITS, known), RequestHeadMemo(LIMITS, known)
+    first = one.parse(bytes(bytearray(HEAD)))
+    assert other.parse(bytes(bytearray(HEAD))) is first
+    assert other.block is one.block
+    # of another version nothing is taken
+    assert RequestHeadMemo(LIMITS, known).parse(HEAD.replace(b"1.1", b"1.0")).shared is not first.shared
+    # and with the names that our balancer gives, nothing is kept: nobody sends them again
+    named_head = named(b"/a", 1)
+    assert one.parse(named_head).shared is not other.parse(named_head).shared
 
 
 @given(st.lists(BLOCKS, max_size=8), st.binary(max_size=8))
