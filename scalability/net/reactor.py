@@ -10,9 +10,16 @@ loop, in the order in which they spoke, while all that others answer us is heard
 some thirty requests at work, on connections and in memory that the processor's caches still hold, instead of a thousand that
 each wait for all others in every phase. For that a lean connection is watched edge-triggered (epoll(7)): the kernel tells once that
 something has come, and we remember whom we have not heard.
+
+Its clock never goes back or leaps: when somebody sets the date, no deadline, health check or life in a cache is an hour longer or over at
+once (nginx and Envoy count like that; HAProxy corrects its date). ``seconds`` is what all of Twisted that we use asks: ``callLater``, each
+``DelayedCall``, the wait in ``doPoll``, and by the clock that they are given LoopingCall, ``addTimeout``, ProcessMonitor and names' cache.
+It tells no date; what needs one is given ``wall``, ``time.time``. Twisted's own reactors (``twistd --reactor=poll``) have the date for a
+clock, with all that follows when it is set.
 """
 
 import sys
+import time
 from collections import deque
 from select import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
@@ -36,6 +43,9 @@ class LeanReactor(EPollReactor):
     """EPollReactor that calls a lean transport's ``doRead`` without ceremony."""
 
     _log = Logger()
+
+    seconds = staticmethod(time.monotonic)
+    """See IReactorTime: seconds since some moment, the same for all processes of the machine. No Python frame: requests ask often."""
 
     def __init__(self) -> None:
         self.unsent: list[Wire] = []

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -87,6 +88,27 @@ def run(before: str = "", after: str = "print(type(reactor).__name__)") -> str:
 
 def test_it_is_installed_where_no_reactor_is() -> None:
     assert run() == "LeanReactor"
+
+
+def test_its_clock_is_one_that_nobody_can_set() -> None:
+    assert LeanReactor.seconds is time.monotonic
+
+
+@pytest.mark.parametrize("leap_s", [-3600.0, 3600.0])
+def test_timed_calls_are_neither_late_nor_early_when_the_date_is_set(reactor: Any, monkeypatch: pytest.MonkeyPatch, leap_s: float) -> None:
+    began, real = time.monotonic(), time.time
+    called: list[float] = []
+    reactor.callLater(0.05, lambda: called.append(time.monotonic() - began))
+    late = reactor.callLater(60.0, lambda: called.append(0.0))
+    reactor.iterate(0)
+    monkeypatch.setattr(time, "time", lambda: real() + leap_s)
+    while not called:
+        assert time.monotonic() - began < 10
+        reactor.iterate(0.01)
+    assert called[0] >= 0.05
+    assert late.active()
+    assert late.getTime() - reactor.seconds() == pytest.approx(60, abs=10)
+    late.cancel()
 
 
 @pytest.mark.parametrize("name", ["poll", "select", "asyncio"])
