@@ -17,9 +17,9 @@ SERVERS = ("redis-server", "valkey-server")
 _MARK = b"$4\r\nMARK\r\n"
 
 
-def installed() -> str | None:
-    """The path of the server that is installed, or None."""
-    return next(filter(None, map(shutil.which, SERVERS)), None)
+def installed(server: str) -> str | None:
+    """The path of ``server``, one of ``SERVERS``, or None where it is not installed."""
+    return shutil.which(server)
 
 
 class RedisProcess:
@@ -27,13 +27,14 @@ class RedisProcess:
 
     def __init__(self, server: str, *, timeout_s: float = 20.0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+        self.program = Path(server).name
         path = self.path = Path(self._folder.name, "socket")
         """The socket on which it listens."""
         options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", self._folder.name]
         self._process = Process([server, *options], cwd=self._folder.name, parent_pipe=False)
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._process.wait_for("ready to accept connections|now ready", timeout_s=timeout_s)
+            self._process.wait_for("[Rr]eady to accept connections", timeout_s=timeout_s)
             self._socket.settimeout(timeout_s)
             self._socket.connect(str(path))
         except BaseException:

@@ -88,6 +88,8 @@ class TTLCache(Generic[K, V]):
         self.max_object_bytes = max_bytes if max_object_bytes is None else max_object_bytes
         self.bytes = 0
         """The sizes of all entries, overhead included, expired ones not yet swept too."""
+        self.ending = 0
+        """How many entries have an end, expired ones not yet swept included."""
         self.stats = Statistics()
         self.on_removed: Callable[[K], None] | None = None
         """Told the key of each entry that leaves by itself, when it has left: expired (found by a read, a write or the sweep) or
@@ -174,7 +176,13 @@ class TTLCache(Generic[K, V]):
         if not expires_at >= self._earliest[number]:
             self._expiry.note(number, expires_at)
         entry.value = value
-        entry.expires_at = expires_at
+        held = entry.expires_at
+        if held != expires_at:
+            if held == inf:
+                self.ending += 1
+            elif expires_at == inf:
+                self.ending -= 1
+            entry.expires_at = expires_at
         self.stats.replaced += 1
         return _STORED
 
@@ -185,7 +193,7 @@ class TTLCache(Generic[K, V]):
         if entry is None or now >= entry.expires_at:
             return False
         self._expiry.note(number, expires_at)
-        entry.expires_at = expires_at
+        self._retime(entry, expires_at)
         self.stats.retimed += 1
         return True
 
@@ -228,7 +236,7 @@ class TTLCache(Generic[K, V]):
         self._shards = self._index.shards
         self._expiry = ExpiryBuckets(len(self._shards))
         self._earliest = self._expiry.earliest
-        self.bytes = 0
+        self.bytes = self.ending = 0
 
     def _put(self, number: int, entry: Entry | None, key: K, value: V, now: float, expires_at: float, size: int) -> Outcome:
         """``put`` where more changes than a value. ``entry`` is the one in the index."""
@@ -264,17 +272,24 @@ class TTLCache(Generic[K, V]):
         self.bytes += size - entry.size
         self._policy.resize(entry, size)
         entry.value = value
-        entry.expires_at = expires_at
+        self._retime(entry, expires_at)
         return _STORED
 
     def _insert(self, number: int, key: K, value: V, expires_at: float, size: int) -> Entry:
         entry = self._shards[number][key] = Entry(key, value, expires_at, size)
         self.bytes += size + OVERHEAD_BYTES
-        if expires_at < self._earliest[number]:
-            self._expiry.note(number, expires_at)
+        if expires_at != inf:
+            self.ending += 1
+            if expires_at < self._earliest[number]:
+                self._expiry.note(number, expires_at)
         if self._leavings is not None:
             self._free(4)
         return entry
+
+    def _retime(self, entry: Entry, expires_at: float) -> None:
+        """Let it end at ``expires_at``, of which ``_expiry`` knows."""
+        self.ending += (expires_at != inf) - (entry.expires_at != inf)
+        entry.expires_at = expires_at
 
     def _evict(self, now: float, by_bytes: bool) -> None:
         """Take out the entry that should go; ``by_bytes`` says which bound asks for it."""
@@ -282,6 +297,8 @@ class TTLCache(Generic[K, V]):
         key = victim.key
         del self._shards[hash(key) & self._mask][key]
         self.bytes -= victim.size + OVERHEAD_BYTES
+        if victim.expires_at != inf:
+            self.ending -= 1
         if now >= victim.expires_at:
             self.stats.expired += 1
         elif by_bytes:
@@ -302,6 +319,8 @@ class TTLCache(Generic[K, V]):
         del self._shards[hash(entry.key) & self._mask][entry.key]
         self._policy.forget(entry)
         self.bytes -= entry.size + OVERHEAD_BYTES
+        if entry.expires_at != inf:
+            self.ending -= 1
         # Its place in a queue may outlive it for a while: it must not keep the value alive.
         entry.key = entry.value = None
 

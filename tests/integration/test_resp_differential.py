@@ -1,4 +1,4 @@
-"""Our data commands and those of a real redis-server, told the same and compared byte by byte.
+"""Our data commands and those of a real redis-server and valkey-server, told the same and compared byte by byte.
 
 What differs on purpose is left out of what is asked here, and listed in docs/resp-commands.md.
 """
@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from scalability.testing.processes import Process
-from scalability.testing.redis_process import RedisProcess, installed
+from scalability.testing.redis_process import SERVERS, RedisProcess, installed
 from scalability.testing.resp_wire import WireClient, Word, Words
 
 BUDGET_S = 8.0
@@ -32,11 +32,11 @@ AT_ONCE = 20
 """At most so many requests are sent in one piece."""
 
 
-@pytest.fixture(scope="module")
-def theirs() -> Iterator[WireClient]:
-    server = installed()
+@pytest.fixture(scope="module", params=SERVERS)
+def theirs(request: pytest.FixtureRequest) -> Iterator[WireClient]:
+    server = installed(request.param)
     if server is None:
-        pytest.skip("no redis-server and no valkey-server is installed")
+        pytest.skip(f"{request.param} is not installed")
     with RedisProcess(server) as process, socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_S)
         connection.connect(str(process.path))

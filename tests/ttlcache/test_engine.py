@@ -55,6 +55,28 @@ def test_a_new_value_has_a_new_time_to_live() -> None:
     assert c.stats.replaced == 2
 
 
+def test_entries_that_have_an_end_are_counted() -> None:
+    c = cache(entries=3)
+    for key, ends in (("a", inf), ("b", 10.0), ("c", 20.0)):
+        c.put(key, "x", 0.0, ends, 1)
+    assert c.ending == 2
+    c.put("a", "y", 0.0, 5.0, 1)  # of the same size, and of another one
+    c.put("b", "y", 0.0, inf, 1)
+    c.put("c", "longer", 0.0, 30.0, 6)
+    assert c.ending == 2
+    c.put("c", "z", 0.0, inf, 1)
+    assert c.ending == 1
+    assert c.expire("b", 0.0, 7.0)
+    assert c.ending == 2
+    assert c.get("a", 5.0) is None
+    assert c.ending == 1
+    c.put("d", "x", 5.0, 50.0, 1)
+    c.put("e", "x", 5.0, 60.0, 1)  # evicts one
+    assert c.ending == sum(c.expires_at(key, 5.0) not in (None, inf) for key in "bcde")
+    c.clear()
+    assert c.ending == 0
+
+
 def test_if_absent_keeps_what_is_there_and_takes_an_expired_keys_place() -> None:
     c = cache()
     assert c.set("lease", "x", 0.0, 5.0, size_bytes=0, if_absent=True) is Outcome.STORED
@@ -414,7 +436,7 @@ class Model(RuleBasedStateMachine):
         self.cache.clear()
         self.model.clear()
         self.here.clear()
-        assert (len(self.cache), self.cache.bytes) == (0, 0)
+        assert (len(self.cache), self.cache.bytes, self.cache.ending) == (0, 0, 0)
 
     @rule(key=KEYS)
     def get(self, key: str) -> None:
@@ -459,6 +481,7 @@ class Model(RuleBasedStateMachine):
         entries = self.entries()
         assert self.cache.bytes == sum(size + OVERHEAD_BYTES for _, _, size in entries.values()) <= self.cache.max_bytes
         assert not self.bound or len(self.cache) <= self.bound
+        assert self.cache.ending == sum(ends != inf for _, ends, _ in entries.values())
         stats = self.cache.stats
         assert stats.hits + stats.misses == self.reads
         if not self.bound:

@@ -1,7 +1,7 @@
 """INFO: the server's state in the words of Redis, as far as tools read them and they have a meaning here. PURE.
 
-What the server does not know is left out, not made up, except for ``expires`` of the keyspace: tools fail without it, and how many
-entries have an end is not counted; it is always 0.
+What the server does not know is left out, not made up, except for ``avg_ttl`` of the keyspace: tools fail without it, and what
+entries have left on average is not counted; it is always 0.
 """
 
 from collections.abc import Callable
@@ -129,8 +129,9 @@ def _cluster(state: "ServerState", now: float) -> Fields:
 
 
 def _keyspace(state: "ServerState", now: float) -> Fields:
-    keys = len(state.entries.cache)
-    return {"db0": f"keys={keys},expires=0,avg_ttl=0"} if keys else {}
+    cache = state.entries.cache
+    keys = len(cache)
+    return {"db0": f"keys={keys},expires={cache.ending},avg_ttl=0"} if keys else {}
 
 
 SECTIONS: dict[str, Callable[["ServerState", float], Fields]] = {

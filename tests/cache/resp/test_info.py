@@ -65,6 +65,11 @@ def test_memory_and_keyspace(network: RespNetwork, client: RespClient) -> None:
     assert info["maxmemory_human"] == "16.00M"
     assert info["maxmemory_policy"] == "allkeys-s3fifo"
     assert info["db0"] == "keys=1,expires=0,avg_ttl=0"
+    client.run("SET", "b", "1", "EX", 100)
+    client.run("SET", "c", "1", "EX", 100)
+    assert told(client)["db0"] == "keys=3,expires=2,avg_ttl=0"
+    client.run("PERSIST", "b")
+    assert told(client)["db0"] == "keys=3,expires=1,avg_ttl=0"
     assert float(info["used_cpu_user"]) > 0
 
 
