@@ -28,7 +28,9 @@ class Pages:
         self.application: ComposingApplication
 
         def make(network: MemoryNetwork) -> ComposingApplication:
-            self.application = ComposingApplication(options, self.played, network, limits=DEFAULT_LIMITS)
+            self.application = ComposingApplication(
+                options, self.played, network, limits=DEFAULT_LIMITS, wall=lambda: 1.7e9 + network.seconds()
+            )
             return self.application
 
         self.client = Client(make)
@@ -68,6 +70,16 @@ def test_the_parts_are_asked_at_once_and_become_one_object() -> None:
     assert answered.get("vary") == "origin"
     assert answered.get("x-scalelab-completed") == "true"
     assert (pages.application.composed, pages.application.at_once) == (1, 0)
+
+
+def test_what_a_part_says_in_dates_is_compared_with_the_wall_clock() -> None:
+    pages = Pages()
+    user, orders = pages.send()
+    pages.client.network.advance(1)
+    orders.answer(200, b"[]", fields=FRESH)
+    dated = fields(b"Date: Tue, 14 Nov 2023 22:13:11 GMT", b"Expires: Tue, 14 Nov 2023 22:13:51 GMT")
+    user.answer(200, b'{"name": "Ann"}', fields=dated)
+    assert pages.answered().get("cache-control") == "max-age=30", "it was made 10 s ago, for 40"
 
 
 def test_head_has_the_fields_of_get() -> None:

@@ -1,5 +1,7 @@
 """Preconditions on stored answers, by the sentences of RFC 9110 sections 8.8 and 13, and RFC 9111 section 4.3.2."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,14 @@ from scalability.testing.messages import at, request, stored
 
 FRESH = b"Cache-Control: max-age=100"
 MODIFIED = b"Last-Modified: " + at(-50)
+
+
+def test_a_year_of_two_digits_is_one_near_the_date_of_receipt_by_the_wall_clock() -> None:
+    answer = stored(FRESH, b"Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT", response_time_s=1.7e9 + 60)
+    answer = replace(answer, response_time_s=5.0)
+    assert not_modified(answer, request(b"If-Modified-Since: Tuesday, 14-Nov-23 22:13:20 GMT"))
+    assert not not_modified(answer, request(b"If-Modified-Since: Saturday, 14-Nov-98 22:13:20 GMT"))
+    assert not_modified(answer, request(b"If-Modified-Since: Sunday, 14-Nov-60 22:13:20 GMT")), "2060; from 1970 it would be 1960"
 
 
 @pytest.mark.parametrize(
