@@ -43,6 +43,8 @@ class Dispatch:
             session.server.counts.errors += 1
             if session.queued is not None:
                 session.queue_failed = True
+            if session.tracking is not None:
+                session.tracking.passed("")
             return replies.error(error.text)
         reply = call(session, command, request)
         session.last_command = command.name

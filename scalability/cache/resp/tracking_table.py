@@ -188,7 +188,7 @@ class Tracking:
             self._table.add_read(self, key)
 
     def passed(self, name: str) -> None:
-        """The command ``name`` has been run: CLIENT CACHING is about one command, or one transaction."""
+        """The command ``name`` (empty: one that cannot be) has been run: CLIENT CACHING is about one command, or one transaction."""
         if self.caching and name != "client" and self._session.queued is None:
             self.caching = False
 

@@ -62,6 +62,15 @@ def test_an_unknown_command() -> None:
     assert dispatched.session.server.counts.errors == 1
 
 
+def test_what_cannot_be_run_has_passed_too() -> None:
+    dispatched = Dispatched()
+    dispatched.session.tracking = tracking = Tracking()
+    dispatched.run(b"nonsense")
+    dispatched.run(b"ok")
+    dispatched.run(b"ok", b"a")
+    assert tracking.names == ["", "", "ok"]
+
+
 def test_a_wrong_number_of_arguments() -> None:
     assert Dispatched().run(b"OK") == b"-ERR wrong number of arguments for 'ok' command\r\n"
 
