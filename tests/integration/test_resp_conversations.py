@@ -23,7 +23,7 @@ BUDGET_S = 6.0
 IDENTITY = re.compile(rb"(?<=\$6\r\nserver\r\n)\$\d+\r\n\w+\r\n|(?<=\r\nversion\r\n)\$\d+\r\n[\d.]+\r\n|(?<=\r\nid\r\n):\d+\r\n")
 """What each server tells of itself in HELLO."""
 
-WORDED = [("CLIENT", "KILL", "ID", "x")]
+WORDED = [("CLIENT", "KILL", "ID", "x"), ("CLIENT", "LIST", "ID", "x")]
 """What Valkey 8.1 refuses in words of its own."""
 
 NESTED = (("MULTI",), ("WATCH",))
