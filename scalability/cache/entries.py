@@ -4,10 +4,13 @@ Keys and values are bytes. Over HTTP a value is JSON text; over RESP any bytes. 
 or by eviction, is told to the observers: WATCH and CLIENT TRACKING are made of it. What nobody observes costs one look.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any, Protocol
 
 from scalability.ttlcache.engine import Outcome, TTLCache
+
+_TOO_LARGE = Outcome.TOO_LARGE
 
 
 class Observer(Protocol):
@@ -70,6 +73,32 @@ class Entries:
             if self.observers:
                 self.changed(key, by)
         return deleted
+
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes], now: float, by: Any = None) -> bool:
+        """Keep each of ``values``, without end, for its key; False when one was too large: those behind it are not kept."""
+        put = self.cache.put
+        outcome = None
+        done = 0
+        for key, value in zip(keys, values, strict=True):
+            done += 1
+            outcome = put(key, value, now, inf, len(key) + len(value))
+            if outcome is _TOO_LARGE:
+                break
+        self.changes += done
+        if self.observers:
+            for key in keys[:done]:
+                self.changed(key, by)
+        return outcome is not _TOO_LARGE
+
+    def delete_many(self, keys: Iterable[bytes], now: float, by: Any = None) -> int:
+        """Remove ``keys``; how many were there."""
+        delete = self.cache.delete
+        deleted = [key for key in keys if delete(key, now)]
+        self.changes += len(deleted)
+        if self.observers:
+            for key in deleted:
+                self.changed(key, by)
+        return len(deleted)
 
     def expire(self, key: bytes, now: float, expires_at: float, by: Any = None) -> bool:
         """Let ``key`` end at another moment; False when there is no such key. A moment that is over deletes it."""

@@ -110,13 +110,15 @@ class FIFO:
         return len(self._front) + len(self._back)
 
     def _close_holes(self) -> None:
+        back, name = self._back, self.name
+        keep = self._front.append
         for _ in range(6):
-            if not self._back:
-                self._back, self._front = self._front, self._back
+            if not back:
+                self._back, self._front = self._front, back
                 return
-            entry = self._back.popleft()
-            if entry.home == self.name:
-                self._front.append(entry)
+            entry = back.popleft()
+            if entry.home == name:
+                keep(entry)
             else:
                 self._holes -= 1
 

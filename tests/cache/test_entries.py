@@ -89,3 +89,15 @@ def test_a_value_that_is_too_large_takes_the_old_one_along_and_that_is_told() ->
     observed.heard.taken()
     assert observed.entries.put(b"a", b"x" * 200, 0.0, inf) is Outcome.TOO_LARGE
     assert observed.heard.taken() == [(b"a", None)]
+
+
+def test_many_writes_are_told_one_by_one_and_end_at_what_is_too_large() -> None:
+    observed = Observed(max_object_bytes=10)
+    entries, heard = observed.entries, observed.heard
+    assert entries.put_many([b"a", b"b"], [b"1", b"2"], 0.0, "me")
+    assert entries.delete_many([b"a", b"none", b"a"], 0.0, "me") == 1
+    assert heard.taken() == [(b"a", "me"), (b"b", "me"), (b"a", "me")]
+    assert entries.changes == 3
+    assert not entries.put_many([b"c", b"b", b"d"], [b"1", b"x" * 10, b"4"], 0.0, "me")
+    assert heard.taken() == [(b"c", "me"), (b"b", "me")]
+    assert [entries.get(key, 0.0) for key in (b"b", b"c", b"d")] == [None, b"1", None]

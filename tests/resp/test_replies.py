@@ -41,6 +41,12 @@ def test_replies(reply: bytes, value: Any) -> None:
     assert decoded(reply) == value
 
 
+def test_bulks_with_some_that_are_missing() -> None:
+    assert decoded(replies.bulks_or_null([b"a", None, b"", b"\r\n" * 2000], replies.NULL_BULK)) == [b"a", None, b"", b"\r\n" * 2000]
+    assert replies.bulks_or_null([None], replies.NULL) == b"*1\r\n_\r\n"
+    assert replies.bulks_or_null([], replies.NULL) == replies.EMPTY_ARRAY
+
+
 def test_a_set_of_resp3_is_one() -> None:
     assert replies.a_set([replies.ONE], resp3=True) == b"~1\r\n:1\r\n"
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from scalability.cache.resp.commands import NOT_AN_INTEGER, SYNTAX, CommandError, Family, Request, integer_of
 from scalability.cache.resp.values import check_size, store
 from scalability.resp import replies
+from scalability.ttlcache.many import count_present, get_many
 
 if TYPE_CHECKING:
     from scalability.cache.resp.session import Session
@@ -23,8 +24,7 @@ _INT = 1 << 31
 @FAMILY.command("del", -2, "write", keys=KEYS, summary="Deletes keys.")
 def del_(session: "Session", request: Request) -> bytes:
     """How many there were."""
-    delete, now = session.entries.delete, session.now
-    return replies.integer(sum(delete(key, now, session) for key in request[1:]))
+    return replies.integer(session.entries.delete_many(request[1:], session.now, session))
 
 
 @FAMILY.command("unlink", -2, "write fast", keys=KEYS, summary="Deletes keys: the same as DEL here.")
@@ -36,15 +36,14 @@ def unlink(session: "Session", request: Request) -> bytes:
 @FAMILY.command("exists", -2, "readonly fast", keys=KEYS, summary="Returns how many of the keys exist.")
 def exists(session: "Session", request: Request) -> bytes:
     """How many, those named twice counted twice. To the cache they have not been read."""
-    peek, now = session.entries.cache.peek, session.now
-    return replies.integer(sum(peek(key, now) is not None for key in request[1:]))
+    return replies.integer(count_present(session.entries.cache, request[1:], session.now))
 
 
 @FAMILY.command("touch", -2, "readonly fast", keys=KEYS, summary="Reads keys, so that they are evicted later.")
 def touch(session: "Session", request: Request) -> bytes:
     """How many of them exist."""
-    read, now = session.entries.get, session.now
-    return replies.integer(sum(read(key, now) is not None for key in request[1:]))
+    values = get_many(session.entries.cache, request[1:], session.now)
+    return replies.integer(len(values) - values.count(None))
 
 
 @FAMILY.command("type", 2, "readonly fast", keys=KEY, summary="Returns the type of a key's value.")

@@ -1,12 +1,14 @@
 """GET, SET and their kin: whole values, several of them, and parts of one. PURE."""
 
 from math import inf
+from operator import add
 from typing import TYPE_CHECKING
 
 from scalability.cache.resp.commands import CommandError, Family, Request, integer_of
 from scalability.cache.resp.moments import EX, PX, UNITS, Unit, options_of_getex, options_of_set, positive_moment
-from scalability.cache.resp.values import MAX_REPLY_BYTES, check_size, store
+from scalability.cache.resp.values import MAX_REPLY_BYTES, TOO_LARGE, check_size, store
 from scalability.resp import replies
+from scalability.ttlcache.many import count_present, get_many
 
 if TYPE_CHECKING:
     from scalability.cache.resp.session import Session
@@ -108,19 +110,10 @@ def getex(session: "Session", request: Request) -> bytes:
 @FAMILY.command("mget", -2, "readonly fast", keys=KEYS, summary="Returns the values of keys.")
 def mget(session: "Session", request: Request) -> bytes:
     """A value or null for each key."""
-    read, now, null = session.entries.get, session.now, session.null
-    items: list[bytes] = []
-    size = 0
-    for key in request[1:]:
-        value = read(key, now)
-        if value is None:
-            items.append(null)
-        else:
-            items.append(replies.bulk(value))
-            size += len(value)
-            if size > MAX_REPLY_BYTES:
-                raise CommandError(f"ERR the values are more than {MAX_REPLY_BYTES} bytes together, ask for fewer at once")
-    return replies.array(items)
+    values = get_many(session.entries.cache, request[1:], session.now)
+    if sum([len(value) for value in values if value is not None]) > MAX_REPLY_BYTES:
+        raise CommandError(f"ERR the values are more than {MAX_REPLY_BYTES} bytes together, ask for fewer at once")
+    return replies.bulks_or_null(values, session.null)
 
 
 @FAMILY.command("mset", -3, "write denyoom", keys=PAIRS, summary="Sets the values of keys.")
@@ -134,8 +127,7 @@ def mset(session: "Session", request: Request) -> bytes:
 def msetnx(session: "Session", request: Request) -> bytes:
     """1, or 0 when one of the keys is there: nothing is set then."""
     _check_pairs(request)
-    expires_at, now = session.entries.cache.expires_at, session.now
-    if any(expires_at(key, now) is not None for key in request[1::2]):
+    if count_present(session.entries.cache, request[1::2], session.now):
         return replies.ZERO
     _set_pairs(session, request)
     return replies.ONE
@@ -215,8 +207,8 @@ def _check_pairs(request: Request) -> None:
 
 def _set_pairs(session: "Session", request: Request) -> None:
     _check_pairs(request)
-    pairs = list(zip(request[1::2], request[2::2], strict=True))
-    for key, value in pairs:
-        check_size(session, key, len(value))
-    for key, value in pairs:
-        store(session, key, value, inf)
+    keys, values = request[1::2], request[2::2]
+    if max(map(add, map(len, keys), map(len, values))) > session.entries.cache.max_object_bytes:
+        raise CommandError(TOO_LARGE)
+    if not session.entries.put_many(keys, values, session.now, session):
+        raise CommandError(TOO_LARGE)

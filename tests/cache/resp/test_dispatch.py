@@ -105,7 +105,7 @@ def test_within_a_transaction_commands_are_put_off_and_mistakes_spoil_it() -> No
     dispatched = Dispatched()
     dispatched.session.queued = queue = Queue(HeldBytes())
     assert dispatched.run(b"ok", b"a") == replies.QUEUED
-    assert [command.name for command, _ in queue.commands] == ["ok"]
+    assert [command.name for command, *_ in queue.commands] == ["ok"]
     assert not dispatched.session.queue_failed
     assert dispatched.run(b"OK").startswith(b"-ERR wrong number")
     assert dispatched.session.queue_failed
