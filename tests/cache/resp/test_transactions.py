@@ -223,7 +223,7 @@ def test_a_transaction_has_few_commands_that_go_through_all_keys(client: RespCli
 def test_a_transaction_copies_large_values_a_few_times_only(
     client: RespClient, monkeypatch: pytest.MonkeyPatch, copying: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(transactions, "MAX_REPLY_BYTES", 2500)
+    monkeypatch.setattr(transactions, "MAX_COPIED_BYTES", 2500)
     client.run("SET", "a", "x" * 1000)
     client.run("MULTI")
     for _ in range(3):
@@ -246,8 +246,25 @@ def test_all_transactions_together_are_bounded_in_bytes(client: RespClient, netw
     assert network.state.queued.bytes == 0
 
 
+def test_one_client_cannot_take_what_the_transactions_of_all_have(
+    client: RespClient, network: RespNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "MAX_QUEUED_BYTES", 4000)
+    monkeypatch.setattr(transactions, "MAX_OWN_BYTES", 1500)
+    other = network.client()
+    client.run("MULTI")
+    assert client.run("SET", "a", "x" * 1000) == QUEUED
+    assert client.run("SET", "b", "x" * 1000).startswith(b"-ERR this transaction would hold more than 1500 bytes")
+    other.run("MULTI")
+    assert other.run("SET", "c", "x" * 2000) == QUEUED, "a single command may be larger"
+    assert client.run("EXEC") == ABORTED
+    assert other.run("EXEC") == b"*1\r\n+OK\r\n"
+    assert network.state.queued.bytes == 0
+
+
 def test_the_answers_of_a_transaction_are_bounded(client: RespClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "MAX_REPLY_BYTES", 2500)
+    monkeypatch.setattr(transactions, "MAX_COPIED_BYTES", 2500)
     client.run("SET", "a", "x" * 1000)
     client.run("MULTI")
     for _ in range(4):
