@@ -179,6 +179,11 @@ class LeanConnection(tcp.Connection):
         self._queued_bytes = 0
         super().connectionLost(reason)
 
+    @property
+    def queued_bytes(self) -> int:
+        """What was written and the kernel has not taken."""
+        return self._queued_bytes + (len(self.wire.held) if self.wire is not None else 0)
+
     def _isSendBufferFull(self) -> bool:
         return self._queued_bytes > HIGH_WATERMARK
 

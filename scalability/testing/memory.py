@@ -81,6 +81,12 @@ class MemoryTransport:
         elif self.disconnecting:
             self._end("closed", error.ConnectionDone())
 
+    def take(self, size: int) -> None:
+        """The peer reads so many bytes of what waits, and no more: some are left."""
+        assert size < len(self._queue)
+        self._sent += self._queue[:size]
+        del self._queue[:size]
+
     @property
     def open(self) -> bool:
         """Neither side has ended it."""

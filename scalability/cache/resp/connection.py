@@ -2,8 +2,8 @@
 
 Requests that came together are answered together, unless running them takes long: after ``SLICE_S`` the others have their turn, and the
 rest waits for the next one. What the client does not read is bounded: above the transport's watermark nothing
-more of it is read or run, its requests wait; when that has not gone after ``patience_s``, or when messages that no request asked for
-(tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
+more of it is read or run, its requests wait; when it has taken nothing of that for ``patience_s``, or when messages that no request
+asked for (tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
 
 GET, and SET without options, which is what nearly all of a cache's traffic consists of, are run here, in a few steps each; they do
 what ``strings.py`` does.
@@ -25,6 +25,7 @@ from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
 from scalability.cache.resp.values import MAX_REPLY_BYTES, TOO_LARGE
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
+from scalability.net.untaken import untaken_bytes
 from scalability.resp import replies
 from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
 from scalability.ttlcache import Outcome
@@ -45,7 +46,8 @@ MAX_UNSENT_BYTES = 2 * MAX_REPLY_BYTES
 """Of replies and pushed messages that wait for all clients that do not read, together."""
 
 PATIENCE_S = 60.0
-"""How long a client may take to read what waits for it, all of it, and to send anything more of a request that it has begun."""
+"""How long a client may read nothing of what waits for it, and send nothing more of a request that it has begun. It is looked at once in
+so long: who stops reading is cut after that time to twice that time."""
 
 UNKNOWN_ARGUMENTS = 10
 UNKNOWN_BULK_BYTES = 16_384
@@ -96,6 +98,8 @@ class RESPConnection(Protocol):
         """What ``factory.held_bytes`` has of this connection's."""
         self.unsent_bytes = 0
         """What was written since the client stopped reading."""
+        self._taken_bytes = 0
+        """What of that it had taken, when that was looked at last. It may begin below 0: only the differences mean something."""
         self._cut_off = False
         if not self._session.authenticated:
             self._parser.max_arguments, self._parser.max_bulk_bytes = UNKNOWN_ARGUMENTS, UNKNOWN_BULK_BYTES
@@ -196,8 +200,11 @@ class RESPConnection(Protocol):
         if self._full:
             self._pushed_bytes += len(message)
             if self._pushed_bytes > MAX_PUSHED_BYTES:
-                self.cut()
-                return
+                # some of them may have been taken
+                self._pushed_bytes = min(self._pushed_bytes, untaken_bytes(self.transport) or self._pushed_bytes)
+                if self._pushed_bytes > MAX_PUSHED_BYTES:
+                    self.cut()
+                    return
         self._write(message)
         if self._full:
             self._hold_back(len(message))
@@ -209,6 +216,7 @@ class RESPConnection(Protocol):
         self._session.closing = True
         self._plain = self._ready = False
         self._deadline.move(self.factory.patience_ticks)
+        self._taken_bytes = self._taken()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -308,7 +316,13 @@ class RESPConnection(Protocol):
 
     def _hold_back(self, size: int) -> None:
         self.unsent_bytes += size
+        if self.unsent_bytes == size:
+            self._taken_bytes = self._taken()
         self.factory.held_back(size)
+
+    def _taken(self) -> int:
+        untaken = untaken_bytes(self.transport)
+        return 0 if untaken is None else self.unsent_bytes - untaken
 
     def _forget_unsent(self) -> None:
         self.factory.unsent_bytes -= self.unsent_bytes
@@ -363,9 +377,13 @@ class RESPConnection(Protocol):
             self.end()
 
     def _stalled(self) -> None:
-        """The client does not read; or it does not send the rest of a request, which takes memory that others could have."""
+        """The client may not read; or it does not send the rest of a request, which takes memory that others could have."""
         if self._full or self._session.closing:
-            self.cut()
+            before, self._taken_bytes = self._taken_bytes, self._taken()
+            if self._taken_bytes > before:
+                self._deadline.move(self.factory.patience_ticks)
+            else:
+                self.cut()
         else:
             self._parser.fail(ProtocolError("the rest of a request did not come in time"))
             self._forget_held()

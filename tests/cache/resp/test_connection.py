@@ -221,6 +221,66 @@ def test_a_client_that_never_reads_is_cut() -> None:
     assert served.state.counts.slow_readers == 1
 
 
+def test_a_client_that_reads_slowly_is_waited_for_as_long_as_it_reads() -> None:
+    served = Served()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client = served.client()
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a"))
+    for _ in range(10):
+        client.take(1000)
+        served.network.advance(9)
+        assert client.ended == ""
+    for _ in range(21):
+        served.network.advance(1)
+    assert client.ended == "reset", "it has stopped"
+    assert served.state.counts.slow_readers == 1
+
+
+def test_what_is_written_to_a_client_that_does_not_read_is_no_progress_of_it() -> None:
+    served = Served()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client = served.client()
+    session = served.state.sessions[1]
+    session.speak(3)
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a"))
+    for _ in range(12):
+        session.push(b">" * 1000)
+        served.network.advance(1)
+    assert client.ended == "reset"
+
+
+def test_a_client_that_reads_its_last_replies_slowly_is_waited_for_too() -> None:
+    served = Served()
+    served.entries.put(b"a", b"x" * (1 << 20), 0.0, inf)
+    client = served.client()
+    client.stop_taking()
+    client.deliver(encode(b"GET", b"a"))
+    served.state.end(served.state.sessions[1])
+    for _ in range(5):
+        served.network.advance(9)
+        client.take(1000)
+    assert client.ended == ""
+    client.take_all()
+    assert client.ended == "closed"
+    assert len(client.taken()) == len(replies.bulk(b"x" * (1 << 20)))
+
+
+def test_pushes_that_were_taken_do_not_count() -> None:
+    served = Served()
+    client = served.client()
+    session = served.state.sessions[1]
+    session.speak(3)
+    client.stop_taking()
+    message = b">" * 100_000
+    for _ in range(3 * MAX_PUSHED_BYTES // len(message)):
+        session.push(message)
+        if client.queued_bytes > 300_000:
+            client.take(150_000)
+    assert client.ended == ""
+
+
 def test_pushes_follow_the_reply_to_the_request_that_caused_them() -> None:
     served = Served()
     client = served.client()
