@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scalability.resp.requests import MAX_INLINE_BYTES, OrdinaryReader, RequestParser
+from scalability.resp.requests import MAX_INLINE_BYTES, NO_SHAPE, OrdinaryReader, RequestParser
 
 READER = OrdinaryReader()
 
@@ -217,12 +217,6 @@ alike = st.lists(
 )
 
 
-def fed(parser: RequestParser, data: bytes) -> list[list[bytes]]:
-    """As a connection reads."""
-    request = parser.alike(data)
-    return parser.feed(data) if request is None else [request]
-
-
 @settings(max_examples=300)
 @given(alike, st.data())
 def test_requests_that_are_like_the_last_are_read_as_any(requests: list[list[bytes]], data: st.DataObject) -> None:
@@ -230,29 +224,44 @@ def test_requests_that_are_like_the_last_are_read_as_any(requests: list[list[byt
     for request in [request for request in requests for _ in range(2)]:
         coded = encode(*request)
         cut = data.draw(st.sampled_from([0, 0, 0, 4, len(coded) - 3]))
-        assert [*(fed(parser, coded[:cut]) if cut else []), *fed(parser, coded[cut:])] == [request]
+        assert [*(parser.feed(coded[:cut]) if cut else []), *parser.feed(coded[cut:])] == [request]
+
+
+class Reluctant(OrdinaryReader):
+    """Reads ``most`` chunks."""
+
+    __slots__ = ()
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        begin, left = self.begin, iter(range(most))
+
+        def once_more(data: bytes) -> None:
+            next(left)
+            begin(data)
+
+        self.begin = once_more
 
 
 def test_a_request_like_the_last_is_known() -> None:
-    parser = RequestParser(READER)
-    for key in (b"aa", b"bb"):
-        assert parser.alike(encode(b"GET", key)) is None
-        parser.feed(encode(b"GET", key))
-    assert parser.alike(encode(b"GET", b"cc")) == [b"GET", b"cc"]
-    assert parser.alike(encode(b"GET", b"ccc")) is None
-    assert parser.alike(encode(b"DEL", b"cc")) is None
+    parser = RequestParser(Reluctant(2))
+    for key in (b"aa", b"bb", b"cc", b"dd"):
+        assert parser.feed(encode(b"GET", key)) == [[b"GET", key]]
+    for other in (encode(b"GET", b"ccc"), encode(b"DEL", b"cc")):
+        with pytest.raises(StopIteration):
+            parser.feed(other)
 
 
 def test_the_shape_of_the_last_request_is_no_excuse() -> None:
-    parser = RequestParser(READER)
-    for key in (b"aa", b"bb"):
-        assert fed(parser, encode(b"SET", key, b"12345")) == [[b"SET", key, b"12345"]]
-    assert parser.alike(encode(b"SET", b"cc", b"54321")) == [b"SET", b"cc", b"54321"]
+    parser = RequestParser(Reluctant(3))
+    for key in (b"aa", b"bb", b"cc"):
+        assert parser.feed(encode(b"SET", key, b"12345")) == [[b"SET", key, b"12345"]]
     other = b"*3\r\n$3\r\nSET\r\n$2\r\ncc\r\n:5\r\n12345\r\n"
     assert len(other) == len(encode(b"SET", b"cc", b"12345"))
-    assert fed(parser, other) == []
+    assert parser.feed(other) == []
     assert str(parser.failed) == "expected '$', got ':'"
-    assert fed(parser, encode(b"SET", b"dd", b"12345")) == []
+    assert parser.shape is NO_SHAPE
+    assert parser.feed(encode(b"SET", b"dd", b"12345")) == []
 
 
 pieces = st.one_of(

@@ -10,7 +10,6 @@ what ``strings.py`` does.
 """
 
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -21,14 +20,14 @@ from twisted.python.failure import Failure
 
 from scalability.cache.resp.commands import Request
 from scalability.cache.resp.dispatch import Dispatch
+from scalability.cache.resp.quick import LARGE, Answer, Quick, nothing
 from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
-from scalability.cache.resp.values import MAX_REPLY_BYTES, TOO_LARGE
+from scalability.cache.resp.values import MAX_REPLY_BYTES
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
 from scalability.net.untaken import untaken_bytes
 from scalability.resp import replies
 from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
-from scalability.ttlcache import Outcome
 
 OUTPUT_AT_ONCE = 1 << 20
 """Bytes of large replies after which what is there is sent, before more requests are run."""
@@ -53,14 +52,6 @@ UNKNOWN_ARGUMENTS = 10
 UNKNOWN_BULK_BYTES = 16_384
 """What a client may send before it has given the password (Redis' figures)."""
 
-_LARGE = 1024
-"""Bytes from which on a reply is counted."""
-
-_HEADS = [b"$%d\r\n" % length for length in range(_LARGE)]
-_CRLF = b"\r\n"
-_TOO_LARGE = Outcome.TOO_LARGE
-"""A name of the module's, as CPython 3.11 has no fast way to a member of an enumeration."""
-
 
 class RESPConnection(Protocol):
     """One client's."""
@@ -70,13 +61,13 @@ class RESPConnection(Protocol):
     def __init__(self, factory: "RESPFactory", address: str) -> None:
         self.factory: RESPFactory = factory
         self._parser = RequestParser(factory.reader, max_bulk_bytes=factory.max_bulk_bytes, max_request_bytes=factory.max_request_bytes)
-        self._alike = self._parser.alike
-        self._entries = factory.state.entries
-        self._get = factory.state.entries.get
-        self._put = factory.state.entries.cache.put
         self._seconds = factory.seconds
         self._counts = factory.state.counts
         self._session: Session = factory.state.open(address, self.push)
+        self._quick = Quick(self._session)
+        self._shape = self._parser.shape
+        self._answer: Answer = nothing
+        """To requests of that shape."""
         self._plain = self._session.plain
         """Whether requests may be run without a look at the session."""
         self._ready = self._plain
@@ -122,25 +113,25 @@ class RESPConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._ready:
             # nearly always: one request, like the last one
-            request = self._alike(data)
-            if request is not None:
-                reply = self._quick(request, self._seconds())
-                if reply is not None:
-                    self._counts.commands += 1
-                    self._write(reply)
-                    if self._full:
-                        self._hold_back(len(reply))
-                    return
-                self._run([request])
+            reply = self._answer(data)
+            if reply is not None:
+                self._counts.commands += 1
+                self._write(reply)
+                if self._full:
+                    self._hold_back(len(reply))
                 return
-        requests = self._parser.feed(data)
+        parser = self._parser
+        requests = parser.feed(data)
+        if parser.shape is not self._shape:
+            self._shape = parser.shape
+            self._answer = self._quick.answering(parser.shape)
         if self._session.closing or self._draining:
             return
         if self._full or self._pausing:
             self._waiting += requests
         elif requests:
             self._run(requests)
-        held = self._parser.held_bytes
+        held = parser.held_bytes
         if held:
             self._deadline.move(self.factory.patience_ticks)
         elif self._held_bytes:
@@ -158,6 +149,7 @@ class RESPConnection(Protocol):
         self._deadline.cancel()
         self._session.closing = True
         self._ready = False
+        self._answer = nothing
         self._waiting = []
         self._forget_held()
         self._forget_unsent()
@@ -259,7 +251,7 @@ class RESPConnection(Protocol):
             self.transport.resumeProducing()
 
     def _run(self, requests: list[Request]) -> None:
-        session, now, quick = self._session, self._seconds(), self._quick
+        session, now, quick = self._session, self._seconds(), self._quick.reply
         session.now = now
         several = len(requests) > 1
         unlooked = 0
@@ -282,7 +274,7 @@ class RESPConnection(Protocol):
                 if session.resp3:
                     out += self._pushed
                 self._pushed = []
-            if len(reply) >= _LARGE:
+            if len(reply) >= LARGE:
                 written += len(reply)
                 if written >= OUTPUT_AT_ONCE:
                     written = 0
@@ -327,28 +319,6 @@ class RESPConnection(Protocol):
     def _forget_unsent(self) -> None:
         self.factory.unsent_bytes -= self.unsent_bytes
         self.unsent_bytes = 0
-
-    def _quick(self, request: Request, now: float) -> bytes | None:
-        """The reply to GET, or to SET without options, of a plain session; None: it is another request."""
-        count = len(request)
-        if count == 2 and request[0] == b"GET":
-            value = self._get(request[1], now)
-            if value is None:
-                return self._session.null
-            length = len(value)
-            return _HEADS[length] + value + _CRLF if length < _LARGE else replies.bulk(value)
-        if count == 3 and request[0] == b"SET":
-            _, key, value = request
-            outcome = self._put(key, value, now, inf, len(key) + len(value))
-            entries = self._entries
-            entries.changes += 1
-            if entries.observers:
-                entries.changed(key, self._session)
-            if outcome is not _TOO_LARGE:
-                return b"+OK\r\n"
-            self._counts.errors += 1
-            return replies.error(TOO_LARGE.encode())
-        return None
 
     def _execute(self, request: Request) -> bytes:
         """Any request, in any state."""
