@@ -64,7 +64,7 @@ def gateway_service(reactor: Any, options: GatewayOptions, *, wall: Callable[[],
     everyone: list[Watched] = [database, microservice, worker]
     parts: list[IService] = [wheel]
     try:
-        built = build_cache(reactor, options.cache, wheel, timeout_s=options.cache_timeout_s)
+        built = build_cache(reactor, options.cache, timeout_s=options.cache_timeout_s)
     except ConfigError as error:
         fail(WHO, str(error))
     parts += built.parts

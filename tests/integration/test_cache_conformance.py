@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import deferLater
 
 from scalability.gateway.cache_clients import LookAsideCache
 from scalability.gateway.config import CacheURL
 from scalability.gateway.look_aside.building import build_cache
 from scalability.lab.bench.programs import free_port
-from scalability.lifecycle import DeadlineWheel
 from scalability.testing.cache_conformance import CacheConformance
 from scalability.testing.certificates import Authority
 from scalability.testing.processes import Process
@@ -30,17 +30,16 @@ class OnServer(CacheConformance):
         from twisted.internet import reactor
 
         clock: Any = reactor
-        wheel = DeadlineWheel(clock)
-        built = build_cache(clock, CacheURL.parse(self.url), wheel, timeout_s=5.0)
-        for part in (wheel, *built.parts):
+        built = build_cache(clock, CacheURL.parse(self.url), timeout_s=5.0)
+        for part in built.parts:
             part.startService()
         try:
             yield built.cache
         finally:
             if built.server is not None:
                 built.server.close()
-            for part in (*built.parts, wheel):
-                await part.stopService()
+            for part in reversed(built.parts):
+                await maybeDeferred(part.stopService)
 
     async def wait(self, seconds: float) -> None:
         from twisted.internet import reactor

@@ -19,6 +19,10 @@ MEMORY_BYTES = 64 << 20
 CACHE_RECESS_S = 1.0
 """How often a cache that took long to fail, and is passed over therefore, is looked at."""
 
+LONGEST_TICK_S = 0.25
+SHORTEST_TICK_S = 0.01
+"""How exactly a request's deadline is kept: a tenth of it, within these, in seconds. Late is it by up to two of them."""
+
 
 class Built(NamedTuple):
     """A cache; ``server`` is what it is asked through, whose connections are its owner's to close, and ``parts`` must run."""
@@ -32,19 +36,21 @@ class Built(NamedTuple):
     """The client of a ``redis://`` cache, which others may ask too."""
 
 
-def build_cache(reactor: Any, url: CacheURL, wheel: DeadlineWheel, *, timeout_s: float) -> Built:
-    """The cache at ``url``. ``wheel``, which must be running, bounds each request to it by ``timeout_s``.
+def build_cache(reactor: Any, url: CacheURL, *, timeout_s: float) -> Built:
+    """The cache at ``url``; each request to it has ``timeout_s``, and up to a fifth of that more.
 
     Raises ConfigError when a file that the URL names is of no use.
     """
     changes = Changes()
+    if url.redis is None and url.service is None:
+        entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
+        return Built(MemoryCache(entries, reactor), None, (Sweeper(reactor, 1.0, entries),), changes)
+    wheel = DeadlineWheel(reactor, tick_s=max(SHORTEST_TICK_S, min(LONGEST_TICK_S, timeout_s / 10)))
     if url.redis is not None:
         redis = redis_client(reactor, url.redis, wheel, timeout_s=timeout_s)
         asked = RedisServer("cache", redis)
-        return Built(RedisCache(asked, changes), asked, (redis,), changes, redis)
-    if url.service is None:
-        entries: TTLCache[str, bytes] = TTLCache(max_bytes=MEMORY_BYTES)
-        return Built(MemoryCache(entries, reactor), None, (Sweeper(reactor, 1.0, entries),), changes)
+        return Built(RedisCache(asked, changes), asked, (wheel, redis), changes, redis)
+    assert url.service is not None
     client = ServiceClient(reactor, url.service.address, wheel, timeout_s=timeout_s)
     server = Dependency("cache", client, reactor, recess_s=CACHE_RECESS_S)
-    return Built(HTTPCache(server), server, (), changes)
+    return Built(HTTPCache(server), server, (wheel,), changes)

@@ -15,7 +15,7 @@ from scalability.gateway.dependencies import Dependencies
 from scalability.gateway.look_aside.building import build_cache
 from scalability.gateway.look_aside.look import Found, LookAside
 from scalability.gateway.look_aside.policy import DEFAULTS, Policy
-from scalability.lifecycle import DeadlineWheel, OrderedService
+from scalability.lifecycle import OrderedService
 
 LoadJSON = Callable[[], Awaitable[Any]]
 """Reads a value from its source: anything that msgspec makes JSON of, JSON text as ``bytes``, or None where there is nothing.
@@ -50,13 +50,12 @@ class RouteCache(OrderedService):
         draw: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
-        wheel = DeadlineWheel(reactor)
-        built = build_cache(reactor, CacheURL.parse(url), wheel, timeout_s=timeout_s)
+        built = build_cache(reactor, CacheURL.parse(url), timeout_s=timeout_s)
         self.look_aside = LookAside(
             built.cache, reactor, policy, draw=draw, max_entries=max_entries, max_bytes=max_bytes, changes=built.changes
         )
         dependencies = Dependencies(*filter(None, [built.server]))
-        for part in (wheel, *built.parts, dependencies, self.look_aside):
+        for part in (*built.parts, dependencies, self.look_aside):
             part.setServiceParent(self)
 
     def get(self, key: str, load: LoadJSON) -> Deferred[Found]:
