@@ -60,6 +60,15 @@ def test_redis_cli_once_and_by_pipe(port: int) -> None:
     assert cli(port, given="MULTI\nINCR b\nEXEC\n") == "OK\nQUEUED\n3\n"
 
 
+@pytest.mark.parametrize("name", ["redis-cli", "valkey-cli"])
+@pytest.mark.parametrize("what", ["--bigkeys", "--memkeys"])
+def test_the_largest_keys_are_found(port: int, name: str, what: str) -> None:
+    cli(port, "SET", "small", "1")
+    cli(port, "SET", "large", "x" * 1000)
+    told = subprocess.run([program(name), "-p", str(port), what], capture_output=True, text=True, timeout=20, check=False)
+    assert re.search(r"Biggest string found [\"']+large[\"']+ has 1\d+ bytes", told.stdout), told
+
+
 def test_redis_cli_in_a_terminal_has_help_of_our_commands(port: int) -> None:
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "dumb"}

@@ -9,7 +9,6 @@ from scalability.cache.resp.subcommands import MAX_TOLD_BYTES
 _NAMES = """
     bgrewriteaof dump restore restore-asking debug monitor sync psync replconf replicaof slaveof failover
     wait waitaof migrate move swapdb
-    cluster asking readonly readwrite
     subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish pubsub
     eval eval_ro evalsha evalsha_ro script fcall fcall_ro function
     sort sort_ro
@@ -30,6 +29,9 @@ _NAMES = """
     vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrange vrem vsetattr vsim
 """
 
+_CLUSTER = frozenset((b"asking", b"cluster", b"readonly", b"readwrite"))
+"""Answered in Redis' words for a server that is no part of a cluster: redis-cli and valkey-cli look for them (``--bigkeys``)."""
+
 UNSUPPORTED = frozenset(_NAMES.split())
 """Redis' commands for what this server is not: other types than strings, messages, scripts, replicas, files."""
 
@@ -37,6 +39,8 @@ UNSUPPORTED = frozenset(_NAMES.split())
 def unknown(request: Request) -> bytes:
     """The error that ``request``, whose name is no command's, is answered with."""
     name = request[0][:MAX_TOLD_BYTES]
+    if name.lower() in _CLUSTER:
+        return b"ERR This instance has cluster support disabled"
     if name.lower().decode("latin-1") in UNSUPPORTED:
         return b"ERR '%b' is not supported: this server keeps strings that expire; see docs/resp.md" % name.lower()
     told = b""
