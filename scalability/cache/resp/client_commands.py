@@ -156,14 +156,17 @@ def _only(request: Request, yes: bytes, no: bytes | tuple[bytes, ...], refusal: 
 
 
 def _line(one: "Session", now: float) -> bytes:
-    """A client's line in CLIENT LIST, with the fields of Redis' that have a meaning here."""
+    """A client's line in CLIENT LIST, with the fields of Redis' that have a meaning here, and 0 in those whose lack client libraries
+    fail at (valkey-py 6, redis-py 5): how long it has been idle, and what its buffers hold."""
     queued, watch, track = one.queued, one.watch, one.tracking
     flags = ("x" if queued is not None else "") + ("d" if watch is not None and watch.dirty else "")
     flags += "" if track is None else "tB" if track.broadcast else "t"
     # one expression: 10,000 clients may be told of at once
     return (
-        f"id={one.id} addr={one.address} name={one.name.decode()} age={max(0, int(now - one.connected_at))} flags={flags or 'N'} "
+        f"id={one.id} addr={one.address} name={one.name.decode()} age={max(0, int(now - one.connected_at))} idle=0 "
+        f"flags={flags or 'N'} "
         f"db=0 sub=0 psub=0 ssub=0 multi={-1 if queued is None else len(queued)} watch={0 if watch is None else len(watch.existed)} "
+        f"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem={0 if queued is None else queued.bytes} obl=0 oll=0 omem=0 tot-mem=0 "
         f"cmd={one.last_command or 'NULL'} user=default redir={-1 if track is None else 0} resp={3 if one.resp3 else 2} "
         f"lib-name={one.library.decode()} lib-ver={one.library_version.decode()}\n"
     ).encode()

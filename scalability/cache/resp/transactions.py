@@ -54,7 +54,8 @@ class Queue:
 
     def __init__(self, held: "HeldBytes") -> None:
         self._held = held
-        self._bytes = 0
+        self.bytes = 0
+        """Of what it holds, as ``_cost`` counts them."""
         self._words = 0
         self._costly = 0
         self.commands: list[Queued] = []
@@ -72,14 +73,14 @@ class Queue:
         if costly > MAX_COSTLY:
             raise CommandError(f"ERR too many costly commands in one transaction: {MAX_COSTLY} like '{command.name}' are allowed")
         cost = _cost(request)
-        if self.commands and self._bytes + cost > MAX_OWN_BYTES:
+        if self.commands and self.bytes + cost > MAX_OWN_BYTES:
             raise CommandError(f"ERR this transaction would hold more than {MAX_OWN_BYTES} bytes, which is the most for several commands")
         if self._held.bytes + cost > MAX_QUEUED_BYTES:
             raise CommandError(f"ERR the transactions under way hold {MAX_QUEUED_BYTES} bytes, which is the most; try again later")
         self._words += len(request)
         self._costly = costly
         self._held.bytes += cost
-        self._bytes += cost
+        self.bytes += cost
         self.commands.append((command, request, _copies(command, request)))
 
     def _is_costly(self, command: Command, request: Request) -> bool:
@@ -88,8 +89,8 @@ class Queue:
 
     def end(self) -> None:
         """Forget all."""
-        self._held.bytes -= self._bytes
-        self._bytes = 0
+        self._held.bytes -= self.bytes
+        self.bytes = 0
         self.commands = []
 
 

@@ -65,6 +65,8 @@ def test_info_tells_of_the_client(network: RespNetwork) -> None:
     assert told["flags"] == "tB"
     assert (told["watch"], told["multi"], told["resp"], told["redir"]) == ("1", "-1", "3", "0")
     assert told["cmd"] == "watch"
+    numbers = ("id", "age", "idle", "db", "sub", "psub", "multi", "qbuf", "qbuf-free", "obl", "argv-mem", "oll", "omem", "tot-mem")
+    assert all(isinstance(int(told[name]), int) for name in numbers), "without these valkey-py 6 fails"
 
 
 def test_a_transaction_shows_in_the_list(network: RespNetwork, client: RespClient) -> None:
@@ -75,6 +77,7 @@ def test_a_transaction_shows_in_the_list(network: RespNetwork, client: RespClien
     client.run("SET", "a", "1")
     told = lines(client.run("CLIENT", "LIST", "ID", other.session.id))
     assert [(one["multi"], one["flags"]) for one in told] == [("1", "xd")]
+    assert int(told[0]["multi-mem"]) == network.state.queued.bytes > 0
 
 
 def test_list_tells_of_all_or_of_some(network: RespNetwork, client: RespClient) -> None:
