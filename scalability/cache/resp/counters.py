@@ -72,5 +72,6 @@ def _add(session: "Session", key: bytes, step: int) -> bytes:
 
 def _ends_at(session: "Session", key: bytes) -> float:
     """A number keeps its expiry."""
-    expires_at = session.entries.cache.expires_at(key, session.now)
+    cache = session.entries.cache
+    expires_at = cache.expires_at(key, session.now) if cache.ending else inf
     return inf if expires_at is None else expires_at
