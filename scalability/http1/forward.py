@@ -5,6 +5,7 @@ Whatever belongs to one connection ends here, and what the next server needs abo
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -349,65 +350,61 @@ def end_of_chunks(trailers: tuple[Field, ...], nominated: frozenset[bytes] = fro
     return b"".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class ForwardingRules:
+    """What one proxy does to every request, whoever sent it.
+
+    ``trusted`` are the networks whose claims count. With ``identifiers`` the names of a request are left to ``forward_named``. The rest
+    is told with ``forward_request``.
+    """
+
+    via: bytes
+    trusted: Networks = NOBODY
+    forwarded: bool = False
+    identifiers: Identifiers | None = None
+    default_host: bytes = b""
+    without: frozenset[bytes] = frozenset()
+    upgrades: frozenset[bytes] = frozenset()
+
+
+class Forwarded(NamedTuple):
+    """A forwarded head, and all that it was made of beside the request line, which ends at ``begin``, and the fields that came."""
+
+    rules: ForwardingRules
+    peer_host: bytes
+    scheme: bytes
+    host: bytes
+    client_host: bytes
+    block: bytes
+    begin: int
+
+
 class RequestForwarder:
     """Forwards the requests of one client connection, remembering the field lines made for the last one.
 
     Holds one forwarded block of at most ``MEMO_BYTES``. Answers exactly what ``forward_request`` does; the memory applies when
-    the head is, or has the ``shared`` fields of, the last head, as ``RequestHeadMemo`` hands them out.
+    the head is, or has the ``shared`` fields of, the last head, as ``RequestHeadMemo`` hands them out; or when another connection
+    from the same address forwarded those fields last.
     """
 
-    __slots__ = (
-        "_begin",
-        "_block",
-        "_default_host",
-        "_element",
-        "_end",
-        "_identifiers",
-        "_networks",
-        "_peer_host",
-        "_scheme",
-        "_upgrades",
-        "_via",
-        "_without",
-        "client_host",
-        "head",
-        "trusted",
-    )
+    __slots__ = ("_block", "_end", "_identifiers", "_known", "_peer_host", "_rules", "_scheme", "client_host", "head", "trusted")
 
-    def __init__(
-        self,
-        *,
-        peer_host: bytes,
-        scheme: bytes,
-        via: bytes,
-        trusted: Networks = NOBODY,
-        forwarded: bool = False,
-        identifiers: Identifiers | None = None,
-        default_host: bytes = b"",
-        without: frozenset[bytes] = frozenset(),
-        upgrades: frozenset[bytes] = frozenset(),
-    ) -> None:
-        """``trusted`` are the networks whose claims count. With ``identifiers`` the names of a request are left to ``forward_named``."""
+    def __init__(self, rules: ForwardingRules, peer_host: bytes, scheme: bytes) -> None:
+        self._rules = rules
         self._peer_host = peer_host
         self._scheme = scheme
-        self._via = via
-        self._networks = trusted
-        self.trusted = peer_host in trusted
+        self.trusted = peer_host in rules.trusted
         """Whether this client's claims are believed."""
         self.client_host = peer_host
         """The client's address, as far as the last request told."""
-        self._element = forwarded
-        self._identifiers = identifiers
-        self._default_host = default_host
-        self._without = without if identifiers is None else without | NAMES_OF_REQUESTS
-        self._upgrades = upgrades
+        identifiers = self._identifiers = rules.identifiers
         self._end = b"\r\n" if identifiers is None else b"" if self.trusted else b"X-Request-Id: "
         """What stands between the fields that requests have in common and what is each one's own."""
         self.head: RequestHead | None = None
         """The head that was forwarded last, if it is remembered."""
         self._block = b""
-        self._begin = 0
-        """Where in ``_block`` the request line ends."""
+        self._known: Forwarded | None = None
+        """What ``head`` became."""
 
     def forward(self, head: RequestHead) -> bytes:
         """As ``forward_request``."""
@@ -427,48 +424,51 @@ class RequestForwarder:
 
     def _renew(self, head: RequestHead) -> bytes:
         """The forwarded head up to what is its own, remembered if it is not too large."""
-        last = self.head
-        self.head = None
-        line = b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
-        # Max-Forwards is the only field whose value depends on the method
-        if (
-            last is not None
-            and head.shared is last.shared
-            and head.host == last.host
-            and head.minor == last.minor
-            and head.max_forwards is None
-        ):
-            block = line + self._block[self._begin :]
-        else:
-            block = b"".join((line, self._fields_of(head), self._end))
+        last, self.head = self.head, None
+        shared = head.shared
+        line = _request_line(head)
+        known: Forwarded | None = self._known if last is not None and last.shared is shared else shared.forwarded
+        if known is None or not self._applies(known, head):
+            known = self._made(head, line)
+        elif known.begin != len(line) or not known.block.startswith(line):
+            known = known._replace(block=line + known.block[known.begin :], begin=len(line))
+        self.client_host = known.client_host
+        block = known.block
         if len(block) <= MEMO_BYTES:
-            shared = head.shared
-            if shared.forwarded == block:
-                block = shared.forwarded
-            else:
-                shared.forwarded = block
             self.head = head
             self._block = block
-            self._begin = len(line)
+            self._known = shared.forwarded = known
             if not self.trusted:
                 shared.forget()  # nobody asks for them again while this client repeats itself
         return block
 
-    def _fields_of(self, head: RequestHead) -> bytes:
-        client_host = self.client_host = client_of(self._peer_host, head, self._networks) if self.trusted else self._peer_host
-        return _request_fields(
+    def _applies(self, known: Forwarded, head: RequestHead) -> bool:
+        """Whether ``head`` becomes the same, but for its request line. Max-Forwards is the only field whose value depends on the method."""
+        return (
+            known.rules is self._rules
+            and known.peer_host == self._peer_host
+            and known.scheme == self._scheme
+            and known.host == head.host
+            and head.max_forwards is None
+        )
+
+    def _made(self, head: RequestHead, line: bytes) -> Forwarded:
+        rules, peer_host, scheme = self._rules, self._peer_host, self._scheme
+        client_host = client_of(peer_host, head, rules.trusted) if self.trusted else peer_host
+        fields = _request_fields(
             head,
-            self._peer_host,
-            self._scheme,
-            self._via,
+            peer_host,
+            scheme,
+            rules.via,
             self.trusted,
             client_host,
-            self._element,
-            self._default_host,
-            self._without,
-            self._upgrades,
+            rules.forwarded,
+            rules.default_host,
+            rules.without if rules.identifiers is None else rules.without | NAMES_OF_REQUESTS,
+            rules.upgrades,
             (),
         )
+        return Forwarded(rules, peer_host, scheme, head.host, client_host, b"".join((line, fields, self._end)), len(line))
 
 
 class ResponseForwarder:

@@ -7,7 +7,7 @@ Cost matters here: a browser-sized head takes a handful of operations in C (one 
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from scalability.errors import BadMessage
 from scalability.http1.known_heads import KnownHeads
@@ -359,8 +359,8 @@ class RequestFields:
     def __init__(self, block: bytes, begin: int, minor: int, limits: Limits) -> None:
         self.block = block
         self.begin = begin
-        self.forwarded = b""
-        """What a request with these fields was forwarded as, the last time: connections that forward the same keep it once."""
+        self.forwarded: Any = None
+        """What a request with these fields was forwarded as, the last time (``forward.Forwarded``), for others who forward the same."""
         self._limits = limits
         self._parsed: _Fields | None = None
         fields = self._parsed = _parse_fields(block[begin:-2], limits, request=True)
@@ -402,7 +402,7 @@ class RequestFields:
         fields = object.__new__(RequestFields)
         fields.block = block
         fields.begin = begin
-        fields.forwarded = b""
+        fields.forwarded = None
         fields._limits = self._limits
         fields._parsed = None
         fields.max_forwards = self.max_forwards

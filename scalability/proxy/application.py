@@ -8,11 +8,7 @@ from scalability.errors import (
     MethodNotAllowed,
     Overloaded,
 )
-from scalability.http1.forward import (
-    RequestForwarder,
-    ResponseForwarder,
-    forwards_left,
-)
+from scalability.http1.forward import ForwardingRules, RequestForwarder, ResponseForwarder, forwards_left
 from scalability.http1.head import METHODS, RequestHead
 from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trace import Identifiers
@@ -79,9 +75,9 @@ class ProxyApplication:
         self.answer_without = frozenset([b"x-request-id"]) if identifiers is not None else frozenset()
         """Fields of answers that are not passed on."""
         self._forwarding = Forwarding if forwarding is None else forwarding
-        self._default_host = default_host
-        self._trusted = trusted
-        self._forwarded = forwarded
+        self._rules = ForwardingRules(
+            via=via, trusted=trusted, forwarded=forwarded, identifiers=identifiers, default_host=default_host, upgrades=upgrades
+        )
         self._identifiers = identifiers
         self._send_proxy = send_proxy
         self._key_of = key_of
@@ -100,16 +96,7 @@ class ProxyApplication:
         connection = exchange.connection
         forwarder: RequestForwarder | None = connection.memory
         if forwarder is None:
-            forwarder = connection.memory = RequestForwarder(
-                peer_host=exchange.peer_host,
-                scheme=exchange.scheme,
-                via=self.via,
-                trusted=self._trusted,
-                forwarded=self._forwarded,
-                identifiers=self._identifiers,
-                default_host=self._default_host,
-                upgrades=self.upgrades,
-            )
+            forwarder = connection.memory = RequestForwarder(self._rules, exchange.peer_host, exchange.scheme)
         head = exchange.head
         if head is not forwarder.head and self._answers(exchange, head):
             return

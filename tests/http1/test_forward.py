@@ -2,6 +2,7 @@
 
 from ipaddress import ip_network
 from os import urandom
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from scalability.http1.forward import (
     HOP_BY_HOP,
     LAST_CHUNK,
     ForwardedResponse,
+    ForwardingRules,
     Framing,
     RequestForwarder,
     ResponseForwarder,
@@ -35,6 +37,7 @@ from scalability.http1.head import (
     parse_request_head,
     parse_response_head,
 )
+from scalability.http1.known_heads import KnownHeads
 from scalability.http1.limits import Limits
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
@@ -299,9 +302,13 @@ def test_rule_45_forwarded_of_a_trusted_peer_is_appended_to_on_one_line() -> Non
     assert forwarded_of(*lines, trusted=True) == [b'for=6.6.6.6;by=a, for=7.7.7.7, for=10.0.0.9;host="site:8000";proto=http']
 
 
+def forwarder_of(peer_host: bytes, *, via: bytes = b"lab", **rules: Any) -> RequestForwarder:
+    return RequestForwarder(ForwardingRules(via=via, **rules), peer_host, b"http")
+
+
 def test_rule_45_the_client_behind_a_trusted_peer_stands_in_x_real_ip() -> None:
     trusted = Networks([ip_network("10.0.0.0/8")])
-    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab", trusted=trusted)
+    forwarder = forwarder_of(b"10.0.0.9", trusted=trusted)
     memo = RequestHeadMemo(LIMITS)
     chain = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 7.7.7.7, 10.1.1.1\r\n\r\n"
     long = chain.replace(b"7.7.7.7", b"8.8.8.8").replace(b"Host: a", b"Host: a\r\nX: " + b"x" * MEMO_BYTES)
@@ -319,7 +326,7 @@ NAMED = [b"X-Request-Id: theirs", b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" 
 
 
 def test_a_request_is_named_anew_and_what_the_client_calls_it_is_dropped() -> None:
-    forwarder = RequestForwarder(peer_host=b"1.2.3.4", scheme=b"http", via=b"lab", identifiers=Identifiers(urandom))
+    forwarder = forwarder_of(b"1.2.3.4", identifiers=Identifiers(urandom))
     names = set()
     for _ in range(2):
         head, name = named(forwarder, *NAMED)
@@ -333,7 +340,7 @@ def test_a_request_is_named_anew_and_what_the_client_calls_it_is_dropped() -> No
 
 def test_a_trusted_peers_names_are_kept() -> None:
     trusted = Networks([ip_network("1.2.3.4")])
-    forwarder = RequestForwarder(peer_host=b"1.2.3.4", scheme=b"http", via=b"lab", trusted=trusted, identifiers=Identifiers(urandom))
+    forwarder = forwarder_of(b"1.2.3.4", trusted=trusted, identifiers=Identifiers(urandom))
     head, name = named(forwarder, *NAMED)
     assert name == b"theirs"
     assert head.get_all(b"x-request-id") == [b"theirs"]
@@ -445,8 +452,8 @@ WEBSOCKETS = frozenset([b"websocket"])
     ],
 )
 def test_rule_05_enabled_protocols_pass_with_a_connection_of_our_own(lines: list[bytes], passed: bytes) -> None:
-    for forward in (forward_request, lambda head, **more: RequestForwarder(**more).forward(head)):
-        block = forward(request(*lines), peer_host=b"192.0.2.1", scheme=b"http", via=b"lb", upgrades=WEBSOCKETS)
+    anew = forward_request(request(*lines), peer_host=b"192.0.2.1", scheme=b"http", via=b"lb", upgrades=WEBSOCKETS)
+    for block in (anew, forwarder_of(b"192.0.2.1", via=b"lb", upgrades=WEBSOCKETS).forward(request(*lines))):
         assert block.endswith(b"Via: 1.1 lb\r\n" + passed + b"\r\n")
         assert block.count(b"Connection:") == block.lower().count(b"upgrade: ") == 1
 
@@ -554,7 +561,7 @@ HEADS = st.builds(
 def test_a_request_forwarder_answers_what_forwarding_anew_does(blocks: list[bytes], trusted: bool) -> None:
     memo = RequestHeadMemo(LIMITS)
     networks = Networks([ip_network("10.0.0.9")] if trusted else [])
-    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab", trusted=networks, default_host=b"d")
+    forwarder = forwarder_of(b"10.0.0.9", trusted=networks, default_host=b"d")
     for block in blocks:
         head = memo_or_error(lambda b: forwarder.forward(memo.parse(b)), block)
         assert head == memo_or_error(
@@ -563,6 +570,55 @@ def test_a_request_forwarder_answers_what_forwarding_anew_does(blocks: list[byte
             ),
             block,
         )
+
+
+RULES = [
+    ForwardingRules(via=b"lab"),
+    ForwardingRules(via=b"lab", trusted=Networks([ip_network("10.0.0.0/8")]), forwarded=True),
+    ForwardingRules(via=b"lab", default_host=b"d"),
+]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), HEADS), max_size=12))
+def test_what_connections_know_of_each_other_changes_nothing(turns: list[tuple[int, bytes]]) -> None:
+    known = KnownHeads()
+    clients = [
+        (rules, peer, scheme, RequestHeadMemo(LIMITS, known), RequestForwarder(rules, peer, scheme))
+        for rules, peer, scheme in [
+            (RULES[0], b"10.0.0.9", b"http"),
+            (RULES[0], b"10.0.0.9", b"http"),
+            (RULES[0], b"10.0.0.8", b"https"),
+            (RULES[1], b"10.0.0.9", b"http"),
+            (RULES[2], b"10.0.0.9", b"http"),
+        ]
+    ]
+    for which, block in turns:
+        rules, peer, scheme, memo, forwarder = clients[which]
+        trusted = peer in rules.trusted
+        assert memo_or_error(lambda b, memo=memo, forwarder=forwarder: forwarder.forward(memo.parse(b)), block) == memo_or_error(
+            lambda b, rules=rules, peer=peer, scheme=scheme, trusted=trusted: forward_request(
+                parse_request_head(b, LIMITS),
+                peer_host=peer,
+                scheme=scheme,
+                via=b"lab",
+                trusted=trusted,
+                forwarded=rules.forwarded,
+                default_host=rules.default_host,
+            ),
+            block,
+        )
+
+
+def test_another_connections_forwarded_head_is_taken_without_parsing_it_again() -> None:
+    known = KnownHeads()
+    rules = ForwardingRules(via=b"lab")
+    blocks = []
+    for target in (b"/a", b"/a", b"/b/c"):
+        head = RequestHeadMemo(LIMITS, known).parse(b"GET %b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n" % target)
+        blocks.append(RequestForwarder(rules, b"10.0.0.9", b"http").forward(head))
+        assert head.shared._parsed is None
+    assert blocks[1] is blocks[0]
+    assert blocks[2] == blocks[0].replace(b"/a", b"/b/c")
 
 
 def memo_or_error(forward: object, block: bytes) -> object:
@@ -596,7 +652,7 @@ def test_an_answer_forwarder_answers_what_forwarding_anew_does(answers: list[tup
 
 def test_blocks_of_unusual_size_are_forwarded_and_not_remembered() -> None:
     long = b"X: " + b"y" * MEMO_BYTES
-    forwarder = RequestForwarder(peer_host=b"10.0.0.9", scheme=b"http", via=b"lab")
+    forwarder = forwarder_of(b"10.0.0.9")
     assert forwarder.forward(request(long)) == forwarder.forward(request(long)) == sent(request(long))
     assert len(forwarder._block) == 0
     answers = ResponseForwarder(via=b"lab")
