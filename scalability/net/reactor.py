@@ -50,6 +50,8 @@ class LeanReactor(EPollReactor):
     def __init__(self) -> None:
         self.unsent: list[Wire] = []
         """Connections that something is written to in this turn, to be sent at its end."""
+        self.closing: list[LeanConnection] = []
+        """Connections that end with this turn, once that is sent."""
         self._wires: dict[int, Wire] = {}
         """Lean connections that stand and are read, by their descriptor."""
         self._unread: list[tuple[int, int]] = []
@@ -69,8 +71,8 @@ class LeanReactor(EPollReactor):
 
     def removeReader(self, reader: Any) -> None:  # noqa: N802 - Twisted's name
         """See IReactorFDSet. A connection's is called before its socket is closed."""
-        if isinstance(reader, LeanConnection):
-            self._wires.pop(reader.fileno(), None)
+        if isinstance(reader, LeanConnection) and self._wires.pop(reader.fileno(), None) is None and reader.wire is not None:
+            return  # it stands, and is not read
         super().removeReader(reader)
 
     def addWriter(self, writer: Any) -> None:  # noqa: N802 - Twisted's name
@@ -104,8 +106,8 @@ class LeanReactor(EPollReactor):
         """Wait for events, at most ``timeout`` seconds (None: for ever), and hand them out."""
         wires = self._wires
         unheard = self._unheard
-        if self.unsent:
-            self._send_unsent()  # what timed calls have written
+        if self.unsent or self.closing:
+            self._end_turn()  # what timed calls have written, and whom they have closed
         if self._unread or unheard:
             timeout = 0
         try:
@@ -136,8 +138,8 @@ class LeanReactor(EPollReactor):
             crowded = False
             # who is not read any more is told by the kernel anew when that is resumed
             events = [item for _ in range(min(CLIENTS_IN_TURN, len(unheard))) if (item := unheard.popleft())[0] in wires]
-        if self.unsent:
-            self._send_unsent()
+        if self.unsent or self.closing:
+            self._end_turn()
 
     def _with_unread(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """What was left of the last turn, as far as it is still read, and then ``events``."""
@@ -171,9 +173,16 @@ class LeanReactor(EPollReactor):
 
     doIteration = doPoll
 
-    def _send_unsent(self) -> None:
+    def _end_turn(self) -> None:
         send_held(self.unsent)
         self.unsent.clear()
+        if self.closing:
+            closing, self.closing = self.closing, []
+            for connection in closing:
+                try:
+                    connection.close()
+                except Exception:
+                    self._log.failure("a connection failed as it was closed")
 
 
 def install() -> Any:

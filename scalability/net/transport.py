@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocolF
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from scalability.net.wire import SEND_SOON_BYTES, Wire, ignore
 
@@ -39,6 +40,7 @@ _MOST_ACCEPTS = 16
 """Connections that one turn of the loop accepts: about a millisecond, however many come at once."""
 
 _OUT_OF_MEANS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_DONE = Failure(main.CONNECTION_DONE)
 _THEIR_FAULT = frozenset((errno.ECONNABORTED, errno.EPERM, errno.EPROTO))
 """One connection was over, or forbidden by a packet filter, before it was accepted; the next may be all right."""
 
@@ -48,6 +50,7 @@ class LeanConnection(tcp.Connection):
 
     producer: Any
     _accepted: bool
+    _shouldShutdown = False  # noqa: N815 - Twisted's name: no other process has the descriptor, so that closing it is enough
 
     def _begin_lean(self) -> None:
         """Called first of all: Twisted's clients and servers come into being in different ways."""
@@ -58,6 +61,10 @@ class LeanConnection(tcp.Connection):
         self._queued_bytes = 0
         self._broken = False
         """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
+
+    def _getLogPrefix(self, application: Any) -> str:  # noqa: N802 - Twisted's name
+        """The name of the protocol's class, as nearly all of Twisted's protocols answer: asking them is a tenth of a connection's cost."""
+        return type(application).__name__
 
     @property
     def protocol(self) -> Any:
@@ -161,6 +168,26 @@ class LeanConnection(tcp.Connection):
             self._writeDisconnected = True
             self._closeWriteConnection()
         return None
+
+    def loseConnection(self) -> None:
+        """As Twisted's, at the end of this turn when the kernel takes all, not in a later one: three system calls less."""
+        closing = getattr(self.reactor, "closing", None)
+        producing = self.producer is not None and (self.producerPaused or not self.streamingProducer)
+        waits = producing or self._queue or self._broken or self._writeDisconnecting
+        if closing is None or waits or self.TLS or not self.connected or self.disconnecting:
+            super().loseConnection()
+        else:
+            self.disconnecting = True
+            self.stopReading()
+            closing.append(self)
+
+    def close(self) -> None:
+        """End what ``loseConnection`` was asked to. Called by the reactor at the end of a turn."""
+        wire = self.wire
+        if wire is not None and wire.held:
+            wire.send_held()
+        if self.connected and not self._queue and not self._broken:  # else doWrite will find that we are disconnecting
+            self.connectionLost(_DONE)
 
     def loseWriteConnection(self) -> None:
         if self.wire is not None:

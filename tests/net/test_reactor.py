@@ -224,6 +224,110 @@ def test_a_connection_that_another_event_of_the_same_turn_has_ended_is_passed_ov
         assert sum(echo.lost is None for echo in echoes) == 1
 
 
+class Last(Echo):
+    """Says what it is told to, and closes."""
+
+    answer = b"bye"
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(self.answer)
+        self.transport.loseConnection()
+        assert self.lost is None, "nothing is told from within loseConnection"
+
+
+def lasting(reactor: Any, **state: Any) -> tuple[Last, socket.socket]:
+    last = Last()
+    last.__dict__.update(state)
+    factory = Factory()
+    factory.buildProtocol = lambda addr: last  # type: ignore[method-assign]
+    return last, connect(reactor, factory)
+
+
+def test_who_is_closed_has_been_sent_everything_and_is_gone_at_the_end_of_the_turn(reactor: Any) -> None:
+    last, client = lasting(reactor)
+    with client:
+        client.sendall(b"1")
+        reactor.iterate(1)
+        assert last.lost is not None
+        assert last.lost.check(ConnectionDone)
+        assert (client.recv(10), client.recv(10)) == (b"bye", b"")
+    assert not [selectable for selectable in reactor.getReaders() + reactor.getWriters() if isinstance(selectable, LeanServer)]
+
+
+def test_who_is_closed_and_does_not_read_is_sent_the_rest_first(reactor: Any) -> None:
+    last, client = lasting(reactor, answer=bytes(8 << 20))
+    with client:
+        client.sendall(b"1")
+        reactor.iterate(1)
+        assert last.lost is None, "the kernel has not taken all"
+        got = len(client.recv(1 << 20))
+        client.setblocking(False)
+        for _ in range(10_000):
+            with suppress(BlockingIOError):
+                got += len(client.recv(1 << 20))
+            reactor.iterate(0.001)
+            if got == 8 << 20:
+                break
+        assert got == 8 << 20
+    assert last.lost is not None
+
+
+def test_a_connection_may_be_closed_by_a_timed_call_and_after_a_fin(reactor: Any) -> None:
+    for finished in (False, True):
+        last, client = lasting(reactor)
+        with client:
+            if finished:
+                client.shutdown(socket.SHUT_WR)
+            else:
+                reactor.callLater(0, lambda last=last: (last.transport.write(b"x"), last.transport.loseConnection()))
+            for _ in range(3):
+                reactor.iterate(0.05)
+            assert last.lost is not None
+            assert client.recv(10) == (b"" if finished else b"x")
+
+
+def test_a_producer_that_was_paused_is_asked_for_the_rest_before_its_connection_closes(reactor: Any) -> None:
+    class Producing(Last):
+        def dataReceived(self, data: bytes) -> None:
+            self.transport.registerProducer(self, False)
+            self.transport.loseConnection()
+
+        def resumeProducing(self) -> None:
+            self.transport.write(b"all")
+            self.transport.unregisterProducer()
+
+        def stopProducing(self) -> None:
+            raise AssertionError("nothing is lost")
+
+    last = Producing()
+    factory = Factory()
+    factory.buildProtocol = lambda addr: last  # type: ignore[method-assign]
+    with connect(reactor, factory) as client:
+        client.sendall(b"1")
+        for _ in range(4):
+            reactor.iterate(0.05)
+        assert (client.recv(10), client.recv(10)) == (b"all", b"")
+
+
+def test_a_protocol_that_fails_when_it_is_closed_harms_no_other(reactor: Any, logged_failures: Any) -> None:
+    class Failing(Last):
+        def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+            super().connectionLost(reason)
+            raise ZeroDivisionError
+
+    both = [Failing(), Failing()]
+    made = iter(both)
+    factory = Factory()
+    factory.buildProtocol = lambda addr: next(made)  # type: ignore[method-assign]
+    with connect(reactor, factory) as first, connect(reactor, factory) as second:
+        for client in (first, second):
+            client.sendall(b"1")
+        reactor.iterate(1)
+        reactor.iterate(0.05)
+        assert all(one.lost is not None for one in both)
+        assert len(logged_failures.flush(ZeroDivisionError)) == 2
+
+
 class Recorder(Protocol):
     """Keeps what it hears, and tells ``heard``."""
 
