@@ -32,7 +32,9 @@ from scalability.errors import BodyTooLarge, BrokenAnswer, Overloaded, ScalelabE
 from scalability.http1.answer import REASONS
 from scalability.http1.head import RequestHead
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
+from scalability.net.server_connection import ServerConnection
 from scalability.telemetry import MetricSet
 from scalability.telemetry.http_metrics import HTTPServerMetrics
 

@@ -31,7 +31,7 @@ Route = TypeVar("Route", bound=Callable[..., Any])
 
 
 class Source(Protocol):
-    """Where a body comes from: ``net.http_server.Exchange``."""
+    """Where a body comes from: ``net.exchange.Exchange``."""
 
     def pause_body(self) -> None: ...
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 
 KINDS = ("client", "path", "header:NAME", "cookie:NAME")
 

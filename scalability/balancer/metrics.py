@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from scalability.balancer.front import is_health
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements
 from scalability.proxy.application import ProxyApplication
 from scalability.telemetry import Histogram, Kind, MetricSet

@@ -11,7 +11,7 @@ from typing import Protocol
 from scalability.gateway.data import DATA_KEY, DATA_PATH, data_body
 from scalability.gateway.look_aside import Found, Load, LookAside, Origin
 from scalability.gateway.metrics import GatewayMetrics
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 from scalability.telemetry.http_metrics import HTTPServerMetrics
 
 HEAD = b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"

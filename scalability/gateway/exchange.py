@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred
 
 from scalability.errors import ScalelabError
 from scalability.http1.head import Field, RequestHead
-from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
+from scalability.net.server_connection import ServerConnection
 
 LISTS: Final = frozenset([b"vary", b"cache-status", b"server-timing", b"set-cookie", b"warning", b"www-authenticate", b"link"])
 """Fields that stay as they are, with another line of ours behind them (RFC 9211 section 2: the nearest cache stands last)."""

@@ -42,7 +42,7 @@ from scalability.gateway.routing.shape_metrics import add_checkers, shape_metric
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel, OrderedService
 from scalability.lifecycle.signals import IgnoredSignal
-from scalability.net.http_server import Application
+from scalability.net.exchange import Application
 from scalability.net.service_client import ServiceClient
 from scalability.resp.client import RespClient
 from scalability.telemetry import AccessLog, process_collectors

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from scalability.errors import ScalelabError
 from scalability.http1.head import RequestHead
-from scalability.net.http_server import Exchange, HTTPServerFactory, ServerConnection
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
+from scalability.net.server_connection import ServerConnection
 
 ABORTED = "aborted"
 """The ``trouble`` of an exchange that was cut off for no error."""

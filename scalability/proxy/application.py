@@ -13,7 +13,7 @@ from scalability.http1.head import METHODS, RequestHead
 from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import NOBODY, Networks
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.proxy import hedging
 from scalability.proxy.decisions import Decisions
 from scalability.proxy.forwarding import Forwarding

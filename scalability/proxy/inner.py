@@ -21,7 +21,9 @@ from scalability.http1.body import BodyReader, response_body
 from scalability.http1.forward import upgrades_asked
 from scalability.http1.head import Field, RequestHead, ResponseHead, find_head_end, parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
-from scalability.net.http_server import Application, Exchange, HTTPServerFactory, ServerCounts, TunnelReceiver
+from scalability.net.exchange import Application, Exchange, TunnelReceiver
+from scalability.net.http_server import HTTPServerFactory
+from scalability.net.server_counts import ServerCounts
 
 
 class AnswerReader(Protocol):

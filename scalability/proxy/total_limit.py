@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, ref
 
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.deadlines import MovingDeadline
-from scalability.net.http_server import ServerConnection
+from scalability.net.server_connection import ServerConnection
 
 
 class Limited(Protocol):

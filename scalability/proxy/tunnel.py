@@ -11,8 +11,8 @@ from typing import Protocol
 
 from scalability.errors import ScalelabError, TunnelTimeout, UpstreamError
 from scalability.http1.head import ResponseHead
+from scalability.net.exchange import Exchange
 from scalability.net.http_client import ClientConnection
-from scalability.net.http_server import Exchange
 
 
 class Tunnelled(Protocol):
@@ -55,7 +55,7 @@ class Tunnel:
         counts.open += 1
         counts.opened[protocol] = counts.opened.get(protocol, 0) + 1
 
-    # the client's side: net.http_server.TunnelReceiver
+    # the client's side: net.exchange.TunnelReceiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
         self._counts.client_bytes += len(data)

@@ -6,7 +6,7 @@ from typing import Any
 from scalability.gateway.exchange import GatewayFactory
 from scalability.http1 import DEFAULT_LIMITS, find_head_end, parse_response_head, response_body
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 from scalability.testing.memory import MemoryNetwork
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from scalability.balancer.front import Front, describe
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.exchange import Exchange
 from scalability.net.http_client import ConnectionPool
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.http_server import HTTPServerFactory
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream

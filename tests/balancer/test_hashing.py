@@ -6,7 +6,7 @@ import pytest
 
 from scalability.balancer.hashing import HashKey, cookie
 from scalability.http1 import DEFAULT_LIMITS, parse_request_head
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 
 
 class Asked:

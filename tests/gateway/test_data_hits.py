@@ -32,7 +32,8 @@ from scalability.gateway.rate_limits.fields import Limit
 from scalability.gateway.rate_limits.gcra import Rate
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
 from scalability.gateway.rate_limits.store import MemoryLimits
-from scalability.net.http_server import Application, Exchange, HTTPServerFactory
+from scalability.net.exchange import Application, Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.telemetry.exposition import exposition
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.services import FakeService, answer

@@ -13,7 +13,7 @@ from scalability.config import load
 from scalability.gateway import service
 from scalability.gateway.config import GatewayOptions
 from scalability.gateway.data_hits import DataHits
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.net.listen import Listener
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 

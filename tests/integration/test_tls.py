@@ -17,7 +17,8 @@ from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.net.transport import listen_tcp
 
 

@@ -8,7 +8,8 @@ import pytest
 from scalability.http1.proxy_protocol import proxy_header
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 

@@ -2,7 +2,7 @@
 
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.net.timed_server import TimedConnection, TimedExchange, TimedServerFactory
 from scalability.testing.memory import MemoryNetwork
 

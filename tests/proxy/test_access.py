@@ -7,7 +7,7 @@ import pytest
 
 from scalability.errors import NoServer
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.net.timed_server import TimedExchange, TimedServerFactory
 from scalability.proxy.access import Access, entry_of
 from scalability.telemetry.access_log import AccessEntry

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.net.limited_pool import LimitedPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions

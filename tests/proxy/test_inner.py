@@ -9,7 +9,8 @@ from scalability.errors import NoServer, ScalelabError
 from scalability.http1.head import Field, ResponseHead
 from scalability.http1.making import make_request_head
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.inner import InnerConnection, InnerExchange
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.proxying import Proxy

@@ -6,8 +6,9 @@ import pytest
 
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.exchange import Exchange
 from scalability.net.http_client import ConnectionPool
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.testing.retries import usual_retries

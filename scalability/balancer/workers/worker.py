@@ -35,7 +35,8 @@ from scalability.balancer.workers.split import options_of, share
 from scalability.config.load import restore
 from scalability.errors import ScalelabError
 from scalability.lifecycle import DeadlineWheel, OrderedService, Ticker
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.net.listen import Listener
 from scalability.telemetry import LoopLag, MetricSet
 from scalability.telemetry.merge import told

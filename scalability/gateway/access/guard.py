@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from scalability.errors import ScalelabError
 from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayExchange
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 
 
 class Guard:

@@ -30,8 +30,8 @@ from scalability.gateway.compose.patterns import PathPattern, chosen_query
 from scalability.gateway.routing.paths import DottedPath, path_of
 from scalability.http1.head import Field, RequestHead, ResponseHead, parse_request_head
 from scalability.http1.limits import Limits
+from scalability.net.exchange import Application, Exchange
 from scalability.net.failures import JSON, error_fields
-from scalability.net.http_server import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
 COMPLETED: Final = b"X-Scalelab-Completed"

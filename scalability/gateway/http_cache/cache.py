@@ -37,7 +37,7 @@ from scalability.http1.forward import upgrades_asked
 from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.making import with_fields
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
 _ALONE: Final = (b"range", b"if-range", b"if-match", b"if-unmodified-since", b"authorization")

@@ -16,7 +16,7 @@ from scalability.gateway.http_cache.reuse import Forward
 from scalability.gateway.http_cache.sending import bodiless, head_block, passed_on
 from scalability.http1.forward import chunk, end_of_chunks
 from scalability.http1.head import Field, RequestHead, ResponseHead
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 
 if TYPE_CHECKING:
     from scalability.gateway.http_cache.fetch import Fetch
@@ -41,7 +41,7 @@ class Client:
         self._chunked = False
         self._full = False
 
-    # net.http_server.Receiver
+    # net.exchange.Receiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
         if self.fetch is not None:

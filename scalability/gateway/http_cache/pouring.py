@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from scalability.errors import ScalelabError
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 
 PIECE_BYTES: Final = 256 << 10
 """What is written at once, and the largest body that is sent together with its head."""
@@ -59,7 +59,7 @@ class Pouring:
         self._body = memoryview(b"")
         self._ended()
 
-    # net.http_server.Receiver
+    # net.exchange.Receiver
 
     def body_received(self, data: bytes, ended: bool) -> None:
         """What is answered from memory has no body that anybody reads."""

@@ -15,8 +15,8 @@ from scalability.errors import BodyTooLarge, ClientError, Overloaded, ScalelabEr
 from scalability.gateway.openapi.bodies import Verdict, judged
 from scalability.gateway.openapi.checkers import Checkers
 from scalability.gateway.openapi.validation import Asked, Invalid, Validation
+from scalability.net.exchange import Application, Exchange
 from scalability.net.failures import JSON, error_fields
-from scalability.net.http_server import Application, Exchange
 
 INLINE_BYTES = 16 << 10
 """Bodies up to that are checked at once: it takes about a millisecond."""

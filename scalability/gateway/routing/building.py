@@ -25,7 +25,7 @@ from scalability.http1.head import RequestHead
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.threads import Threads
-from scalability.net.http_server import Application
+from scalability.net.exchange import Application
 from scalability.ttlcache import Sweeper
 
 ENCODING_THREADS: Final = 2

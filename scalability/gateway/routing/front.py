@@ -14,8 +14,9 @@ from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
 from scalability.gateway.routing.route import Route
 from scalability.http1.head import RequestHead
+from scalability.net.exchange import Application, Exchange
 from scalability.net.failures import JSON, error_body, error_fields
-from scalability.net.http_server import Application, Exchange, ServerConnection
+from scalability.net.server_connection import ServerConnection
 from scalability.proxy.inner import InnerExchange
 
 MAX_KNOWN: Final = 1024

@@ -5,7 +5,7 @@ from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.routing.paths import without_prefix
 from scalability.http1.head import RequestHead
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 
 
 class Route:

@@ -17,7 +17,7 @@ from scalability.gateway.transform.request_fields import FieldsApplication
 from scalability.gateway.transform.turns import Turns
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.trust import NOBODY, Networks
-from scalability.net.http_server import Application
+from scalability.net.exchange import Application
 
 
 def validation_of(route: RouteOptions, options: ValidateOptions) -> Validation:

@@ -18,7 +18,7 @@ from scalability.gateway.transform.values import values_of
 from scalability.http1.answer import REASONS
 from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
 from scalability.http1.limits import Limits
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 
 _UNIDENTIFIED = Choice(IDENTITY)
 

@@ -22,7 +22,7 @@ from scalability.gateway.transform.switching import SwitchableExchange
 from scalability.gateway.transform.turns import Turns
 from scalability.http1.forward import Framing, chunk, end_of_chunks
 from scalability.http1.head import Field, ResponseHead
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
 HELD_BYTES = 64 << 10

@@ -12,7 +12,7 @@ from scalability.gateway.transform.values import values_of
 from scalability.http1.head import Field, RequestHead, parse_request_head
 from scalability.http1.limits import Limits
 from scalability.http1.trust import NOBODY, Networks, client_of
-from scalability.net.http_server import Application, Exchange
+from scalability.net.exchange import Application, Exchange
 
 
 class FieldsApplication:

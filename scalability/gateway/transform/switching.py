@@ -6,7 +6,7 @@ Without it a client could have an answer pass unchanged by asking for a protocol
 from typing import Any
 
 from scalability.errors import ScalelabError
-from scalability.net.http_server import Exchange, TunnelReceiver
+from scalability.net.exchange import Exchange, TunnelReceiver
 from scalability.proxy.inner import InnerExchange
 
 

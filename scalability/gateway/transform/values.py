@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scalability.gateway.exchange import GatewayExchange
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 
 
 def values_of(exchange: Exchange, names: frozenset[str], *, route: bytes) -> dict[str, bytes]:

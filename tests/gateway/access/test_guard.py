@@ -12,7 +12,7 @@ from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayExchange, GatewayFactory
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.memory import MemoryNetwork
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

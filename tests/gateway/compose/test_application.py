@@ -12,7 +12,7 @@ from scalability.errors import AnswerTimeout, NoServer
 from scalability.gateway.compose.application import ComposingApplication
 from scalability.gateway.compose.config import ComposeOptions
 from scalability.http1.limits import DEFAULT_LIMITS
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_application import Answered, Client, PlayedApplication
 

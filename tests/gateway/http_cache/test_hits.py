@@ -24,7 +24,7 @@ from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.http1.edit import HeadEditor
 from scalability.http1.head import RequestHeadMemo
 from scalability.http1.limits import DEFAULT_LIMITS
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.cache_case import CacheCase
 
 FIELDS = st.sampled_from(

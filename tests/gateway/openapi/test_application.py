@@ -17,7 +17,8 @@ from scalability.gateway.openapi.operations import operations
 from scalability.gateway.openapi.schemas import SchemaCheck
 from scalability.gateway.openapi.validation import Validation
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_server import Exchange, HTTPServerFactory
+from scalability.net.exchange import Exchange
+from scalability.net.http_server import HTTPServerFactory
 from scalability.testing.api_document import SHOP
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from scalability.errors import ConfigError
 from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.shaping import Shape
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.api_document import SHOP
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_application import Client, PlayedApplication

@@ -14,7 +14,7 @@ from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.application import TransformingApplication
 from scalability.gateway.transform.config import CompressionOptions, RewriteOptions
 from scalability.http1.limits import DEFAULT_LIMITS
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_application import Client, PlayedApplication
 

@@ -8,7 +8,7 @@ from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.relay import Relay
 from scalability.gateway.transform.turns import Turns
 from scalability.http1.head import ResponseHead
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_application import Client, PlayedApplication
 

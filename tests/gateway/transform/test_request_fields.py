@@ -10,7 +10,7 @@ from scalability.gateway.transform.config import RewriteOptions
 from scalability.gateway.transform.request_fields import FieldsApplication
 from scalability.http1.limits import DEFAULT_LIMITS
 from scalability.http1.trust import NOBODY, Networks
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.played_application import Client, PlayedApplication
 
 

@@ -3,7 +3,7 @@
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.templates import VARIABLES
 from scalability.gateway.transform.values import values_of
-from scalability.net.http_server import Exchange
+from scalability.net.exchange import Exchange
 from scalability.testing.played_application import Client, PlayedApplication
 
 
