@@ -24,12 +24,17 @@ class FakePool:
         self.closed += 1
 
 
+def fake_pool(spec: ServerSpec) -> ConnectionPool:
+    """What an ``Upstream`` makes for each server in place of a pool: no connections."""
+    return cast(ConnectionPool, FakePool(spec.address))
+
+
 def specs(*texts: str) -> list[ServerSpec]:
     return [ServerSpec.parse(text) for text in texts]
 
 
 def upstream_of(*texts: str, trusted: bool = True) -> Upstream:
-    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)))
+    upstream = Upstream(RoundRobin, fake_pool)
     upstream.name_servers("configuration", specs(*texts), trusted=trusted)
     return upstream
 

@@ -1,7 +1,7 @@
 """The balancer's admin calls: what is told to everybody, and what only who has the token may change."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -11,9 +11,9 @@ from scalability.api.admin_token import AdminToken
 from scalability.balancer.admin import admin_calls
 from scalability.balancer.page import PAGE, POLICY
 from scalability.balancer.use import ServerUse, Use
-from scalability.net.http_client import ConnectionPool
 from scalability.testing.asking import Asking
 from scalability.testing.client import Answer
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Mode
 from scalability.upstream.servers import Upstream
@@ -21,13 +21,6 @@ from scalability.upstream.spec import ServerSpec
 
 NAME = "192.0.2.1:80"
 TOKEN = "0123456789abcdef"
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
 
 
 class Serving:
@@ -51,7 +44,7 @@ class Serving:
 class Scene:
     def __init__(self, folder: Path, *, token: bool = True, reload: tuple[str, str] | None = None, explained: int = 1000) -> None:
         self.clock = Clock()
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=self.clock.seconds)
+        self.upstream = Upstream(RoundRobin, fake_pool, seconds=self.clock.seconds)
         self.upstream.name_servers("c", [ServerSpec.parse(f"{NAME},weight=3"), ServerSpec.parse("[2001:db8::1]:80")], trusted=True)
         self.server = next(iter(self.upstream))
         self.serving = Serving()

@@ -1,26 +1,19 @@
 """The balancer's own /health: never forwarded, whatever stands behind it; all else is forwarded."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from scalability.balancer.front import Front, describe
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.testing.memory import MemoryNetwork
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
 
 
 class Forwarded:
@@ -39,7 +32,7 @@ class Forwarded:
 
 class Asked:
     def __init__(self, *servers: str) -> None:
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, fake_pool)
         self.upstream.name_servers("configuration", [ServerSpec.parse(text) for text in servers], trusted=True)
         self.proxy = Forwarded(Front(self.upstream))
         network = MemoryNetwork()

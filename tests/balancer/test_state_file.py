@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,19 +13,11 @@ from zope.interface import provider
 
 from scalability.balancer import state_file as module
 from scalability.balancer.state_file import StateFile, Wanted, read_state, write_state
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Mode
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def close(self) -> None:
-        """There are no connections."""
-
-    def receivers_without_answer(self) -> list[object]:
-        return []
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ class House:
     def __init__(self, path: Path, *servers: str) -> None:
         from twisted.internet import reactor
 
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, fake_pool)
         self.name(*servers)
         self.file = StateFile(reactor, path, self.upstream)
 

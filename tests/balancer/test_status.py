@@ -1,12 +1,12 @@
 """The JSON of the admin calls: what is decided, what was done, and sums of several processes."""
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.task import Clock
 
 from scalability.balancer.status import described, ejection, status, used
 from scalability.balancer.use import ProcessUse, ServerUse, Use
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.history import CheckResult
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Mode
@@ -19,17 +19,10 @@ NOW = 1.7e9
 """By the wall clock; it is 50.0 by the upstream's."""
 
 
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
-
-
 def upstream() -> Upstream:
     clock = Clock()
     clock.advance(50.0)
-    made = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=clock.seconds)
+    made = Upstream(RoundRobin, fake_pool, seconds=clock.seconds)
     specs = [ServerSpec.parse(f"{ONE},weight=3,maxconn=9"), ServerSpec.parse(f"{TWO},backup")]
     made.name_servers("c", specs, trusted=True)
     return made

@@ -2,29 +2,20 @@
 
 import gc
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from scalability.net.http_client import ConnectionPool
 from scalability.proxy.decisions import Decisions
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.server import Server
 from scalability.upstream.servers import NAMED, Upstream
 from scalability.upstream.spec import ServerSpec
 
 
-class FakePool:
-    """No connections."""
-
-    def close(self) -> None:
-        """None are there."""
-
-
 def upstream_of(*texts: str, algorithm: str = "round_robin", now: Callable[[], float] = lambda: 100.0) -> Upstream:
-    upstream = Upstream(
-        lambda: ALGORITHMS[algorithm](clock=now, random=lambda: 0.0), lambda spec: cast(ConnectionPool, FakePool()), seconds=now
-    )
+    upstream = Upstream(lambda: ALGORITHMS[algorithm](clock=now, random=lambda: 0.0), fake_pool, seconds=now)
     upstream.name_servers("test", [ServerSpec.parse(text) for text in texts], trusted=True)
     return upstream
 

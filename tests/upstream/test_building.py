@@ -2,25 +2,16 @@
 
 import random
 from collections.abc import Callable
-from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.building import SelectionBuilder
 from scalability.upstream.selection.maglev import Maglev
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 class CountingClock(Clock):
@@ -35,7 +26,7 @@ class House:
     def __init__(self) -> None:
         self.clock = CountingClock()
         chance = random.Random(1)
-        self.upstream = Upstream(lambda: Maglev[Server](chance.random, size=8209), lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(lambda: Maglev[Server](chance.random, size=8209), fake_pool)
         self.builder = SelectionBuilder(self.clock, self.upstream)
         self.name("192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80")
 

@@ -1,10 +1,8 @@
 """Servers that are named no more go on until others take traffic."""
 
-from typing import cast
-
 from twisted.internet.task import Clock
 
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.handover import Handover
 from scalability.upstream.health import State
 from scalability.upstream.selection import RoundRobin
@@ -15,19 +13,12 @@ from scalability.upstream.spec import ServerSpec
 A, B, C = "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003"
 
 
-class FakePool:
-    def close(self) -> None: ...
-
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-
 class Scene:
     """Servers that take traffic, and what is to go on when they are replaced."""
 
     def __init__(self, *named: str) -> None:
         self.clock = Clock()
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=self.clock.seconds)
+        self.upstream = Upstream(RoundRobin, fake_pool, seconds=self.clock.seconds)
         self.handover = Handover(self.clock, self.upstream)
         self.handover.startService()
         self.name(*named, trusted=True)

@@ -1,13 +1,12 @@
 """Checks: one server's after the other, at its pace, and never the end of them, whatever goes wrong."""
 
 from itertools import pairwise
-from typing import cast
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.config import Address
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.check import Check, Ended, Finding
 from scalability.upstream.health import State
 from scalability.upstream.pace import Pace
@@ -16,13 +15,6 @@ from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
 
 
 class FakeCheck:
@@ -62,7 +54,7 @@ class HealthChecksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.checks_of: dict[Address, FakeCheck] = {}
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, fake_pool)
         self.upstream.name_servers("configuration", [ServerSpec.parse("127.0.0.1:1001")], trusted=True)
         pace = Pace(interval_s=4, fast_s=1, down_s=8, jitter=0.1)
         self.checks = HealthChecks(self.clock, self.upstream, self.check, pace, timeout_s=2, random=lambda: 0.5)
@@ -310,7 +302,7 @@ class HealthChecksTests(SynchronousTestCase):
 
 
 def test_short_intervals_are_timed_more_exactly() -> None:
-    upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+    upstream = Upstream(RoundRobin, fake_pool)
 
     def ticks_per_s(pace: Pace) -> int:
         return HealthChecks(Clock(), upstream, lambda _: FakeCheck(Clock()), pace, timeout_s=1, random=lambda: 0.5).wheel.ticks_per_s

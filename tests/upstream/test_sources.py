@@ -9,20 +9,13 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from scalability.errors import ConfigError
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.discovery import Backend, DNSDiscovery, FileDiscovery
 from scalability.upstream.discovery.srv import ServiceRecord
 from scalability.upstream.resolver import NameResolver
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 from scalability.upstream.sources import Sources, read_files
-
-
-class FakePool:
-    def close(self) -> None: ...
-
-    def receivers_without_answer(self) -> list[object]:
-        return []
 
 
 class Names:
@@ -49,7 +42,7 @@ class Scene:
         from twisted.internet import reactor
 
         self.names = Names()
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, fake_pool)
         self.sources = Sources(reactor, self.upstream, cast(NameResolver, self.names), interval_s=3600)
         self.backends = tuple(map(Backend.parse, backends))
         self.sources.begin(self.backends, read_files(self.backends), trusted=True)

@@ -1,13 +1,11 @@
 """Which servers a DNS name stands for: new ones join, missing ones must stay missing, a failure changes nothing."""
 
-from typing import cast
-
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from scalability.errors import DependencyDown
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.discovery import dns
 from scalability.upstream.discovery.backend import DNSName
 from scalability.upstream.discovery.dns import DNSDiscovery, addresses_of
@@ -15,15 +13,8 @@ from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 
 
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
-
-
 def new_upstream() -> Upstream:
-    return Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+    return Upstream(RoundRobin, fake_pool)
 
 
 Result = tuple[str, ...] | Exception | None

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -13,20 +13,13 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from zope.interface import provider
 
 from scalability.errors import ConfigError, Overloaded
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.discovery import file as module
 from scalability.upstream.discovery.backend import ServerFile
 from scalability.upstream.discovery.file import FileDiscovery, read_file, read_servers, read_settled, servers_in, signature_of
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -123,7 +116,7 @@ class Watched:
 
         self.path = folder / "servers"
         self.path.write_text("a:1\nb:1,weight=2\n")
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+        self.upstream = Upstream(RoundRobin, fake_pool)
         self.watch = FileDiscovery(
             reactor, ServerFile(self.path), read_file(self.path), self.upstream, interval_s=3600, settled_s=0.01, **more
         )

@@ -1,26 +1,17 @@
 """Servers that the configuration names one by one."""
 
-from typing import cast
-
 import pytest
 
-from scalability.net.http_client import ConnectionPool
+from scalability.testing.upstreams import fake_pool
 from scalability.upstream.discovery.backend import Backend
 from scalability.upstream.discovery.static import name_static
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
 
 
-class FakePool:
-    def receivers_without_answer(self) -> list[object]:
-        return []
-
-    def close(self) -> None: ...
-
-
 @pytest.mark.parametrize("trusted", [True, False])
 def test_servers_are_named_without_what_finds_others(trusted: bool) -> None:
-    upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()))
+    upstream = Upstream(RoundRobin, fake_pool)
     named = ("127.0.0.1:5000", "dns:gateway:5000", "host:5003,weight=3", "file:servers.txt", "dns+srv:gateway")
     name_static(upstream, map(Backend.parse, named), trusted=trusted)
     assert {server.name for server in upstream} == {"127.0.0.1:5000", "host:5003"}
