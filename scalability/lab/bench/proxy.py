@@ -28,19 +28,21 @@ class Load:
     path: str
     connections: int
     upload_bytes: int = 0
+    least_s: float = 0.0
+    """A turn takes so long at least: opening the connections, once in each, must count for little."""
 
 
 SMALL = Load("60 B, 64 connections", "/data", 64)
-CROWD = Load("60 B, 1,000 connections", "/data", 1000)
+CROWD = Load("60 B, 1,000 connections", "/data", 1000, least_s=5.0)
 LARGE = Load("1 MiB, 64 connections", "/bytes/1048576", 64)
 LOADS = (
-    Load("60 B, 1 connection", "/data", 1),
-    SMALL,
-    CROWD,
-    Load("10 KiB, 64 connections", "/bytes/10240", 64),
-    LARGE,
-    Load("64 KiB upload, 64 connections", "/data", 64, upload_bytes=65536),
+    (Load("60 B, 1 connection", "/data", 1),),
+    (SMALL, CROWD),
+    (Load("10 KiB, 64 connections", "/bytes/10240", 64),),
+    (LARGE,),
+    (Load("64 KiB upload, 64 connections", "/data", 64, upload_bytes=65536),),
 )
+"""Those that stand together are compared with each other, and so taken in the same turns: a machine's moods last for minutes."""
 
 
 def proxy(rounds: int, seconds: float, report: Report) -> dict[str, object]:
@@ -60,12 +62,17 @@ def proxy(rounds: int, seconds: float, report: Report) -> dict[str, object]:
             if name not in absent:
                 directory = Path(start(TemporaryDirectory(prefix="scalelab-bench-")))
                 programs[name] = start(kind(free_port(), upstreams, directory))
-        for load in LOADS:
-            arms = {name: _arm(program, load, seconds) for name, program in programs.items()}
+        for loads in LOADS:
+            arms = {(load, name): _arm(program, load, seconds) for name, program in programs.items() for load in loads}
             for warm_up in arms.values():
                 warm_up()
-            report(f"-- {load.name}")
-            taken[load.name] = in_turns(arms, rounds, report)
+            report(f"-- {'; '.join(load.name for load in loads)}")
+            alone = len(loads) == 1
+            turns = in_turns(
+                {name if alone else f"{name}, {load.connections:,}": arm for (load, name), arm in arms.items()}, rounds, report
+            )
+            for (load, name), samples in zip(arms, turns.values(), strict=True):
+                taken.setdefault(load.name, {})[name] = samples
     idle = {name: idle_bytes(name) for name in programs}
     return conclude(taken, idle, choice_ns("round_robin", 2), choice_ns("round_robin", 1000), report)
 
@@ -78,7 +85,9 @@ def balancer(upstreams: list[int]) -> Program:
 def _arm(program: Program, load: Load, seconds: float) -> Callable[[], Sample]:
     def run() -> Sample:
         before = family_cpu_seconds(program.pid)
-        sample = wrk(program.url + load.path, connections=load.connections, seconds=seconds, upload_bytes=load.upload_bytes)
+        sample = wrk(
+            program.url + load.path, connections=load.connections, seconds=max(seconds, load.least_s), upload_bytes=load.upload_bytes
+        )
         used = family_cpu_seconds(program.pid) - before
         return Sample(
             sample.requests, sample.errors, sample.seconds, used / max(sample.requests, 1) * 1e6, p50_s=sample.p50_s, p99_s=sample.p99_s
