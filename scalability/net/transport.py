@@ -186,7 +186,8 @@ class LeanConnection(tcp.Connection):
         wire = self.wire
         if wire is not None and wire.held:
             wire.send_held()
-        if self.connected and not self._queue and not self._broken:  # else doWrite will find that we are disconnecting
+        # where something waits, doWrite will find that we are disconnecting; an abort ends with a reset, soon
+        if self.connected and not self._queue and not self._broken and not self._aborting:
             self.connectionLost(_DONE)
 
     def loseWriteConnection(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.epollreactor import EPollReactor
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.python.failure import Failure
 
@@ -284,6 +284,18 @@ def test_a_connection_may_be_closed_by_a_timed_call_and_after_a_fin(reactor: Any
                 reactor.iterate(0.05)
             assert last.lost is not None
             assert client.recv(10) == (b"" if finished else b"x")
+
+
+def test_who_is_cut_off_after_being_closed_is_reset(reactor: Any) -> None:
+    last, client = lasting(reactor)
+    with client:
+        reactor.callLater(0, lambda: (last.transport.loseConnection(), last.transport.abortConnection()))
+        for _ in range(3):
+            reactor.iterate(0.05)
+        assert last.lost is not None
+        assert last.lost.check(ConnectionAborted)
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
 
 
 def test_a_producer_that_was_paused_is_asked_for_the_rest_before_its_connection_closes(reactor: Any) -> None:

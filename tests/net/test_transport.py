@@ -508,7 +508,16 @@ def test_the_parts_of_twisted_that_this_rests_on_are_there() -> None:
     assert tcp.Port.transport is tcp.Server
     assert callable(tcp.Connector._makeTransport)
     assert {"producerPaused", "streamingProducer", "producer"} <= set(dir(tcp.Connection))
-    for name in ("_writeDisconnected", "_writeDisconnecting", "disconnecting", "connected", "TLS", "_shouldShutdown", "_getLogPrefix"):
+    for name in (
+        "_writeDisconnected",
+        "_writeDisconnecting",
+        "disconnecting",
+        "connected",
+        "TLS",
+        "_shouldShutdown",
+        "_getLogPrefix",
+        "_aborting",
+    ):
         assert hasattr(tcp.Connection, name)
     assert issubclass(PosixReactorBase, object)
     for lean, plain in ((LeanServer, tcp.Server), (LeanClient, tcp.Client)):
