@@ -62,10 +62,6 @@ class LeanConnection(tcp.Connection):
         self._broken = False
         """A send failed: what is written from now on is dropped, the loss is reported by the loop."""
 
-    def _getLogPrefix(self, application: Any) -> str:  # noqa: N802 - Twisted's name
-        """The name of the protocol's class, as nearly all of Twisted's protocols answer: asking them is a tenth of a connection's cost."""
-        return type(application).__name__
-
     @property
     def protocol(self) -> Any:
         """Whoever is given what comes. Twisted sets it when the connection stands, and again when it becomes another one's."""

@@ -515,7 +515,6 @@ def test_the_parts_of_twisted_that_this_rests_on_are_there() -> None:
         "connected",
         "TLS",
         "_shouldShutdown",
-        "_getLogPrefix",
         "_aborting",
     ):
         assert hasattr(tcp.Connection, name)

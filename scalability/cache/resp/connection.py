@@ -5,8 +5,7 @@ rest waits for the next one. What the client does not read is bounded: above the
 more of it is read or run, its requests wait; when it has taken nothing of that for ``patience_s``, or when messages that no request
 asked for (tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
 
-GET, and SET without options, which is what nearly all of a cache's traffic consists of, are run here, in a few steps each; they do
-what ``strings.py`` does.
+What nearly all of a cache's traffic consists of, GET, and SET without options, takes a short way (``quick.py``).
 """
 
 from collections.abc import Callable
