@@ -13,7 +13,8 @@ from scalability.config import fail
 from scalability.errors import ConfigError
 from scalability.http1.proxy_protocol import own_proxy_header
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool, Secure
+from scalability.net.connection_attempt import Secure
+from scalability.net.connection_pool import ConnectionPool
 from scalability.upstream.check import Check, HTTPCheck, TCPCheck
 from scalability.upstream.probe import HealthChecks
 from scalability.upstream.resolver import NameResolver

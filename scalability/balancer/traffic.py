@@ -27,8 +27,9 @@ from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.open_files import raise_open_files
+from scalability.net.connection_attempt import Secure
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool, Secure
 from scalability.net.http_server import HTTPServerFactory
 from scalability.net.limited_pool import LimitedPool, LimitedPrefacedPool
 from scalability.net.proxy_protocol import Announcements, DrainingProxyProtocolFactory, ProxyProtocolFactory

@@ -4,7 +4,8 @@ Requests in flight are limited elsewhere, by who sends them; what is left to see
 for one that is to be opened: in a pool whose connections belong to one client each, or when a request must have a fresh one.
 """
 
-from scalability.net.http_client import ConnectionPool, ConnectReceiver, Opening, PrefacedPool
+from scalability.net.connection_attempt import ConnectReceiver, Opening
+from scalability.net.connection_pool import ConnectionPool, PrefacedPool
 
 
 class LimitedPool(ConnectionPool):

@@ -21,7 +21,9 @@ from scalability.errors import (
 )
 from scalability.http1.head import Field, ResponseHead
 from scalability.lifecycle import Deadline, DeadlineWheel
-from scalability.net.http_client import ClientConnection, ConnectionPool, Opening, Secure
+from scalability.net.client_connection import ClientConnection
+from scalability.net.connection_attempt import Opening, Secure
+from scalability.net.connection_pool import ConnectionPool
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """RFC 9110 section 9.2.2."""

@@ -50,8 +50,9 @@ from scalability.http1.forward import (
     with_field,
 )
 from scalability.http1.head import ResponseHead
+from scalability.net.client_connection import ClientConnection
+from scalability.net.connection_attempt import Opening
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ClientConnection, Opening
 from scalability.net.service_client import IDEMPOTENT
 from scalability.proxy.hedging import DOWN_BEFORE_IT_ACCEPTED, DOWN_BEFORE_IT_ANSWERED, SecondAttempt
 from scalability.proxy.tunnel import Tunnel

@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 from scalability.errors import ConnectError, ConnectTimeout, NoAnswer, NoServer, Outrun, ScalelabError, ServersBusy, UpstreamError, WentDown
 from scalability.http1.head import ResponseHead
-from scalability.net.http_client import ClientConnection, Opening
+from scalability.net.client_connection import ClientConnection
+from scalability.net.connection_attempt import Opening
 from scalability.proxy.retrying import Retries
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream

@@ -4,8 +4,8 @@ from typing import cast
 
 from scalability.errors import ConnectError, ConnectTimeout
 from scalability.http1.head import ResponseHead
+from scalability.net.client_connection import ClientConnection
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ClientConnection
 from scalability.net.timed_server import TimedExchange
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.forwarding import Forwarding

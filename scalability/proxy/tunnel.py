@@ -11,8 +11,8 @@ from typing import Protocol
 
 from scalability.errors import ScalelabError, TunnelTimeout, UpstreamError
 from scalability.http1.head import ResponseHead
+from scalability.net.client_connection import ClientConnection
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ClientConnection
 
 
 class Tunnelled(Protocol):
@@ -79,7 +79,7 @@ class Tunnel:
     def client_ready(self) -> None:
         self._connection.resume()
 
-    # the server's side: net.http_client.SwitchReceiver, after the switch
+    # the server's side: net.answer_receiver.SwitchReceiver, after the switch
 
     def answer_data(self, data: bytes, ended: bool) -> None:
         if data:

@@ -6,8 +6,8 @@ from typing import Any
 
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.testing.memory import MemoryNetwork, MemoryTransport

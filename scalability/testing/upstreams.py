@@ -3,7 +3,7 @@
 from typing import cast
 
 from scalability.config import Address
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream

@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 
 from scalability.errors import ConnectError, ConnectTimeout, ScalelabError, TLSFailed, UpstreamError
 from scalability.http1.head import ResponseHead
-from scalability.net.http_client import ClientConnection, ConnectionPool, Opening
+from scalability.net.client_connection import ClientConnection
+from scalability.net.connection_attempt import Opening
+from scalability.net.connection_pool import ConnectionPool
 from scalability.upstream.expected import BodyPattern, PatternTooSlow, Statuses
 from scalability.upstream.server import is_ours
 

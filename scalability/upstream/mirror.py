@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger, LogPublisher
 
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.upstream.health import State
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Selection

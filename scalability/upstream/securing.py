@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalability.net.http_client import Secure
+from scalability.net.connection_attempt import Secure
 
 if TYPE_CHECKING:
     from scalability.net.tls import ServerTLS  # loads OpenSSL, which most do without

@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectBindError
 from twisted.logger import Logger
 
 from scalability.errors import BadMessage, ConnectError, ConnectTimeout, ScalelabError
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.limited_pool import LimitedPool
 from scalability.telemetry.buckets import Buckets
 from scalability.upstream import breaker

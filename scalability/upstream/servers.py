@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from scalability.config import Address
 from scalability.errors import NoServer, Overloaded, ServersBusy
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.upstream import breaker
 from scalability.upstream.health import Health, State
 from scalability.upstream.outlier import Ejected, Ejections, Returned

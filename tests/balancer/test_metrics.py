@@ -10,8 +10,8 @@ from scalability.balancer.metrics import Requests, add_clients, add_health, add_
 from scalability.balancer.reload import Reload, Result
 from scalability.errors import ConnectError, NoAnswer
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.telemetry import MetricSet

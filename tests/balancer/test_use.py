@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 
 from scalability.balancer.use import EXPLAINED, ProcessUse, ServerUse, ThisProcess, Use, ewma_of
 from scalability.errors import NoAnswer
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
 from scalability.testing.retries import usual_retries

@@ -7,7 +7,7 @@ import pytest
 from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ClientConnection
+from scalability.net.client_connection import ClientConnection
 from scalability.net.limited_pool import LimitedPool, LimitedPrefacedPool
 from scalability.testing.memory import MemoryNetwork
 

@@ -11,8 +11,9 @@ from scalability.config import Address, CertificatePath
 from scalability.errors import ConfigError, ConnectError, ConnectTimeout, TLSFailed
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.certificates import CertificateStore
+from scalability.net.client_connection import ClientConnection
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ClientConnection, ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.net.tls import Authorities, ServerTLS, TLSServerFactory, why_not_met
 from scalability.testing.certificates import Authority

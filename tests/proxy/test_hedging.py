@@ -7,7 +7,7 @@ import pytest
 from scalability.config import Address
 from scalability.http1.trace import Identifiers
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions

@@ -2,8 +2,8 @@
 
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool
 from scalability.net.timed_server import TimedExchange, TimedServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.timed_forwarding import TimedForwarding

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.total_limit import TotalLimit

@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectError as TwistedConnectError
 
 from scalability.config import Address
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 from scalability.upstream.check import MAX_BODY_BYTES, Attempt, Finding, HTTPCheck, TCPCheck
 from scalability.upstream.expected import BodyPattern, Statuses

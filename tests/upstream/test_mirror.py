@@ -4,7 +4,7 @@ import pytest
 
 from scalability.errors import ConnectError, NoAnswer, NoServer
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.health import State
 from scalability.upstream.mirror import MirroredUpstream, ServerState, states_of

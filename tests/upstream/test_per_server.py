@@ -3,7 +3,7 @@
 from typing import Any
 
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.telemetry import MetricSet
 from scalability.testing.memory import MemoryNetwork
 from scalability.upstream.per_server import PerServer, add_server_health, add_server_traffic

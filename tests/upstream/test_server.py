@@ -20,7 +20,7 @@ from scalability.errors import (
     ScalelabError,
 )
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.health import State
 from scalability.upstream.selection.least_request import LeastRequest

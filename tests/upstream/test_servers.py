@@ -14,7 +14,7 @@ from scalability.errors import (
     ScalelabError,
     ServersBusy,
 )
-from scalability.net.http_client import ConnectionPool
+from scalability.net.connection_pool import ConnectionPool
 from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.health import State

@@ -12,8 +12,9 @@ from scalability.gateway.routing.config import RouteOptions
 from scalability.gateway.routing.upstream_options import HealthOptions
 from scalability.http1.trust import NOBODY, Networks
 from scalability.lifecycle import DeadlineWheel
+from scalability.net.connection_attempt import Secure
+from scalability.net.connection_pool import ConnectionPool
 from scalability.net.exchange import Exchange
-from scalability.net.http_client import ConnectionPool, Secure
 from scalability.net.limited_pool import LimitedPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.retrying import Retries
