@@ -30,7 +30,7 @@ from scalability.api.request import APIRequest
 from scalability.api.streaming import Body
 from scalability.errors import BodyTooLarge, BrokenAnswer, Overloaded, ScalelabError
 from scalability.http1.answer import REASONS
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.exchange import Exchange
 from scalability.net.http_server import HTTPServerFactory

@@ -24,7 +24,7 @@ from scalability.api.failures import answer_failure
 from scalability.api.request import APIRequest
 from scalability.api.streaming import LIMIT_ATTRIBUTE
 from scalability.errors import MethodNotAllowed, NotFound, ScalelabError
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 
 def routes(app: Klein | Resource) -> Resource:

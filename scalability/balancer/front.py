@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Exchange
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream

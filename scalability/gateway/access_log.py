@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from scalability.errors import ScalelabError
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.front import GatewayServer
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
 from scalability.net.timed_server import ABORTED, TIMES, TimedConnection, begin_timing
 from scalability.proxy.access import Access, entry_of

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 
 from scalability.errors import ScalelabError
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Exchange
 from scalability.net.http_server import HTTPServerFactory
 from scalability.net.server_connection import ServerConnection

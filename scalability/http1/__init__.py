@@ -2,6 +2,7 @@
 
 from scalability.http1.answer import REASONS, simple_answer
 from scalability.http1.body import BodyReader, ChunkedBody, CloseBody, LengthBody, NoBody, request_body, response_body
+from scalability.http1.fields import Field
 from scalability.http1.forward import (
     HOP_BY_HOP,
     LAST_CHUNK,
@@ -17,17 +18,11 @@ from scalability.http1.forward import (
     forwards_left,
     upgrades_asked,
 )
-from scalability.http1.head import (
-    Field,
-    RequestHead,
-    RequestHeadMemo,
-    ResponseHead,
-    ResponseHeadMemo,
-    find_head_end,
-    parse_request_head,
-    parse_response_head,
-)
+from scalability.http1.head_end import find_head_end
+from scalability.http1.head_memo import RequestHeadMemo, ResponseHeadMemo
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
+from scalability.http1.response_head import ResponseHead, parse_response_head
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -15,8 +15,10 @@ import re
 from typing import Final, Protocol
 
 from scalability.errors import BadMessage
-from scalability.http1.head import Field, RequestHead, ResponseHead, parse_trailer_fields
+from scalability.http1.fields import Field, parse_trailer_fields
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t -~\x80-\xff]*+)?\r\n")
 _SIZE_LINE_SO_FAR: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[\t -~\x80-\xff]*+)?\r?)?")

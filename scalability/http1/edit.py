@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from scalability.errors import BadMessage
-from scalability.http1.head import MEMO_BYTES, Field, RequestFields, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.head_memo import MEMO_BYTES
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestFields, RequestHead
 
 MAX_EDITS = 256
 """Field blocks that are remembered, of clients that repeat theirs."""

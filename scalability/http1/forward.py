@@ -11,7 +11,10 @@ from typing import Final, NamedTuple
 
 from scalability.errors import BadMessage
 from scalability.http1.answer import REASONS
-from scalability.http1.head import MEMO_BYTES, Field, RequestHead, ResponseHead
+from scalability.http1.fields import Field
+from scalability.http1.head_memo import MEMO_BYTES
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 from scalability.http1.trace import FIELDS as NAMES_OF_REQUESTS
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import NOBODY, Networks, client_of, forwarded_element

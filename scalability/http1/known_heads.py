@@ -6,10 +6,9 @@ same bytes, which the processor's caches then hold (worth 2 us a request at 1,00
 own, cookies for example, nothing is gained, and a new connection pays 0.5 us).
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 GENERATION: Final = 256
 """Twice as many heads are kept at most: a few MB, where clients send all that is remembered (``MEMO_BYTES``)."""
@@ -27,7 +26,7 @@ class KnownHeads:
         self._younger: dict[bytes, tuple[bytes, RequestHead]] = {}
         self._elder: dict[bytes, tuple[bytes, RequestHead]] = {}
 
-    def get(self, lines: bytes) -> "tuple[bytes, RequestHead] | None":
+    def get(self, lines: bytes) -> tuple[bytes, RequestHead] | None:
         """The last head whose bytes end in ``lines``, from the first field's name to the empty line, behind its bytes; or None."""
         found = self._younger.get(lines)
         if found is None:
@@ -36,7 +35,7 @@ class KnownHeads:
                 self.put(lines, *found)
         return found
 
-    def put(self, lines: bytes, block: bytes, head: "RequestHead") -> None:
+    def put(self, lines: bytes, block: bytes, head: RequestHead) -> None:
         """``block`` was parsed to ``head``, and ends in ``lines``."""
         if len(self._younger) >= GENERATION and lines not in self._younger:
             self._elder = self._younger

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from scalability.errors import BadMessage
-from scalability.http1.head import Field, RequestHead, parse_request_head
+from scalability.http1.fields import Field
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
 
 
 def make_request_head(method: bytes, target: bytes, fields: Iterable[Field], limits: Limits = DEFAULT_LIMITS) -> RequestHead:

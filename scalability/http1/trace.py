@@ -10,7 +10,7 @@ from collections.abc import Callable
 from struct import iter_unpack
 from typing import Final
 
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 FIELDS: Final = frozenset([b"x-request-id", b"traceparent", b"tracestate"])
 """Written anew for each request: never part of what is remembered from one request to the next."""

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from itertools import islice
 from typing import Final
 
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 MAX_HOPS: Final = 64
 """Entries of X-Forwarded-For that are looked at, from the right: more proxies than that nobody has."""

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from scalability.errors import UpstreamError
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 
 
 class AnswerReceiver(Protocol):

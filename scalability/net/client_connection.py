@@ -27,8 +27,10 @@ from zope.interface import alsoProvides, implementer
 
 from scalability.errors import AnswerTimeout, BadAnswer, BadMessage, BrokenAnswer, NoAnswer, TunnelTimeout, UpstreamError
 from scalability.http1.body import BodyReader, CloseBody, response_body
-from scalability.http1.head import ResponseHead, ResponseHeadMemo, find_head_end
+from scalability.http1.head_end import find_head_end
+from scalability.http1.head_memo import ResponseHeadMemo
 from scalability.http1.limits import Limits
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import DeadlineWheel, MovingDeadline
 from scalability.net.answer_receiver import AnswerReceiver, SwitchReceiver
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from scalability.errors import BadMessage, BodyTooLarge, ScalelabError
 from scalability.http1.answer import simple_answer
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
 from scalability.net.failures import error_answer
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import msgspec
 
 from scalability.errors import ScalelabError
 from scalability.http1.answer import simple_answer
-from scalability.http1.head import Field
+from scalability.http1.fields import Field
 
 JSON = b"application/json"
 

@@ -27,8 +27,10 @@ from zope.interface import implementer
 
 from scalability.errors import BadMessage, BodyTooLarge, ClientGone, RequestTimeout, ScalelabError
 from scalability.http1.body import BodyReader, ChunkedBody, CloseBody, request_body
-from scalability.http1.head import RequestHead, RequestHeadMemo, find_head_end
+from scalability.http1.head_end import find_head_end
+from scalability.http1.head_memo import RequestHeadMemo
 from scalability.http1.proxy_protocol import ProxyHeader
+from scalability.http1.request_head import RequestHead
 from scalability.lifecycle import MovingDeadline
 from scalability.net.exchange import Exchange, TunnelReceiver
 from scalability.net.failures import error_answer

@@ -19,7 +19,8 @@ from scalability.errors import (
     Overloaded,
     UpstreamError,
 )
-from scalability.http1.head import Field, ResponseHead
+from scalability.http1.fields import Field
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import Deadline, DeadlineWheel
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_attempt import Opening, Secure

@@ -6,7 +6,7 @@ Who needs no such log uses ``net.http_server`` and pays nothing for this.
 from typing import Any, Protocol
 
 from scalability.errors import ScalelabError
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Exchange
 from scalability.net.http_server import HTTPServerFactory
 from scalability.net.server_connection import ServerConnection

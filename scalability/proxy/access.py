@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import time
 
 from scalability.errors import ScalelabError
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Exchange
 from scalability.net.timed_server import Timed, TimedConnection, TimedExchange
 from scalability.telemetry.access_log import COMPLETE, NO_TIME_S, AccessEntry, AccessLog

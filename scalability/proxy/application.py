@@ -9,8 +9,8 @@ from scalability.errors import (
     Overloaded,
 )
 from scalability.http1.forward import ForwardingRules, RequestForwarder, ResponseForwarder, forwards_left
-from scalability.http1.head import METHODS, RequestHead
 from scalability.http1.proxy_protocol import proxy_header
+from scalability.http1.request_head import METHODS, RequestHead
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import NOBODY, Networks
 from scalability.net.exchange import Exchange

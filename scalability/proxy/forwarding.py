@@ -49,7 +49,7 @@ from scalability.http1.forward import (
     upgrades_asked,
     with_field,
 )
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_attempt import Opening
 from scalability.net.exchange import Exchange

@@ -17,7 +17,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall
 
 from scalability.errors import ConnectError, ConnectTimeout, NoAnswer, NoServer, Outrun, ScalelabError, ServersBusy, UpstreamError, WentDown
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_attempt import Opening
 from scalability.proxy.retrying import Retries

@@ -18,9 +18,12 @@ from twisted.logger import Logger
 
 from scalability.errors import BadAnswer, BadMessage, BrokenAnswer, ClientGone, ScalelabError
 from scalability.http1.body import BodyReader, response_body
+from scalability.http1.fields import Field
 from scalability.http1.forward import upgrades_asked
-from scalability.http1.head import Field, RequestHead, ResponseHead, find_head_end, parse_response_head
+from scalability.http1.head_end import find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead, parse_response_head
 from scalability.net.exchange import Application, Exchange, TunnelReceiver
 from scalability.net.http_server import HTTPServerFactory
 from scalability.net.server_counts import ServerCounts

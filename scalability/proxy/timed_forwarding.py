@@ -3,7 +3,7 @@
 from typing import cast
 
 from scalability.errors import ConnectError, ConnectTimeout
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.client_connection import ClientConnection
 from scalability.net.exchange import Exchange
 from scalability.net.timed_server import TimedExchange

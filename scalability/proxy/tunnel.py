@@ -10,7 +10,7 @@ A TLS connection has no half-close: when the server finishes towards such a clie
 from typing import Protocol
 
 from scalability.errors import ScalelabError, TunnelTimeout, UpstreamError
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.client_connection import ClientConnection
 from scalability.net.exchange import Exchange
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from scalability.errors import BodyTooLarge
-from scalability.http1.head import Field, RequestHead, parse_request_head
+from scalability.http1.fields import Field
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 
 
 def head_of(*fields: str, method: str = "GET", target: str = "/") -> RequestHead:

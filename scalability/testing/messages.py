@@ -6,8 +6,9 @@ from typing import Final
 from scalability.gateway.http_cache.dates import format_date
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import DEFAULT_STORING, Storing, store
-from scalability.http1.head import RequestHead, ResponseHead, parse_request_head, parse_response_head
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
+from scalability.http1.response_head import ResponseHead, parse_response_head
 
 LIMITS: Final = Limits()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from scalability.config import Address
 from scalability.errors import ConnectError, ConnectTimeout, UpstreamError
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_pool import ConnectionPool

@@ -13,8 +13,9 @@ from typing import Self
 
 from scalability.errors import BadMessage
 from scalability.http1.body import BodyReader, response_body
-from scalability.http1.head import ResponseHead, find_head_end, parse_response_head
+from scalability.http1.head_end import find_head_end
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.response_head import ResponseHead, parse_response_head
 
 MAX_FAILURES = 1000
 """How many are described; ``failed`` counts the rest too."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from scalability.errors import ConnectError, ConnectTimeout, ScalelabError, TLSFailed, UpstreamError
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_attempt import Opening
 from scalability.net.connection_pool import ConnectionPool

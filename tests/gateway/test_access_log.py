@@ -8,7 +8,7 @@ from twisted.web.iweb import IRequest
 from scalability.api.routes import routes as resource_of
 from scalability.errors import Forbidden
 from scalability.gateway.access_log import GatewayAccess, LoggedExchange, LoggedGatewayServer
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
 from scalability.telemetry.access_log import AccessEntry
 from scalability.testing.memory import MemoryNetwork, MemoryTransport

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from scalability.errors import BadMessage
 from scalability.http1.body import BodyReader, ChunkedBody, CloseBody, LengthBody, NoBody, request_body, response_body
-from scalability.http1.head import parse_request_head, parse_response_head
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import parse_request_head
+from scalability.http1.response_head import parse_response_head
 
 LIMITS = Limits()
 

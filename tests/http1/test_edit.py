@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from scalability.http1.edit import MAX_EDITS, HeadEditor
 from scalability.http1.forward import forward_request
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
 
 EDITOR = HeadEditor(frozenset((b"authorization", b"x-consumer")), DEFAULT_LIMITS)
 

@@ -28,17 +28,11 @@ from scalability.http1.forward import (
     upgrades_asked,
     with_field,
 )
-from scalability.http1.head import (
-    MEMO_BYTES,
-    RequestHead,
-    RequestHeadMemo,
-    ResponseHead,
-    ResponseHeadMemo,
-    parse_request_head,
-    parse_response_head,
-)
+from scalability.http1.head_memo import MEMO_BYTES, RequestHeadMemo, ResponseHeadMemo
 from scalability.http1.known_heads import KnownHeads
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
+from scalability.http1.response_head import ResponseHead, parse_response_head
 from scalability.http1.trace import Identifiers
 from scalability.http1.trust import Networks
 

@@ -1,8 +1,8 @@
 """What is known of the heads that clients have sent of late, and its bound."""
 
-from scalability.http1.head import parse_request_head
 from scalability.http1.known_heads import GENERATION, KnownHeads
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import parse_request_head
 
 
 def lines(number: int) -> bytes:

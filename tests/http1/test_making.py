@@ -3,9 +3,9 @@
 import pytest
 
 from scalability.errors import BadMessage
-from scalability.http1.head import parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
 from scalability.http1.making import make_request_head, with_fields
+from scalability.http1.request_head import parse_request_head
 
 
 def test_a_made_head_is_what_a_client_could_have_sent() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 from scalability.http1.trace import Identifiers
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"

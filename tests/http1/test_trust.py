@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 from scalability.http1.trust import MAX_HOPS, NOBODY, Networks, address_of, client_of, forwarded_element
 
 TRUSTED = Networks([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from scalability.config import Address
-from scalability.http1.head import ResponseHead
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.client_connection import ClientConnection
 from scalability.net.connection_pool import ConnectionPool, PrefacedPool

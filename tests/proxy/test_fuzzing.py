@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scalability.config import Address
 from scalability.errors import BadMessage
 from scalability.http1 import DEFAULT_LIMITS, find_head_end, parse_request_head, parse_response_head, request_body, response_body
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.connection_pool import ConnectionPool
 from scalability.net.http_server import HTTPServerFactory

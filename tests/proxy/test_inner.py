@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from scalability.errors import NoServer, ScalelabError
-from scalability.http1.head import Field, ResponseHead
+from scalability.http1.fields import Field
 from scalability.http1.making import make_request_head
+from scalability.http1.response_head import ResponseHead
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.exchange import Exchange
 from scalability.net.http_server import HTTPServerFactory

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from scalability.errors import Unauthorized
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 MAX_KEY_BYTES: Final = 512
 MIN_KEY_CHARACTERS: Final = 20

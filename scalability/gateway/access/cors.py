@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
 
 ANY: Final = "*"
 NULL: Final = "null"

@@ -5,8 +5,9 @@ from typing import Protocol
 from scalability.errors import Unauthorized
 from scalability.gateway.access.api_keys import KeyPlace, KeyRing
 from scalability.http1.edit import HeadEditor
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead
 
 
 class Asking(Protocol):

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from scalability.gateway.access.assembly import Access
 from scalability.gateway.access.config import APIKeyOptions, CorsOptions, JWTOptions
 from scalability.gateway.access.policy import AccessPolicy
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 SECURED: Final = ("/data", "/longtask")
 UNLIMITED: Final = ("/health", "/metrics")

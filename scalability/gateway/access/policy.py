@@ -14,7 +14,8 @@ from scalability.gateway.access.cors import Cors
 from scalability.gateway.access.key_check import KeyCheck
 from scalability.gateway.access.token_check import TokenCheck
 from scalability.gateway.rate_limits.policy import RateLimits
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
 from scalability.http1.trust import NOBODY, Networks, client_of
 
 MAX_PEERS: Final = 1000

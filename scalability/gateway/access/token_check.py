@@ -11,8 +11,9 @@ from scalability.gateway.access.claims import Verified
 from scalability.gateway.access.jwks import RemoteKeys
 from scalability.gateway.access.tokens import Tokens, UnknownKey
 from scalability.http1.edit import HeadEditor
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead
 
 
 class Asking(Protocol):

@@ -28,8 +28,10 @@ from scalability.gateway.compose.config import ComposeOptions, PartOptions
 from scalability.gateway.compose.merge import Members, NotMergeable, members_of, merged
 from scalability.gateway.compose.patterns import PathPattern, chosen_query
 from scalability.gateway.routing.paths import DottedPath, path_of
-from scalability.http1.head import Field, RequestHead, ResponseHead, parse_request_head
+from scalability.http1.fields import Field
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
+from scalability.http1.response_head import ResponseHead
 from scalability.net.exchange import Application, Exchange
 from scalability.net.failures import JSON, error_fields
 from scalability.proxy.inner import InnerConnection, InnerExchange

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scalability.gateway.http_cache.directives import response_directives
 from scalability.gateway.http_cache.freshness import initial_age, lifetime
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 from scalability.gateway.http_cache.conditions import not_modified
 from scalability.gateway.http_cache.ranges import Whole, content_range_of, cut, multipart, selected, total_bytes
 from scalability.gateway.http_cache.stored import StoredAnswer
-from scalability.http1.head import Field, RequestHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
 
 _ABOUT_THE_CONTENT: Final = frozenset([b"content-encoding", b"content-language", b"content-type", b"content-range"])
 _OF_A_206: Final = frozenset([b"date", b"cache-control", b"etag", b"expires", b"content-location", b"vary"])

@@ -33,10 +33,12 @@ from scalability.gateway.http_cache.store import AnswerStore, Resource
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import DEFAULT_STORING, NotStored, Storing
 from scalability.gateway.http_cache.validation import REPLACED, preconditions
+from scalability.http1.fields import Field
 from scalability.http1.forward import upgrades_asked
-from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS, Limits
 from scalability.http1.making import with_fields
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead, parse_response_head
 from scalability.net.exchange import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 

@@ -14,8 +14,10 @@ from scalability.gateway.exchange import CACHE_STATUS, GatewayExchange
 from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.reuse import Forward
 from scalability.gateway.http_cache.sending import bodiless, head_block, passed_on
+from scalability.http1.fields import Field
 from scalability.http1.forward import chunk, end_of_chunks
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.exchange import Exchange
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Final
 
 from scalability.gateway.http_cache.dates import parse_date
 from scalability.gateway.http_cache.stored import StoredAnswer
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 _TAG: Final = re.compile(rb'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+")[ \t]*+(?:,|\Z)')
 _EMPTY: Final = re.compile(rb"[ \t]*+(?:,|\Z)")

@@ -28,7 +28,9 @@ from scalability.gateway.http_cache.statuses import says_what_there_is
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import NotStored, store
 from scalability.gateway.http_cache.validation import Freshened, freshened, freshened_by_head
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 from scalability.proxy.inner import InnerConnection, InnerExchange
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What a connection remembers of its last hit: the request, and the answer that is ready for it (``prepared``)."""
 
 from scalability.gateway.http_cache.prepared import Prepared
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 
 class Known:

@@ -4,7 +4,8 @@ from urllib.parse import urljoin, urlsplit
 
 from scalability.gateway.http_cache.key import primary_key
 from scalability.gateway.http_cache.reuse import SAFE
-from scalability.http1.head import RequestHead, ResponseHead
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 
 
 def invalidated(scheme: bytes, request: RequestHead, response: ResponseHead) -> list[bytes]:

@@ -23,8 +23,8 @@ _LISTS_OF_TOKENS: Final = frozenset([b"accept-encoding", b"accept-language", b"a
 def primary_key(scheme: bytes, authority: bytes, target: bytes) -> bytes:
     """The key of a URI: ``scheme`` http or https, ``authority`` as in Host, ``target`` in origin form (or ``*``).
 
-    None of the three has a space in it (``http1.head`` sees to that), so the key can be read back. Scheme and host are compared without
-    regard to case, the scheme's default port is left out, escapes are in upper case and unreserved letters unescaped.
+    None of the three has a space in it (``http1.request_head`` sees to that), so the key can be read back. Scheme and host are compared
+    without regard to case, the scheme's default port is left out, escapes are in upper case and unreserved letters unescaped.
     """
     scheme = scheme.lower()
     authority = authority.lower()

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from scalability.gateway.http_cache.conditions import if_range_holds
 from scalability.gateway.http_cache.stored import Part, StoredAnswer
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 MAX_RANGES: Final = 16
 """A request for more ranges gets the whole (RFC 9110 sections 14.2 and 17.15 let a server ignore such a Range)."""

@@ -8,7 +8,7 @@ from scalability.gateway.http_cache.directives import RequestDirectives
 from scalability.gateway.http_cache.ranges import Whole, selected
 from scalability.gateway.http_cache.statuses import ABOUT_FIELDS, is_about
 from scalability.gateway.http_cache.stored import StoredAnswer
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 LOOKED_UP: Final = frozenset([b"GET", b"HEAD"])
 """Methods that a stored answer to GET may satisfy; every other is written through."""

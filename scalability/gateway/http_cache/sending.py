@@ -5,8 +5,9 @@ from typing import Final
 
 from scalability.gateway.http_cache.answer import Answer
 from scalability.http1.answer import REASONS
+from scalability.http1.fields import Field
 from scalability.http1.forward import HOP_BY_HOP
-from scalability.http1.head import Field, ResponseHead
+from scalability.http1.response_head import ResponseHead
 
 FRAMING: Final = HOP_BY_HOP | {b"content-length", b"transfer-encoding", b"connection", b"keep-alive"}
 """Fields of an answer within the process that its sender writes anew, in lower case."""

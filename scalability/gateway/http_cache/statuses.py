@@ -6,7 +6,7 @@ what became of a field of the request (credentials, preconditions, a range): wit
 
 from typing import Final
 
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 UNDERSTOOD: Final = frozenset(
     [

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from scalability.gateway.http_cache.directives import NOTHING_SAID, ResponseDirectives
-from scalability.http1.head import Field
+from scalability.http1.fields import Field
 
 OVERHEAD_BYTES: Final = 2300
 """What a stored answer costs beside the bytes of its body, fields and names: the objects that hold them."""

@@ -24,8 +24,10 @@ from scalability.gateway.http_cache.freshness import (
 from scalability.gateway.http_cache.key import selecting_values, vary_names
 from scalability.gateway.http_cache.statuses import NEVER_STORED, UNDERSTOOD, is_about
 from scalability.gateway.http_cache.stored import Part, StoredAnswer
+from scalability.http1.fields import Field
 from scalability.http1.forward import HOP_BY_HOP
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 
 _LEFT_OUT: Final = HOP_BY_HOP | {b"proxy-authentication-info", b"content-length", b"age", b"trailer"}
 _ETAG_LETTERS: Final = frozenset([0x21, *range(0x23, 0x7F), *range(0x80, 0x100)])

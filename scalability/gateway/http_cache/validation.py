@@ -12,7 +12,9 @@ from scalability.gateway.http_cache.key import selecting_values, vary_names
 from scalability.gateway.http_cache.ranges import total_bytes
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import DEFAULT_STORING, Storing, entity_tag, fields_to_store, tags_of
-from scalability.http1.head import Field, RequestHead, ResponseHead
+from scalability.http1.fields import Field
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead
 
 REPLACED: Final = frozenset([b"if-none-match", b"if-modified-since", b"if-range", b"range"])
 """Request fields, in lower case, that a validating request does not take over from the client's.

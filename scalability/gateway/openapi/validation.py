@@ -11,7 +11,7 @@ from scalability.gateway.openapi.parameters import Parameter, parse_cookies, par
 from scalability.gateway.openapi.schemas import MAX_PROBLEMS, SchemaCheck
 from scalability.gateway.openapi.templates import PathTree
 from scalability.gateway.routing.paths import DottedPath, path_of
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 
 MAX_ARGUMENTS: Final = 1000
 """Pairs of a query."""

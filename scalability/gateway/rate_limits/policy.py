@@ -11,7 +11,7 @@ from scalability.gateway.rate_limits.config import Per
 from scalability.gateway.rate_limits.fields import PREFIXES, Limit, Older, policy_field, seconds, state_fields
 from scalability.gateway.rate_limits.gcra import Verdict
 from scalability.gateway.rate_limits.store import LimitStore
-from scalability.http1.head import Field
+from scalability.http1.fields import Field
 from scalability.net.http_server import client_of
 
 MAX_NETWORKS = 4096

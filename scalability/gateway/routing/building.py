@@ -21,7 +21,7 @@ from scalability.gateway.routing.route import Route, Servers
 from scalability.gateway.routing.shaping import Shape
 from scalability.gateway.routing.upstreams import UPGRADES, RouteUpstream
 from scalability.gateway.transform.turns import Turns
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.http1.trust import Networks
 from scalability.lifecycle import DeadlineWheel
 from scalability.lifecycle.threads import Threads

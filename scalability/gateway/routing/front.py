@@ -13,7 +13,7 @@ from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.paths import DottedPath, OwnPaths, Prefixes, path_of
 from scalability.gateway.routing.route import Route
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
 from scalability.net.failures import JSON, error_body, error_fields
 from scalability.net.server_connection import ServerConnection

@@ -4,7 +4,7 @@ from scalability.gateway.access.guard import Guard
 from scalability.gateway.access.policy import AccessPolicy
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.routing.paths import without_prefix
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
 
 

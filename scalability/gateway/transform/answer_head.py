@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from scalability.http1.answer import REASONS
+from scalability.http1.fields import Field
 from scalability.http1.forward import HOP_BY_HOP, Framing
-from scalability.http1.head import Field
 
 _WRITTEN_ANEW = HOP_BY_HOP | {b"content-length"}
 

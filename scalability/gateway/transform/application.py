@@ -16,8 +16,10 @@ from scalability.gateway.transform.request_fields import request_head
 from scalability.gateway.transform.turns import Turns
 from scalability.gateway.transform.values import values_of
 from scalability.http1.answer import REASONS
-from scalability.http1.head import Field, RequestHead, ResponseHead, parse_response_head
+from scalability.http1.fields import Field
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead
+from scalability.http1.response_head import ResponseHead, parse_response_head
 from scalability.net.exchange import Application, Exchange
 
 _UNIDENTIFIED = Choice(IDENTITY)

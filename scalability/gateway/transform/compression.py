@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from scalability.gateway.transform.accept_encoding import IDENTITY, Choice
 from scalability.gateway.transform.entity_tags import Condition, encoded_tag
-from scalability.http1.head import Field, ResponseHead
+from scalability.http1.fields import Field
+from scalability.http1.response_head import ResponseHead
 
 MIN_BYTES: Final = 1024
 """Smaller bodies gain nothing: they fit into one packet as they are."""

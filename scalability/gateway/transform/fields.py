@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from scalability.gateway.transform.templates import PERSONAL, Template
+from scalability.http1.fields import Field
 from scalability.http1.forward import HOP_BY_HOP
-from scalability.http1.head import Field
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^`|~0-9A-Za-z_]{1,256}")
 

@@ -20,8 +20,9 @@ from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.encoded_body import EncodedBody
 from scalability.gateway.transform.switching import SwitchableExchange
 from scalability.gateway.transform.turns import Turns
+from scalability.http1.fields import Field
 from scalability.http1.forward import Framing, chunk, end_of_chunks
-from scalability.http1.head import Field, ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.exchange import Application, Exchange
 from scalability.proxy.inner import InnerConnection, InnerExchange
 

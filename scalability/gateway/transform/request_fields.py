@@ -9,8 +9,9 @@ from scalability.errors import BadMessage
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.transform.config import RewriteOptions
 from scalability.gateway.transform.values import values_of
-from scalability.http1.head import Field, RequestHead, parse_request_head
+from scalability.http1.fields import Field
 from scalability.http1.limits import Limits
+from scalability.http1.request_head import RequestHead, parse_request_head
 from scalability.http1.trust import NOBODY, Networks, client_of
 from scalability.net.exchange import Application, Exchange
 

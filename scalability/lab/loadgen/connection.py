@@ -18,7 +18,8 @@ from twisted.python import failure
 from scalability.config import Address
 from scalability.errors import BadMessage
 from scalability.http1.body import BodyReader, response_body
-from scalability.http1.head import ResponseHeadMemo, find_head_end
+from scalability.http1.head_end import find_head_end
+from scalability.http1.head_memo import ResponseHeadMemo
 from scalability.http1.limits import Limits
 from scalability.lab.loadgen.recorder import Failure
 from scalability.net.transport import connect_tcp

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from scalability.errors import Unauthorized
 from scalability.gateway.access.api_keys import KeyPlace, line_for, read_ring
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 
 KEY, OTHER = "k" * 40, "o" * 40
 

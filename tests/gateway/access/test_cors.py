@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from scalability.gateway.access.cors import ORIGIN, Cors
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 
 HERE = "https://app.example"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from scalability.gateway.compose.cache_control import Freshness, all_varies, freshness, strictest
-from scalability.http1.head import parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.response_head import parse_response_head
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from scalability.gateway.rate_limits.gcra import Rate
 from scalability.gateway.rate_limits.policy import CountedLimit, RateLimits
 from scalability.gateway.rate_limits.store import MemoryLimits
 from scalability.http1.edit import HeadEditor
-from scalability.http1.head import RequestHeadMemo
+from scalability.http1.head_memo import RequestHeadMemo
 from scalability.http1.limits import DEFAULT_LIMITS
 from scalability.net.exchange import Exchange
 from scalability.testing.cache_case import CacheCase

@@ -10,8 +10,8 @@ from scalability.errors import NoAnswer
 from scalability.gateway.exchange import GatewayExchange
 from scalability.gateway.http_cache.passing import PASSED_AFTER, surely_not_stored
 from scalability.gateway.http_cache.storing import NotStored, store
-from scalability.http1.head import parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.response_head import parse_response_head
 from scalability.testing.cache_case import CacheCase
 from scalability.testing.messages import NOW, request
 

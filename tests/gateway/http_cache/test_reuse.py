@@ -8,7 +8,7 @@ from scalability.gateway.http_cache.directives import MAX_DELTA_S, RequestDirect
 from scalability.gateway.http_cache.reuse import Action, Decision, Forward, OnFailure, decide, on_failure
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import NotStored, store
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.testing.messages import NOW, at, request, response, stored
 
 FRESH = b"Cache-Control: max-age=100"

@@ -4,8 +4,8 @@ import pytest
 
 from scalability.gateway.http_cache.answer import Answer
 from scalability.gateway.http_cache.sending import bodiless, head_block, passed_on, whole_head
-from scalability.http1.head import parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.response_head import parse_response_head
 
 
 @pytest.mark.parametrize(

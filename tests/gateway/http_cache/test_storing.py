@@ -13,7 +13,7 @@ from scalability.gateway.http_cache.storing import (
     store,
     tags_of,
 )
-from scalability.http1.head import RequestHead
+from scalability.http1.request_head import RequestHead
 from scalability.testing.messages import NOW, at, request, response
 
 FRESH = b"Cache-Control: max-age=100"

@@ -7,7 +7,7 @@ from scalability.gateway.http_cache.reuse import Action, decide
 from scalability.gateway.http_cache.stored import StoredAnswer
 from scalability.gateway.http_cache.storing import Storing
 from scalability.gateway.http_cache.validation import Freshened, freshened, freshened_by_head, identified, preconditions
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.testing.messages import NOW, at, request, response, stored
 
 FRESH = b"Cache-Control: max-age=100"

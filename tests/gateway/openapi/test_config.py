@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from scalability.gateway.openapi.config import ValidateOptions
-from scalability.http1.head import parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import parse_request_head
 from scalability.testing.api_document import SHOP
 
 

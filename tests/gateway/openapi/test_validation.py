@@ -10,8 +10,8 @@ from scalability.errors import MethodNotAllowed, NotFound
 from scalability.gateway.openapi.document import Document
 from scalability.gateway.openapi.operations import operations
 from scalability.gateway.openapi.validation import Invalid, Problem, Validation
-from scalability.http1.head import RequestHead, parse_request_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.request_head import RequestHead, parse_request_head
 from scalability.testing.api_document import SHOP
 
 TREE = operations(Document(SHOP))

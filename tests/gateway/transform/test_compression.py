@@ -5,8 +5,8 @@ import pytest
 from scalability.gateway.transform.accept_encoding import IDENTITY, Choice
 from scalability.gateway.transform.compression import code, compressible
 from scalability.gateway.transform.entity_tags import Condition
-from scalability.http1.head import ResponseHead, parse_response_head
 from scalability.http1.limits import DEFAULT_LIMITS
+from scalability.http1.response_head import ResponseHead, parse_response_head
 
 GZIP = Choice(b"gzip")
 

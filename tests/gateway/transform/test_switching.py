@@ -7,7 +7,7 @@ from scalability.gateway.transform.accept_encoding import IDENTITY
 from scalability.gateway.transform.compression import Coded
 from scalability.gateway.transform.relay import Relay
 from scalability.gateway.transform.turns import Turns
-from scalability.http1.head import ResponseHead
+from scalability.http1.response_head import ResponseHead
 from scalability.net.exchange import Exchange
 from scalability.testing.memory import MemoryNetwork
 from scalability.testing.played_application import Client, PlayedApplication
