@@ -92,7 +92,7 @@ def application(work: Work) -> Klein:
 def microservice(reactor: Any, options: MicroserviceOptions) -> OrderedService:
     """The service that twistd runs."""
     # more processes than processors would only take turns
-    burners = Burners(reactor, min(options.concurrency, len(os.sched_getaffinity(0))))
+    burners = Burners(reactor, min(options.concurrency, len(os.sched_getaffinity(0))), max_waiting=options.concurrency)
     work = Work(reactor, options, burners)
     return component_service(
         reactor,

@@ -15,14 +15,35 @@ class FakeProcess:
         self.argv = argv
         self.env = env
         self.signals: list[str] = []
+        self.written: list[bytes] = []
         self.pipes_open = True
+        self.reads = True
         self.dead = False
-        protocol.makeConnection(self)
 
     def signalProcess(self, which: str) -> None:  # noqa: N802 - Twisted's name
         if self.dead:
             raise ProcessExitedAlready
         self.signals.append(which)
+
+    def writeToChild(self, fd: int, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        if fd or not self.reads:
+            raise KeyError(fd)
+        self.written.append(data)
+
+    def closeStdout(self) -> None:  # noqa: N802 - Twisted's name
+        """What ``says`` brings from now on reaches nobody."""
+        self.pipes_open = False
+
+    def says(self, *parts: bytes) -> None:
+        """Write ``parts`` to the standard output."""
+        for part in parts:
+            if self.pipes_open:
+                self.protocol.childDataReceived(1, part)
+
+    def stops_reading(self) -> None:
+        """The standard input is closed, as it is between a death and the moment when that is told."""
+        self.reads = False
+        self.protocol.childConnectionLost(0)
 
     def loseConnection(self) -> None:
         self.pipes_open = False
@@ -53,5 +74,7 @@ class ProcessClock(Clock):
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], env: dict[str, str]) -> FakeProcess:  # noqa: N802
         if self.refuse:
             raise OSError(11, "no more processes")
-        self.spawned.append(FakeProcess(protocol, args, env))
-        return self.spawned[-1]
+        process = FakeProcess(protocol, args, env)
+        self.spawned.append(process)
+        protocol.makeConnection(process)
+        return process

@@ -16,6 +16,12 @@ class Seen(ProcessProtocol):
     def connectionMade(self) -> None:
         self.calls.append("made")
 
+    def outReceived(self, data: bytes) -> None:
+        self.calls.append(data.decode())
+
+    def inConnectionLost(self) -> None:
+        self.calls.append("deaf")
+
     def processExited(self, reason: Failure) -> None:
         self.calls.append("exited")
 
@@ -54,6 +60,19 @@ def test_a_dead_process_takes_no_signal() -> None:
     process.end(status=1)
     with pytest.raises(ProcessExitedAlready):
         process.signalProcess("KILL")
+
+
+def test_a_process_is_written_to_until_it_stops_reading() -> None:
+    seen, process = spawn()
+    process.writeToChild(0, b"in")
+    process.says(b"out", b"put")
+    process.stops_reading()
+    with pytest.raises(KeyError):
+        process.writeToChild(0, b"more")
+    process.closeStdout()
+    process.says(b"nobody hears it")
+    assert process.written == [b"in"]
+    assert seen.calls == ["made", "out", "put", "deaf"]
 
 
 def test_a_clock_may_refuse_to_spawn() -> None:
