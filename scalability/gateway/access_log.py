@@ -11,9 +11,8 @@ from twisted.web.resource import Resource
 from scalability.errors import ScalelabError
 from scalability.gateway.exchange import GatewayConnection, GatewayExchange
 from scalability.gateway.routing.front import GatewayServer
-from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
-from scalability.net.timed_server import ABORTED, TIMES, TimedConnection, begin_timing
+from scalability.net.timed_server import ABORTED, TIMES, Timed, TimedConnection
 from scalability.proxy.access import Access, entry_of
 
 
@@ -21,23 +20,10 @@ class LoggedConnection(GatewayConnection, TimedConnection):
     """A client's connection with a clock at its door."""
 
 
-class LoggedExchange(GatewayExchange):
-    """``net.timed_server.Timed``."""
+class LoggedExchange(GatewayExchange, Timed):
+    """The gateway's exchange, and when its parts came."""
 
     __slots__ = TIMES
-
-    timed_connection: TimedConnection
-    accept_s: float
-    head_s: float
-    queue_s: float
-    connect_s: float
-    first_byte_s: float
-    attempts: int
-    server: str
-
-    def __init__(self, connection: LoggedConnection, head: RequestHead, began_s: float) -> None:
-        super().__init__(connection, head, began_s)
-        begin_timing(self, connection, began_s)
 
 
 class GatewayAccess(Access):

@@ -3,7 +3,7 @@
 Who needs no such log uses ``net.http_server`` and pays nothing for this.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from scalability.errors import ScalelabError
 from scalability.http1.request_head import RequestHead
@@ -18,18 +18,18 @@ ABORTED = "aborted"
 TIMES = ("accept_s", "attempts", "connect_s", "first_byte_s", "head_s", "queue_s", "server", "timed_connection")
 """The slots of an exchange that is timed."""
 
+_SLOTS_ARE_BELOW: tuple[str, ...] = ()
 
-class Timed(Protocol):
-    """One request and when its parts came. Times are seconds, 0 where a phase did not occur."""
 
-    began_s: float
-    client_host: bytes
-    head: RequestHead
-    request_id: bytes
-    sent_bytes: int
-    served_by: str
-    status: int
-    trouble: str
+class Timed(Exchange):
+    """One request and when its parts came. Times are seconds, 0 where a phase did not occur.
+
+    Whoever inherits from it, and perhaps from another kind of exchange too, has the slots ``TIMES``.
+    """
+
+    # two classes that both add slots have no common heir
+    __slots__ = _SLOTS_ARE_BELOW
+
     timed_connection: "TimedConnection"
     accept_s: float
     """From the connection (TLS and PROXY preamble included) to the request's first byte: the first request of a connection only."""
@@ -46,41 +46,24 @@ class Timed(Protocol):
     server: str
     """The server that was tried last, whether it answered or not."""
 
-    @property
-    def peer_host(self) -> bytes: ...
-
-
-def begin_timing(exchange: Timed, connection: "TimedConnection", began_s: float) -> None:
-    """Note what is known when the head is complete."""
-    exchange.timed_connection = connection
-    exchange.accept_s = exchange.head_s = exchange.queue_s = exchange.connect_s = exchange.first_byte_s = 0.0
-    exchange.attempts = 0
-    exchange.server = ""
-    first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
-    if first_byte_s:
-        exchange.head_s = began_s - first_byte_s
-        accepted_s, connection.accepted_s = connection.accepted_s, 0.0
-        if accepted_s:
-            exchange.accept_s = first_byte_s - accepted_s
-
-
-class TimedExchange(Exchange):
-    """``Timed``."""
-
-    __slots__ = TIMES
-
-    timed_connection: "TimedConnection"
-    accept_s: float
-    head_s: float
-    queue_s: float
-    connect_s: float
-    first_byte_s: float
-    attempts: int
-    server: str
-
     def __init__(self, connection: "TimedConnection", head: RequestHead, began_s: float) -> None:
         super().__init__(connection, head, began_s)
-        begin_timing(self, connection, began_s)
+        self.timed_connection = connection
+        self.accept_s = self.head_s = self.queue_s = self.connect_s = self.first_byte_s = 0.0
+        self.attempts = 0
+        self.server = ""
+        first_byte_s, connection.first_byte_s = connection.first_byte_s, 0.0
+        if first_byte_s:
+            self.head_s = began_s - first_byte_s
+            accepted_s, connection.accepted_s = connection.accepted_s, 0.0
+            if accepted_s:
+                self.accept_s = first_byte_s - accepted_s
+
+
+class TimedExchange(Timed):
+    """``Timed``, and nothing else."""
+
+    __slots__ = TIMES
 
 
 class TimedConnection(ServerConnection):

@@ -10,6 +10,7 @@ from scalability.errors import Forbidden
 from scalability.gateway.access_log import GatewayAccess, LoggedExchange, LoggedGatewayServer
 from scalability.http1.request_head import RequestHead
 from scalability.net.exchange import Application, Exchange
+from scalability.net.timed_server import TimedExchange
 from scalability.telemetry.access_log import AccessEntry
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 
@@ -103,3 +104,9 @@ def test_the_gateways_own_paths_have_lines_too() -> None:
     assert scene.client.taken().endswith(b"own")
     (entry,) = scene.entries
     assert (entry.path, entry.route, entry.status) == ("/own", "", 200)
+
+
+def test_what_is_noted_of_a_request_has_slots_of_its_own() -> None:
+    # a __dict__ for each would come back with the first class on the way that forgets its __slots__
+    assert "__dict__" not in dir(LoggedExchange)
+    assert "__dict__" not in dir(TimedExchange)
