@@ -90,7 +90,7 @@ class MirroredUpstream(Upstream):
         told = {self._own(ServerSpec.parse(state.spec)): state for state in states}
         by_address = {spec.address: state for spec, state in told.items()}
         # the choice is told of servers and states together: in between there may be none to choose, and nobody must be told so
-        self._name(SOURCE, told, trusted=False)
+        self._members.name(SOURCE, told, trusted=False)
         gone_down = []
         for server in self:
             told_state = by_address[server.address]

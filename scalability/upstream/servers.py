@@ -13,11 +13,12 @@ from typing import Protocol
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from scalability.config import Address
 from scalability.errors import NoServer, Overloaded, ServersBusy
 from scalability.net.connection_pool import ConnectionPool
-from scalability.upstream import breaker
+from scalability.upstream import breaker, panic
 from scalability.upstream.health import Health, State
+from scalability.upstream.membership import Membership, Watcher
+from scalability.upstream.open_breakers import OpenBreakers
 from scalability.upstream.outlier import Ejected, Ejections, Returned
 from scalability.upstream.rules import UpstreamRules
 from scalability.upstream.selection import Building, Selection, Tracking
@@ -66,14 +67,6 @@ class Waiting(Hashable, Protocol):
 
     def waited_in_vain(self) -> None:
         """The time to wait is over."""
-
-
-class Watcher(Protocol):
-    """Told when servers come and go."""
-
-    def joined(self, server: Server) -> None: ...
-
-    def left(self, server: Server) -> None: ...
 
 
 class Upstream(Service):
@@ -126,13 +119,9 @@ class Upstream(Service):
         """What chooses once all changes are taken in; ``_selection`` is what is asked."""
         self._rising = selection()
         self._note_selections()
-        self._make_pool = pool
-        self._open: set[Server] = set()
-        self._sources: dict[str, dict[Address, ServerSpec]] = {}
-        self._servers: dict[Address, Server] = {}
-        self._leaving: dict[tuple[Address, str], Server] = {}
-        """By address and the name in the certificate: one may leave while another has taken its place."""
-        self._watchers: list[Watcher] = []
+        self._members = Membership(lambda spec, health: Server(self, spec, pool(spec), health), self._health, self.log)
+        self._open = OpenBreakers()
+        self._members.watch(self._open)
         self._changed: list[Callable[[], None]] = []
         self._wanted: list[Callable[[], None]] = []
 
@@ -144,10 +133,10 @@ class Upstream(Service):
 
     def __iter__(self) -> Iterator[Server]:
         """Every server that a source names, in the order in which they came."""
-        return iter(self._servers.values())
+        return iter(self._members)
 
     def __len__(self) -> int:
-        return len(self._servers)
+        return len(self._members)
 
     @property
     def candidates(self) -> tuple[Server, ...]:
@@ -169,7 +158,7 @@ class Upstream(Service):
     @property
     def leaving(self) -> Iterable[Server]:
         """Servers that are finishing their last requests."""
-        return self._leaving.values()
+        return self._members.leaving
 
     @property
     def builds(self) -> bool:
@@ -279,13 +268,11 @@ class Upstream(Service):
         """None when a check has shown at least one server to be up, else the reason why requests would fail."""
         if any(server.health.state.proven and server.weight and server.mode is Mode.READY for server in self):
             return None
-        return "no server is healthy" if self._servers else "no server is known"
+        return "no server is healthy" if len(self) else "no server is known"
 
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` of each server there is now, and from now on of each that comes or goes."""
-        self._watchers.append(watcher)
-        for server in self:
-            watcher.joined(server)
+        self._members.watch(watcher)
 
     def when_changed(self, changed: Callable[[], None]) -> None:
         """Call ``changed`` whenever a request might be sent elsewhere than before: a server comes, goes, or changes its state or weight."""
@@ -302,41 +289,17 @@ class Upstream(Service):
         name is there as long as one does; the first of them sets its weight. Where another name is to stand in its certificate, or none
         any more, a server gives its place to a new one, which takes traffic at once if it did.
         """
-        self._name(source, specs, trusted=trusted)
+        self._members.name(source, specs, trusted=trusted)
         self._refresh()
-
-    def _name(self, source: str, specs: Iterable[ServerSpec], *, trusted: bool) -> None:
-        """The same, of which the choice is to be told by ``_refresh``."""
-        self._sources[source] = {spec.address: spec for spec in specs}
-        self._reconcile(trusted=trusted)
 
     def withdraw(self, source: str) -> None:
         """From now on there is no such source. Nothing happens when there is none."""
-        if self._sources.pop(source, None):
-            self._reconcile(trusted=False)
+        if self._members.withdraw(source):
             self._refresh()
 
     def sources_of(self, server: Server) -> list[str]:
         """Who names ``server``; the first sets its weight."""
-        return [source for source, named in self._sources.items() if server.address in named]
-
-    def _reconcile(self, *, trusted: bool) -> None:
-        wanted: dict[Address, ServerSpec] = {}
-        for named in self._sources.values():
-            for address, spec in named.items():
-                wanted.setdefault(address, spec)
-        for address in [address for address in self._servers if address not in wanted]:
-            self._remove(self._servers.pop(address))
-        for spec in wanted.values():
-            server = self._servers.get(spec.address)
-            if server is not None and server.tls != spec.tls:
-                self._remove(self._servers.pop(spec.address))
-                self._add(spec, State.UNCHECKED if trusted or server.health.state.usable else State.WAITING)
-                self._servers[spec.address].mode = server.mode
-            elif server is None:
-                self._add(spec, State.UNCHECKED if trusted else State.WAITING)
-            else:
-                self._adopt(server, spec)
+        return self._members.sources_of(server)
 
     def judge(self, server: Server, passed: bool, why: str, *, unreachable: bool = False) -> None:
         """Take in the result of a check of ``server``, or a connection that it refused; ``why`` is for people."""
@@ -433,13 +396,12 @@ class Upstream(Service):
         server.restricted = bool(server.max_active) or state is not _CLOSED
         say = self.log.warn if state is _OPEN else self.log.info
         say("the breaker of {server} is {state}", server=server.name, state=state.value)
-        (self._open.add if state is _OPEN and not server.removed else self._open.discard)(server)
+        self._open.changed(server)
         self._refresh()
 
     def cool(self) -> None:
         """Let open breakers try whose time is over."""
-        now = self.seconds()
-        for server in [server for server in self._open if server.breaker.cooled(now)]:
+        for server in self._open.cooled(self.seconds()):
             self.breaker_changed(server)
 
     def sweep(self) -> None:
@@ -484,56 +446,15 @@ class Upstream(Service):
 
     def settled(self, server: Server) -> None:
         """Called when a request on a removed server ended: with the last one the server is forgotten."""
-        place = (server.address, server.tls)
-        if server.active == 0 and self._leaving.get(place) is server:
-            del self._leaving[place]
-            server.pool.close()
-            self.log.info("server {server} has finished its last request", server=server.name)
+        self._members.settled(server)
+
+    def _health(self, state: State) -> Health:
+        return Health(rise=self.rules.rise, fall=self.rules.fall, state=state)
 
     def stopService(self) -> None:
         super().stopService()
-        for server in (*self._servers.values(), *self._leaving.values()):
+        for server in (*self, *self.leaving):
             server.pool.close()
-
-    def _add(self, spec: ServerSpec, state: State) -> None:
-        health = Health(rise=self.rules.rise, fall=self.rules.fall, state=state)
-        server = self._leaving.pop((spec.address, spec.tls), None)
-        if server is None:
-            server = Server(self, spec, self._make_pool(spec), health)
-        else:
-            # it comes back while its last requests run: the same server, that must show itself again
-            server.removed = False
-            self._adopt(server, spec)
-            server.health = health
-            # its ejection was forgotten when it left; its breaker was not
-            server.ejected = server.unreachable = False
-            server.forget_outcomes()
-            if server.breaker.state is _OPEN:
-                self._open.add(server)
-        self._servers[spec.address] = server
-        self.log.info("server {server} joins", server=server.name)
-        for watcher in self._watchers:
-            watcher.joined(server)
-
-    @staticmethod
-    def _adopt(server: Server, spec: ServerSpec) -> None:
-        """``server`` is named as ``spec`` now; a weight that an operator has set stays unless the configured one has changed."""
-        if server.spec.weight != spec.weight:
-            server.weight = spec.weight
-        server.spec = spec
-        server.level = spec.level
-        server.max_active = spec.most_at_once
-        server.limit_connections()
-        server.restricted = bool(server.max_active) or server.breaker.state is not _CLOSED
-
-    def _remove(self, server: Server) -> None:
-        server.removed = True
-        self._open.discard(server)
-        self._leaving[server.address, server.tls] = server
-        for watcher in self._watchers:
-            watcher.left(server)
-        self.log.info("server {server} leaves with {active} requests to finish", server=server.name, active=server.active)
-        self.settled(server)
 
     def _refresh(self) -> None:
         """What is known of servers has changed: choose by it from now on."""
@@ -576,7 +497,7 @@ class Upstream(Service):
         usable = [server for server in ready if server.health.state.usable]
         self._limit_ejections(usable)
         chosen = [server for server in usable if not server.ejected and server.breaker.state is not _OPEN]
-        spare = self._spare(ready, chosen)
+        spare = panic.spare(ready, chosen, self.rules.panic_percent)
         if bool(spare) is not self._panicking:
             self._panicking = bool(spare)
             if spare:
@@ -608,21 +529,3 @@ class Upstream(Service):
     def _limit_ejections(self, usable: list[Server]) -> None:
         """Ejections end where they would leave too few servers."""
         self._take_in(self.ejections.replace(self, usable, self.seconds()))
-
-    def _spare(self, ready: list[Server], chosen: list[Server]) -> list[Server]:
-        """What is used in a panic besides those that are ``chosen``.
-
-        Checks that fail everywhere may say more of the checks than of the servers. One that cannot be connected to, whose breaker is open,
-        or that was never seen up is none of them. Only the level in use is looked at, the first with a healthy server: no server that
-        fails its checks takes the place of a healthy backup.
-        """
-        counted = [server for server in ready if server.weight and server.health.state is not State.WAITING]
-        healthy = [server for server in chosen if server.weight]
-        if healthy:
-            level = min(server.level for server in healthy)
-            counted = [server for server in counted if server.level == level]
-            healthy = [server for server in healthy if server.level == level]
-        if len(healthy) * 100 >= self.rules.panic_percent * len(counted):
-            return []
-        known = set(chosen)
-        return [server for server in counted if not (server in known or server.unreachable or server.breaker.state is _OPEN)]

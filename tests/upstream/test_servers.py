@@ -4,18 +4,30 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from twisted.logger import LogEvent, Logger, formatEvent
 
 from scalability.config import Address
 from scalability.errors import (
     NoAnswer,
     NoServer,
     Overloaded,
-    ScalelabError,
     ServersBusy,
 )
 from scalability.net.connection_pool import ConnectionPool
-from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
+from scalability.testing.upstreams import (
+    A,
+    B,
+    C,
+    FakePool,
+    Stopwatch,
+    chosen,
+    closed,
+    failing,
+    logged,
+    ruled,
+    server_of,
+    specs,
+    upstream_of,
+)
 from scalability.upstream.breaker import BreakerPolicy
 from scalability.upstream.health import State
 from scalability.upstream.outlier import OutlierPolicy
@@ -26,24 +38,6 @@ from scalability.upstream.selection.maglev import Maglev
 from scalability.upstream.server import Mode, Server
 from scalability.upstream.servers import Upstream
 from scalability.upstream.spec import ServerSpec
-
-
-class Watching:
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def joined(self, server: Server) -> None:
-        self.events.append(f"+{server.name}")
-
-    def left(self, server: Server) -> None:
-        self.events.append(f"-{server.name}")
-
-
-def closed(server: Server) -> int:
-    return cast(FakePool, server.pool).closed
-
-
-A, B, C = "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003"
 
 
 def test_configured_servers_take_turns_before_their_first_check() -> None:
@@ -133,39 +127,6 @@ def test_a_discovered_server_takes_traffic_after_one_passed_check() -> None:
     assert chosen(upstream, 1) == [A]
 
 
-def test_a_removed_server_gets_no_new_request_and_finishes_those_it_has() -> None:
-    upstream = upstream_of(A, B)
-    a = server_of(upstream, A)
-    a.started()
-    a.started()
-    upstream.name_servers("configuration", specs(B), trusted=True)
-    assert chosen(upstream, 3) == [B, B, B]
-    a.succeeded()
-    assert (closed(a), list(upstream.leaving)) == (0, [a])
-    a.failed(NoAnswer())
-    assert (closed(a), list(upstream.leaving)) == (1, [])
-
-
-def test_an_idle_server_that_is_removed_is_closed_at_once() -> None:
-    upstream = upstream_of(A, B)
-    a = server_of(upstream, A)
-    upstream.name_servers("configuration", specs(B), trusted=True)
-    assert closed(a) == 1
-    assert len(upstream) == 1
-
-
-def test_a_server_that_comes_back_while_it_drains_keeps_its_connections_and_must_be_checked() -> None:
-    upstream = upstream_of(A)
-    a = server_of(upstream, A)
-    a.started()
-    upstream.name_servers("configuration", [], trusted=True)
-    upstream.name_servers("configuration", specs(f"{A},weight=2"), trusted=False)
-    assert server_of(upstream, A) is a
-    assert (a.removed, a.weight, a.health.state) == (False, 2, State.WAITING)
-    a.succeeded()
-    assert closed(a) == 0
-
-
 def test_a_late_result_about_a_removed_server_changes_nothing() -> None:
     upstream = upstream_of(A)
     a = server_of(upstream, A)
@@ -175,33 +136,6 @@ def test_a_late_result_about_a_removed_server_changes_nothing() -> None:
     assert a.health.state is State.UNCHECKED
     with pytest.raises(NoServer):
         upstream.choose()
-
-
-def test_a_server_that_two_sources_name_stays_until_neither_does() -> None:
-    upstream = upstream_of(A)
-    upstream.name_servers("dns:x:1001", specs(A, B), trusted=False)
-    assert len(upstream) == 2
-    upstream.name_servers("configuration", [], trusted=True)
-    assert {server.name for server in upstream} == {A, B}
-    upstream.name_servers("dns:x:1001", [], trusted=False)
-    assert len(upstream) == 0
-
-
-def test_naming_the_same_servers_again_changes_nothing_but_weights() -> None:
-    upstream = upstream_of(A, B)
-    before = list(upstream)
-    upstream.judge(before[0], True, "200")
-    upstream.name_servers("configuration", specs(f"{A},weight=4", B), trusted=True)
-    assert list(upstream) == before
-    assert (before[0].weight, before[0].health.state) == (4, State.UP)
-
-
-def test_watchers_hear_of_every_server_once() -> None:
-    upstream = upstream_of(A, B)
-    watching = Watching()
-    upstream.watch(watching)
-    upstream.name_servers("configuration", specs(B, C), trusted=True)
-    assert watching.events == [f"+{A}", f"+{B}", f"-{A}", f"+{C}"]
 
 
 def test_a_selection_that_wants_to_know_hears_of_each_request_that_begins_or_ends() -> None:
@@ -255,32 +189,6 @@ def test_how_long_a_server_took_is_forgotten_when_it_comes_back_and_not_before()
 
 
 # what operators want
-
-
-class Stopwatch:
-    """A clock that the test turns."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def ruled(*texts: str, seconds: Callable[[], float] = Stopwatch(), kind: Any = RoundRobin, **rules: Any) -> Upstream:  # noqa: B008 - it stands still
-    """Servers that are up, under these rules."""
-    rules = {"rise": 1, "fall": 1} | rules
-    upstream = Upstream(kind, lambda spec: cast(ConnectionPool, FakePool(spec.address)), rules=UpstreamRules(**rules), seconds=seconds)
-    upstream.name_servers("configuration", specs(*texts), trusted=True)
-    for server in upstream:
-        upstream.judge(server, True, "200")
-    return upstream
-
-
-def failing(server: Server, count: int, error: ScalelabError | None = None) -> None:
-    for _ in range(count):
-        epoch = server.started()
-        server.failed(error or NoAnswer(), epoch)
 
 
 def test_draining_servers_get_nothing_new_and_maintained_ones_nothing_at_all() -> None:
@@ -387,74 +295,6 @@ def test_servers_on_their_way_up_are_passed_over_while_they_are_full() -> None:
         upstream.choose()
 
 
-# panic
-
-
-def logged(upstream: Upstream) -> list[str]:
-    """What ``upstream`` logs from now on, as words."""
-    words: list[str] = []
-
-    def observe(event: LogEvent) -> None:
-        words.append(formatEvent(event))
-
-    observer: Any = observe
-    upstream.log = Logger(observer=observer)
-    return words
-
-
-def test_when_too_few_are_healthy_all_that_can_be_connected_to_are_used_and_that_is_said() -> None:
-    upstream = ruled(A, B, C)
-    a, b, _ = upstream
-    words = logged(upstream)
-    upstream.judge(a, False, "500")
-    assert not upstream.panicking
-    upstream.judge(b, False, "500")
-    assert upstream.panicking
-    assert set(chosen(upstream, 3)) == {A, B, C}
-    assert [word for word in words if "panic" in word] == [
-        "panic: only 1 of 3 servers are healthy, so that others that can be connected to are used as well"
-    ]
-    upstream.judge(b, True, "200")
-    assert not upstream.panicking
-    assert set(chosen(upstream, 4)) == {B, C}
-    assert words[-1] == "the panic is over: 2 of 3 servers are healthy"
-
-
-def test_a_panic_uses_no_server_that_refuses_connections_or_that_was_never_seen_up() -> None:
-    upstream = ruled(A, B)
-    a, b = upstream
-    upstream.name_servers("dns", specs(C), trusted=False)
-    upstream.judge(a, False, "refused", unreachable=True)
-    upstream.judge(b, False, "500")
-    assert upstream.panicking
-    assert chosen(upstream, 2) == [B, B]
-    upstream.judge(b, False, "refused", unreachable=True)
-    assert not upstream.panicking
-    with pytest.raises(NoServer):
-        upstream.choose()
-    upstream.judge(a, False, "500")
-    assert chosen(upstream, 2) == [A, A]
-
-
-def test_a_threshold_of_0_means_that_only_healthy_servers_are_ever_used() -> None:
-    upstream = ruled(A, panic_percent=0)
-    upstream.judge(server_of(upstream, A), False, "500")
-    with pytest.raises(NoServer):
-        upstream.choose()
-
-
-def test_no_server_that_fails_its_checks_takes_the_place_of_a_healthy_backup() -> None:
-    upstream = ruled(A, B, f"{C},backup")
-    a, b, c = upstream
-    upstream.judge(a, False, "500")
-    upstream.judge(b, False, "500")
-    assert not upstream.panicking
-    assert chosen(upstream, 3) == [C] * 3
-    upstream.judge(c, False, "500")
-    assert upstream.panicking
-    assert set(chosen(upstream, 4)) == {A, B}
-
-
 # ejections
 
 
@@ -524,25 +364,6 @@ def test_what_left_while_it_was_ejected_or_refused_comes_back_with_a_clean_recor
 
 
 # breakers
-
-
-def test_a_breaker_that_was_open_when_its_server_left_and_came_back_still_cools() -> None:
-    clock = Stopwatch()
-    upstream = ruled(A, B, seconds=clock, outlier=OutlierPolicy(failures_in_a_row=0))
-    a, _ = upstream
-    a.started()
-    failing(a, 20)
-    assert a.breaker.state.value == "open"
-    assert chosen(upstream, 2) == [B, B]
-    upstream.name_servers("configuration", specs(B), trusted=True)
-    clock.now += 5
-    upstream.cool()
-    upstream.name_servers("configuration", specs(A, B), trusted=True)
-    assert chosen(upstream, 2) == [B, B]
-    clock.now += 5
-    upstream.cool()
-    assert a.breaker.state.value == "half-open"
-    assert set(chosen(upstream, 2)) == {A, B}
 
 
 def test_a_half_open_breaker_lets_three_through() -> None:
@@ -718,54 +539,6 @@ def test_whoever_waits_on_a_server_that_goes_down_is_told_then_and_at_each_furth
     assert told == ["down"]
     upstream.judge(a, False, "500")
     assert told == ["down", "down"], "a panic may have sent it requests since"
-
-
-def test_another_name_in_the_certificate_is_another_server_that_serves_at_once_if_the_old_one_did() -> None:
-    upstream = upstream_of(A, B)
-    plain, down = upstream
-    plain.started()
-    for _ in range(3):
-        upstream.judge(down, False, "refused")
-    upstream.set_mode(plain, Mode.DRAIN)
-    upstream.name_servers("configuration", specs(f"{A},tls=a.example", f"{B},tls"), trusted=False)
-    secured, waiting = upstream
-    assert (secured.name, secured.tls, secured.health.state, secured.mode) == (A, "a.example", State.UNCHECKED, Mode.DRAIN)
-    assert waiting.health.state is State.WAITING
-    assert list(upstream.leaving) == [plain]
-    assert (closed(plain), closed(down)) == (0, 1)
-    # and back again, while the first still has a request: that one returns, and the second goes
-    upstream.name_servers("configuration", specs(A, B), trusted=False)
-    assert next(iter(upstream)) is plain
-    assert closed(secured) == 1
-    plain.succeeded()
-    assert closed(plain) == 0
-
-
-def test_two_servers_may_leave_the_same_address() -> None:
-    upstream = upstream_of(A)
-    for tls in ("a.example", "b.example"):
-        next(iter(upstream)).started()
-        upstream.name_servers("configuration", specs(f"{A},tls={tls}"), trusted=False)
-    first, second = upstream.leaving
-    first.succeeded()
-    assert list(upstream.leaving) == [second]
-    second.succeeded()
-    assert [closed(first), closed(second)] == [1, 1]
-
-
-def test_a_source_that_is_withdrawn_takes_along_what_no_other_names() -> None:
-    upstream = upstream_of(A)
-    upstream.name_servers("file", specs(f"{A},weight=5", B), trusted=True)
-    a = server_of(upstream, A)
-    assert (upstream.sources_of(a), a.weight) == (["configuration", "file"], 1)
-    upstream.withdraw("configuration")
-    assert (upstream.sources_of(a), a.weight) == (["file"], 5)
-    assert chosen(upstream, 6).count(A) == 5
-    upstream.withdraw("nobody")
-    upstream.withdraw("file")
-    assert list(upstream) == []
-    with pytest.raises(NoServer):
-        upstream.choose()
 
 
 class Turns:
