@@ -32,7 +32,7 @@ from scalability.lifecycle import OrderedService
 from scalability.lifecycle.places import Places
 from scalability.sql import Store, open_store
 from scalability.sql.metrics import store_metrics
-from scalability.telemetry import Histogram, Kind, MetricSet
+from scalability.telemetry import Histogram, MetricSet
 
 T = TypeVar("T")
 
@@ -175,12 +175,10 @@ def metrics_of(desk: Desk, records: Records, store: Store) -> MetricSet:
     metrics.gauge_from("scalelab_database_running", "Requests to /db being worked on.", lambda: desk.places.running)
     metrics.gauge_from("scalelab_database_waiting", "Requests to /db waiting in line.", lambda: desk.places.waiting)
     metrics.gauge_from("scalelab_database_records", "Records kept.", lambda: records.count)
-    metrics.readings_from(
+    metrics.histogram_from(
         "scalelab_database_duration_seconds",
         "From the arrival of a request to /db to its outcome, the wait in line included.",
-        Kind.HISTOGRAM,
-        (),
-        lambda: [((), desk.duration)],
+        lambda: desk.duration,
     )
     metrics.include(store_metrics(store))
     return metrics

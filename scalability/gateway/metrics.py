@@ -82,9 +82,7 @@ class GatewayMetrics:
         )
         metrics.counter_from("scalelab_cache_loads_total", "Reads of the database after a miss.", lambda: counts.loads)
         metrics.counter_from("scalelab_cache_load_failures_total", "Those that failed.", lambda: counts.load_failures)
-        metrics.readings_from(
-            "scalelab_data_duration_seconds", "Time of a /data request.", Kind.HISTOGRAM, (), lambda: (((), self.latency),)
-        )
+        metrics.histogram_from("scalelab_data_duration_seconds", "Time of a /data request.", lambda: self.latency)
         everyone = self._dependencies
         label = ("dependency",)
         metrics.readings_from(

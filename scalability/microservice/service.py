@@ -18,7 +18,6 @@ from scalability.lifecycle.places import Places
 from scalability.microservice.burner import Burners
 from scalability.microservice.config import Kind, MicroserviceOptions
 from scalability.telemetry import Histogram, MetricSet
-from scalability.telemetry import Kind as MetricKind
 
 QUEUE_LIMIT = 1000
 
@@ -63,12 +62,10 @@ def metrics_of(work: Work) -> MetricSet:
     metrics.counter_from("scalelab_work_refused_total", "Requests that were answered 503: the line was full.", lambda: work.refused)
     metrics.gauge_from("scalelab_work_running", "Requests being worked on.", lambda: work.places.running)
     metrics.gauge_from("scalelab_work_waiting", "Requests waiting in line.", lambda: work.places.waiting)
-    metrics.readings_from(
+    metrics.histogram_from(
         "scalelab_work_duration_seconds",
         "From a request's arrival to the end of its work, the wait in line included.",
-        MetricKind.HISTOGRAM,
-        (),
-        lambda: [((), work.duration)],
+        lambda: work.duration,
     )
     return metrics
 

@@ -1,7 +1,7 @@
 """A store's numbers for Prometheus."""
 
 from scalability.sql.store import Store
-from scalability.telemetry import Kind, MetricSet
+from scalability.telemetry import MetricSet
 
 
 def store_metrics(store: Store) -> MetricSet:
@@ -14,11 +14,9 @@ def store_metrics(store: Store) -> MetricSet:
     metrics.counter_from("scalelab_store_rejected_total", "Operations that met a full backlog.", lambda: counters.rejected)
     metrics.counter_from("scalelab_store_reads_total", "Queries.", lambda: counters.reads)
     metrics.gauge_from("scalelab_store_backlog", "Operations that wait for the writer or run.", lambda: store.backlog)
-    metrics.readings_from(
+    metrics.histogram_from(
         "scalelab_store_commit_seconds",
         "From the beginning of a transaction to the return of its commit, the disk's sync included.",
-        Kind.HISTOGRAM,
-        (),
-        lambda: [((), counters.commit_seconds)],
+        lambda: counters.commit_seconds,
     )
     return metrics

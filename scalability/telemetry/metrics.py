@@ -116,7 +116,7 @@ class MetricSet(Collector):
     """The metrics of one process (or of one part of it: ``include`` puts sets together). Each name exists once.
 
     Two ways to fill it: ask it for a ``counter``, ``gauge`` or ``histogram`` and count there; or leave the numbers on the
-    objects that own them and register what reads them (``counter_from``, ``gauge_from``, ``readings_from``).
+    objects that own them and register what reads them (``counter_from``, ``gauge_from``, ``histogram_from``, ``readings_from``).
     """
 
     log = Logger()
@@ -194,6 +194,10 @@ class MetricSet(Collector):
     def gauge_from(self, name: str, help: str, read: Callable[[], int | float]) -> None:  # noqa: A002
         """A gauge whose number lives elsewhere; ``read`` is called at each scrape and is quick."""
         self._add(name, help, Kind.GAUGE, (), lambda: (Reading((), read()),))
+
+    def histogram_from(self, name: str, help: str, read: Callable[[], Histogram]) -> None:  # noqa: A002
+        """A histogram that lives elsewhere; ``read`` is called at each scrape and is quick."""
+        self._add(name, help, Kind.HISTOGRAM, (), lambda: (Reading((), read()),))
 
     def readings_from(
         self,

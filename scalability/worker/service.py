@@ -145,19 +145,15 @@ def metrics_of(queue: TaskQueue, runner: Runner, threads: Threads, store: Store)
     metrics.counter_from("scalelab_tasks_released_total", "Attempts given back unfinished.", lambda: counters.released)
     metrics.counter_from("scalelab_tasks_stale_total", "Outcomes that came too late.", lambda: counters.stale)
     metrics.counter_from("scalelab_tasks_pruned_total", "Finished tasks that were forgotten.", lambda: counters.pruned)
-    metrics.readings_from(
+    metrics.histogram_from(
         "scalelab_tasks_queue_time_seconds",
         "From a task being available to its claim.",
-        Kind.HISTOGRAM,
-        (),
-        lambda: [((), runner.wait_seconds)],
+        lambda: runner.wait_seconds,
     )
-    metrics.readings_from(
+    metrics.histogram_from(
         "scalelab_tasks_run_seconds",
         "From the start of an attempt to its outcome.",
-        Kind.HISTOGRAM,
-        (),
-        lambda: [((), runner.run_seconds)],
+        lambda: runner.run_seconds,
     )
     metrics.include(store_metrics(store))
     return metrics

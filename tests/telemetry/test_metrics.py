@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client.core import Metric as PrometheusMetric
 
+from scalability.telemetry.histogram import Histogram
 from scalability.telemetry.metrics import OTHER, Kind, MetricSet
 
 
@@ -92,6 +93,16 @@ def test_a_histogram_is_shown_as_cumulative_buckets_with_sum_and_count() -> None
     assert shown["scalelab_wait_seconds_bucket{le=40.0}"] == 2
     assert shown["scalelab_wait_seconds_bucket{le=+Inf}"] == shown["scalelab_wait_seconds_count"] == 3
     assert shown["scalelab_wait_seconds_sum"] == pytest.approx(100.0032)
+
+
+def test_a_histogram_that_lives_elsewhere_is_read_at_each_scrape() -> None:
+    owner = [Histogram()]
+    metrics = MetricSet()
+    metrics.histogram_from("scalelab_wait_seconds", "Wait.", lambda: owner[0])
+    assert samples(metrics)["scalelab_wait_seconds_count"] == 0
+    owner[0] = Histogram()
+    owner[0].record(0.1)
+    assert samples(metrics)["scalelab_wait_seconds_count"] == 1
 
 
 def test_labelled_histograms_keep_their_labels_beside_le() -> None:
