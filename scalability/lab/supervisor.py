@@ -17,7 +17,6 @@ SIGTERM and every child was an orphan):
 States of a child: starting -> ready -> (ended -> starting) ... | given up | stopped.
 """
 
-import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from twisted.runner.procmon import ProcessMonitor
 
 from scalability.lab.child_output import Lines
 from scalability.lifecycle.parent import VARIABLE as PARENT_PIPE
+from scalability.lifecycle.process_end import how_it_ended
 
 GRACE_S = 30.0
 """The longest time that a server of the suite takes to finish its requests after SIGTERM."""
@@ -192,7 +192,7 @@ class Supervisor(ProcessMonitor):
         child.rapid_deaths = child.rapid_deaths + 1 if lived_s < self.threshold else 0
         first_failure = not child.was_ready and _failed_by_itself(reason)
         child.state = State.ENDED
-        how = _how_it_ended(reason)
+        how = how_it_ended(reason)
         self._monitoredProcessExited(name)  # plans the restart, unless we are stopping
         if self._stopping:
             self._tell_the_next()
@@ -289,12 +289,3 @@ class Supervisor(ProcessMonitor):
 def _failed_by_itself(reason: Failure) -> bool:
     """True for an exit status other than 0; false for a signal, which someone else sent."""
     return isinstance(reason.value, OSError) or bool(getattr(reason.value, "exitCode", None))
-
-
-def _how_it_ended(reason: Failure) -> str:
-    error: Any = reason.value
-    number = getattr(error, "signal", None)
-    if number is not None:
-        return f"was ended by {signal.Signals(number).name}"
-    status = getattr(error, "exitCode", None)
-    return f"ended with status {status}" if status is not None else f"could not be started ({error})"

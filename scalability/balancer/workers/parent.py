@@ -46,9 +46,10 @@ from scalability.balancer.workers.messages import (
     Why,
     WhyAnswer,
 )
-from scalability.balancer.workers.spawning import Running, Start, how_it_ended
+from scalability.balancer.workers.spawning import Running, Start
 from scalability.config.certificate import PEM
 from scalability.config.load import dump
+from scalability.lifecycle.process_end import how_it_ended
 from scalability.net.listen import SharedSocket
 from scalability.telemetry.merge import MergedMetrics
 from scalability.telemetry.metrics import OTHER

@@ -1,7 +1,6 @@
 """A worker process: its start, the link to it, its end."""
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -148,13 +147,3 @@ def starter(reactor: Any, environ: Mapping[str, str]) -> Start:
         return process
 
     return start
-
-
-def how_it_ended(reason: Failure) -> str:
-    """In words for the log."""
-    error: Any = reason.value
-    number = getattr(error, "signal", None)
-    if number is not None:
-        return f"was ended by {signal.Signals(number).name}"
-    status = getattr(error, "exitCode", None)
-    return f"ended with status {status}" if status is not None else f"could not be started ({error})"

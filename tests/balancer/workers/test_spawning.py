@@ -1,7 +1,6 @@
 """Starting a worker's process, and noticing its end; the reactor is played by the test."""
 
 import os
-import signal
 import socket
 import sys
 from typing import Any
@@ -14,7 +13,7 @@ from twisted.python.failure import Failure
 import scalability
 from scalability.balancer.workers.frames import frame
 from scalability.balancer.workers.messages import Collect, Serving
-from scalability.balancer.workers.spawning import LINK_GRACE_S, environment, how_it_ended, starter
+from scalability.balancer.workers.spawning import LINK_GRACE_S, environment, starter
 from scalability.lifecycle.parent import VARIABLE
 from scalability.testing.memory import MemoryNetwork, MemoryTransport
 
@@ -157,16 +156,3 @@ def test_a_worker_finds_the_package_and_watches_no_standard_input() -> None:
     ours = os.path.dirname(os.path.dirname(os.path.abspath(scalability.__file__)))
     assert environment({VARIABLE: "1", "A": "b"}) == {"A": "b", "PYTHONPATH": ours}
     assert environment({"PYTHONPATH": f"/x:{ours}:"})["PYTHONPATH"] == f"{ours}:/x"
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (ProcessTerminated(None, signal.SIGKILL), "was ended by SIGKILL"),
-        (ProcessTerminated(3, None), "ended with status 3"),
-        (ProcessDone(0), "ended with status 0"),
-        (OSError(11, "no more processes"), "could not be started ([Errno 11] no more processes)"),
-    ],
-)
-def test_its_end_is_told_in_words(error: Exception, words: str) -> None:
-    assert how_it_ended(Failure(error)) == words
