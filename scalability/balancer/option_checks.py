@@ -1,6 +1,5 @@
 """What options of scalelab-lb must not say together, and whether the files that they name can be used."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from scalability.balancer.values import RetryReason, UpgradeName
 from scalability.config import Address
 from scalability.config.written import check_appended, check_written
 from scalability.errors import ConfigError
-from scalability.upstream.discovery import DNSName, ServerFile, read_servers
+from scalability.upstream.discovery import DNSName, ServerFile, check_resolver, read_servers
 from scalability.upstream.spec import ServerSpec, check_shares
 from scalability.upstream.stickiness import read_keys
 
@@ -36,12 +35,7 @@ def check_options(options: "BalancerOptions") -> None:
     if options.admin is not None and options.admin_token_file is None and not options.admin.loopback:
         raise ValueError(f"admin: {options.admin} can be reached from other machines; give it --admin-token-file, or a loopback address")
     if options.resolver is not None:
-        try:
-            ip_address(options.resolver.host)
-        except ValueError:
-            raise ValueError(f"resolver: {options.resolver.host!r} is not an IP address") from None
-        if not options.resolver.port:
-            raise ValueError("resolver: no name server listens on port 0")
+        check_resolver(options.resolver)
     if options.backend_insecure and options.backend_ca is not None:
         raise ValueError("backend_insecure: with --backend-ca certificates are verified")
     if options.tls_listen is not None and not options.tls_cert:

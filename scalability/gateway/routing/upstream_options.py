@@ -3,7 +3,6 @@
 The words and their meaning are the balancer's flags; so are the defaults, but for the check: a path that every server has is not known.
 """
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +11,7 @@ from msgspec import Meta
 
 from scalability.config import Address
 from scalability.proxy.retrying import REASONS, USUAL, RetryPolicy
-from scalability.upstream.discovery import INTERVAL_S
+from scalability.upstream.discovery import INTERVAL_S, check_resolver
 from scalability.upstream.expected import Statuses
 from scalability.upstream.pace import Pace
 from scalability.upstream.rules import UpstreamRules, rules_of
@@ -98,12 +97,7 @@ class UpstreamOptions(
         if len(self.retry_on) > 1 and "none" in self.retry_on:
             raise ValueError("retry_on: none stands alone")
         if self.name_server is not None:
-            try:
-                ip_address(self.name_server.host)
-            except ValueError:
-                raise ValueError(f"resolver: {self.name_server.host!r} is not an IP address") from None
-            if not self.name_server.port:
-                raise ValueError("resolver: no name server listens on port 0")
+            check_resolver(self.name_server)
 
     @property
     def name_server(self) -> Address | None:

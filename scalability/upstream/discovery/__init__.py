@@ -5,7 +5,7 @@ set stays, and the log says why, once. New servers take traffic after one passed
 """
 
 from scalability.upstream.discovery.backend import Backend, DNSName, ServerFile, ServiceName
-from scalability.upstream.discovery.dns import INTERVAL_S, DNSDiscovery, Find, addresses_of
+from scalability.upstream.discovery.dns import INTERVAL_S, DNSDiscovery, Find, addresses_of, check_resolver
 from scalability.upstream.discovery.file import FileDiscovery, FileReading, read_file, read_servers
 from scalability.upstream.discovery.srv import ServiceTargets
 from scalability.upstream.discovery.static import name_static
@@ -22,6 +22,7 @@ __all__ = [
     "ServiceName",
     "ServiceTargets",
     "addresses_of",
+    "check_resolver",
     "name_static",
     "read_file",
     "read_servers",

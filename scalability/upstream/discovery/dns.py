@@ -5,6 +5,7 @@ A name that cannot be resolved (timeout, SERVFAIL) changes nothing: the last goo
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -25,6 +26,16 @@ cannot be found out."""
 
 Resolve = Callable[[str], Awaitable[tuple[str, ...]]]
 """All addresses of a name, () when it has none or does not exist. Raises DependencyDown when that cannot be found out."""
+
+
+def check_resolver(address: Address) -> None:
+    """Raise ValueError, ``resolver: why``, when no name server can be asked there."""
+    try:
+        ip_address(address.host)
+    except ValueError:
+        raise ValueError(f"resolver: {address.host!r} is not an IP address") from None
+    if not address.port:
+        raise ValueError("resolver: no name server listens on port 0")
 
 
 def addresses_of(name: DNSName, resolve: Resolve) -> Find:

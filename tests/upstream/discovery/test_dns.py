@@ -1,16 +1,25 @@
 """Which servers a DNS name stands for: new ones join, missing ones must stay missing, a failure changes nothing."""
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from scalability.config import Address
 from scalability.errors import DependencyDown
 from scalability.testing.upstreams import fake_pool
 from scalability.upstream.discovery import dns
 from scalability.upstream.discovery.backend import DNSName
-from scalability.upstream.discovery.dns import DNSDiscovery, addresses_of
+from scalability.upstream.discovery.dns import DNSDiscovery, addresses_of, check_resolver
 from scalability.upstream.selection import RoundRobin
 from scalability.upstream.servers import Upstream
+
+
+@pytest.mark.parametrize(("text", "why"), [("ns.example:53", "'ns.example' is not an IP address"), ("[::1]:0", "port 0")])
+def test_a_resolver_is_an_address_of_a_name_server(text: str, why: str) -> None:
+    check_resolver(Address.parse("[::1]:53"))
+    with pytest.raises(ValueError, match=f"^resolver: .*{why}"):
+        check_resolver(Address.parse(text))
 
 
 def new_upstream() -> Upstream:
