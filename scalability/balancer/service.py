@@ -41,7 +41,6 @@ def balancer(reactor: Any, options: BalancerOptions, read: Callable[[], Balancer
         connections,
         rules=options.rules(),
         seconds=reactor.seconds,
-        learns=options.algorithm.name == "peak_ewma",
         later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)

@@ -76,12 +76,11 @@ class MirroredUpstream(Upstream):
         *,
         rules: UpstreamRules = DEFAULT_RULES,
         seconds: Callable[[], float] = time.monotonic,
-        learns: bool = False,
         later: Callable[[Callable[[], None]], object] | None = None,
         part: Callable[[int], int] = lambda limit: limit,
     ) -> None:
         """``part`` is what this process may have of a server's limit for all."""
-        super().__init__(selection, pool, rules=rules, seconds=seconds, learns=learns, later=later)
+        super().__init__(selection, pool, rules=rules, seconds=seconds, later=later)
         self._reports = reports
         self._part = part
 

@@ -21,7 +21,7 @@ from scalability.upstream.membership import Membership, Watcher
 from scalability.upstream.open_breakers import OpenBreakers
 from scalability.upstream.outlier import Ejected, Ejections, Returned
 from scalability.upstream.rules import UpstreamRules
-from scalability.upstream.selection import Building, Selection, Tracking
+from scalability.upstream.selection import Building, Learning, Selection, Tracking
 from scalability.upstream.selection.algorithm import Drawn
 from scalability.upstream.selection.levels import Levels
 from scalability.upstream.selection.slow_start import share
@@ -81,7 +81,6 @@ class Upstream(Service):
         *,
         rules: UpstreamRules = DEFAULT_RULES,
         seconds: Callable[[], float] = time.monotonic,
-        learns: bool = False,
         later: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         """``later`` has something called at the end of this turn of the event loop: then all that changes in a turn is taken in together,
@@ -98,8 +97,6 @@ class Upstream(Service):
         self.rules = rules
         self.seconds = seconds
         """Any clock that never goes back; it need not know the date."""
-        self.learns = learns
-        """Whether the algorithm asks for latencies."""
         self.ejections: Ejections[Server] = Ejections(rules.outlier, seconds())
         self.line: WaitingLine[Waiting] = WaitingLine(rules.max_waiting, rules.queue_timeout_s)
         """Requests that wait for a place at any server."""
@@ -117,6 +114,8 @@ class Upstream(Service):
         self._selection: Selection[Server] = selection()
         self.selection = self._selection
         """What chooses once all changes are taken in; ``_selection`` is what is asked."""
+        self.learns = isinstance(self.selection, Learning)
+        """Whether the algorithm asks for latencies."""
         self._rising = selection()
         self._note_selections()
         self._members = Membership(lambda spec, health: Server(self, spec, pool(spec), health), self._health, self.log)

@@ -1,5 +1,6 @@
 """What a process says of itself, as plain numbers."""
 
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -12,7 +13,7 @@ from scalability.net.connection_pool import ConnectionPool
 from scalability.proxy.application import ProxyApplication
 from scalability.proxy.decisions import Decisions
 from scalability.testing.retries import usual_retries
-from scalability.upstream.selection import RoundRobin
+from scalability.upstream.selection import ALGORITHMS
 from scalability.upstream.servers import Upstream
 from scalability.upstream.shedding import Shedding, SheddingPolicy
 from scalability.upstream.spec import ServerSpec
@@ -34,7 +35,8 @@ class FakePool:
 class Scene:
     def __init__(self, *, learns: bool = False, kept: int = 200) -> None:
         self.clock = Clock()
-        self.upstream = Upstream(RoundRobin, lambda _: cast(ConnectionPool, FakePool()), seconds=self.clock.seconds, learns=learns)
+        selection = partial(ALGORITHMS["peak_ewma" if learns else "round_robin"], clock=self.clock.seconds, random=lambda: 0.0)
+        self.upstream = Upstream(selection, lambda _: cast(ConnectionPool, FakePool()), seconds=self.clock.seconds)
         self.upstream.name_servers("c", [ServerSpec.parse(NAME)], trusted=True)
         (self.server,) = self.upstream
         decisions = Decisions(self.upstream, kept) if kept else None

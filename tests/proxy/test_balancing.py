@@ -62,7 +62,6 @@ class Balancer:
             lambda spec: LimitedPool(self.network, spec.address, self.wheel),
             rules=rules,
             seconds=self.network.seconds,
-            learns=algorithm == "peak_ewma",
         )
         self.name(*servers)
         self.upkeep = Upkeep(self.network, self.upstream)

@@ -23,7 +23,7 @@ from scalability.lifecycle import DeadlineWheel
 from scalability.net.connection_pool import ConnectionPool
 from scalability.testing.upstreams import FakePool, chosen, server_of, specs, upstream_of
 from scalability.upstream.health import State
-from scalability.upstream.selection.least_request import LeastRequest
+from scalability.upstream.selection.peak_ewma import PeakEwma
 from scalability.upstream.selection.round_robin import RoundRobin
 from scalability.upstream.server import Server
 from scalability.upstream.servers import Upstream
@@ -101,8 +101,12 @@ def test_repr_names_server_and_state() -> None:
     assert repr(server) == f"<Server {A} unchecked>"
 
 
+def learning() -> PeakEwma[Any]:
+    return PeakEwma(lambda: 1000.0, lambda: 0.0)
+
+
 def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_those_too() -> None:
-    upstream = Upstream(RoundRobin, lambda spec: cast(ConnectionPool, FakePool(spec.address)), seconds=lambda: 1000.0, learns=True)
+    upstream = Upstream(learning, lambda spec: cast(ConnectionPool, FakePool(spec.address)), seconds=lambda: 1000.0)
     upstream.name_servers("configuration", specs(A), trusted=True)
     a = server_of(upstream, A)
     epoch = a.started()
@@ -117,10 +121,9 @@ def test_each_answer_counts_in_the_durations_and_where_latencies_are_learned_in_
 @pytest.mark.parametrize("learns", [False, True])
 def test_a_whole_answer_counts_as_its_head_and_its_end_do(learns: bool) -> None:
     upstream = Upstream(
-        (lambda: LeastRequest(lambda: 0.0)) if learns else RoundRobin,
+        learning if learns else RoundRobin,
         lambda spec: cast(ConnectionPool, FakePool(spec.address)),
         seconds=lambda: 1000.0,
-        learns=learns,
     )
     upstream.name_servers("configuration", specs(f"{A},maxconn=1", f"{B},maxconn=1"), trusted=True)
     at_once, in_two = upstream

@@ -44,7 +44,6 @@ def balancer_of_workers(
         Connections(reactor, options, wheel),
         rules=options.rules(),
         seconds=reactor.seconds,
-        learns=options.algorithm.name == "peak_ewma",
         later=partial(reactor.callLater, 0),
     )
     checking = Checking(reactor, options, wheel, upstream)

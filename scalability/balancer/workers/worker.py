@@ -155,7 +155,6 @@ class WorkerService(OrderedService):
             Reporter(reactor, send),
             rules=options.rules(),
             seconds=reactor.seconds,
-            learns=options.algorithm.name == "peak_ewma",
             later=partial(reactor.callLater, 0),
             part=partial(share, workers=setup.options["workers"], index=setup.index),
         )

@@ -70,7 +70,6 @@ class RouteUpstream:
             pool,
             rules=balancing.rules(health),
             seconds=reactor.seconds,
-            learns=balancing.algorithm == "peak_ewma",
             later=partial(reactor.callLater, 0),
         )
         retries = Retries(

@@ -6,7 +6,7 @@ choosing costs O(1) or O(log n) however many servers are down. Algorithms are fo
 
 from collections.abc import Mapping
 
-from scalability.upstream.selection.algorithm import Algorithm, Building, Candidate, Selection, Tracking
+from scalability.upstream.selection.algorithm import Algorithm, Building, Candidate, Learning, Selection, Tracking
 from scalability.upstream.selection.least_connections import LeastConnections
 from scalability.upstream.selection.least_request import LeastRequest
 from scalability.upstream.selection.maglev import Maglev
@@ -24,4 +24,4 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 }
 """What ``--algorithm`` may name."""
 
-__all__ = ["ALGORITHMS", "Algorithm", "Building", "Candidate", "RoundRobin", "Selection", "Tracking"]
+__all__ = ["ALGORITHMS", "Algorithm", "Building", "Candidate", "Learning", "RoundRobin", "Selection", "Tracking"]

@@ -1,7 +1,7 @@
 """What an algorithm is told of a server, and what it does."""
 
 from collections.abc import Callable, Container, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from scalability.upstream.selection.ewma import Ewma
 
@@ -70,6 +70,13 @@ class Building(Protocol):
 
     def step(self) -> bool:
         """Do the next piece, about a millisecond at most. True while more is left."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A selection that chooses by latencies: how long each answer took is to be observed."""
+
+    learns: Literal[True]
 
 
 class Algorithm(Protocol):

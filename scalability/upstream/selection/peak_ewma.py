@@ -11,7 +11,7 @@ is fast, as long as nobody says otherwise.
 
 from collections.abc import Container, Sequence
 from math import exp, floor
-from typing import Generic
+from typing import Generic, Literal
 
 from scalability.upstream.selection.algorithm import Clock, Drawn, Random, S
 from scalability.upstream.selection.weighted_random import NOBODY, WeightedRandom
@@ -19,6 +19,8 @@ from scalability.upstream.selection.weighted_random import NOBODY, WeightedRando
 
 class PeakEwma(Generic[S]):
     """O(1), or O(log n) while weights are unequal."""
+
+    learns: Literal[True] = True
 
     def __init__(self, clock: Clock, random: Random) -> None:
         self._clock = clock

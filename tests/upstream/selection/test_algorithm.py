@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalability.testing.candidates import FakeServer, Requests, built
-from scalability.upstream.selection import ALGORITHMS, Building, Selection
+from scalability.upstream.selection import ALGORITHMS, Building, Learning, Selection
 from scalability.upstream.selection.algorithm import effective_weight, eligible
 from scalability.upstream.selection.levels import Levels
 from scalability.upstream.selection.maglev import Maglev
@@ -227,3 +227,7 @@ def test_the_same_seed_makes_the_same_choices(make: Make) -> None:
 
 def test_every_algorithm_is_found_by_its_name() -> None:
     assert list(ALGORITHMS) == ["round_robin", "random", "least_request", "least_connections", "peak_ewma", "maglev"]
+
+
+def test_latencies_are_observed_for_the_one_algorithm_that_reads_them() -> None:
+    assert [name for name in ALGORITHMS if isinstance(MAKERS[name](1), Learning)] == ["peak_ewma"]
