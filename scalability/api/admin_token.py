@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError, Forbidden, Unauthorized
 
 if TYPE_CHECKING:
@@ -25,13 +26,9 @@ _UNSET = (0, 0, 0)
 
 def read_token(file: Path) -> bytes:
     """The token in ``file``, without white space around it. Raises ConfigError, which never shows it."""
-    try:
-        with file.open("rb") as opened:
-            token = opened.read(MAX_BYTES + 1).strip()
-    except OSError as error:
-        raise ConfigError(FLAG, f"{file} cannot be read: {error.strerror}") from error
-    if len(token) > MAX_BYTES or not token.isascii() or not token.decode("ascii").isprintable() or b" " in token:
-        raise ConfigError(FLAG, f"{file} is no token: printable ASCII characters without a space, at most {MAX_BYTES} of them")
+    token = read_named(FLAG, file, MAX_BYTES).strip()
+    if not token.isascii() or not token.decode("ascii").isprintable() or b" " in token:
+        raise ConfigError(FLAG, f"{file} is no token: printable ASCII characters without a space")
     if len(token) < MIN_CHARACTERS:
         raise ConfigError(FLAG, f"{file}: a token has at least {MIN_CHARACTERS} characters; openssl rand -hex 32 makes a good one")
     return token

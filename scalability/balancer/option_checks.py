@@ -8,6 +8,7 @@ from msgspec.structs import fields
 from scalability.api.admin_token import read_token
 from scalability.balancer.values import RetryReason, UpgradeName
 from scalability.config import Address
+from scalability.config.named_file import read_named
 from scalability.config.written import check_appended, check_written
 from scalability.errors import ConfigError
 from scalability.upstream.discovery import DNSName, ServerFile, check_resolver, read_servers
@@ -16,6 +17,8 @@ from scalability.upstream.stickiness import read_keys
 
 if TYPE_CHECKING:
     from scalability.balancer.config import BalancerOptions
+
+MAX_KEY_FILE_BYTES = 64 << 10
 
 SHORTEST_S = 0.01
 """Checks that came faster, in seconds, would be nothing but load."""
@@ -121,9 +124,10 @@ def check_files(options: "BalancerOptions") -> None:
 
 def keys_of(file: Path) -> tuple[bytes, ...]:
     """The keys in ``file``. Raises ConfigError."""
+    text = read_named("--sticky-key-file", file, MAX_KEY_FILE_BYTES)
     try:
-        return read_keys(file.read_text(encoding="ascii"))
-    except (OSError, UnicodeError) as error:
-        raise ConfigError("--sticky-key-file", f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is not ASCII'}") from error
+        return read_keys(text.decode("ascii"))
+    except UnicodeError as error:
+        raise ConfigError("--sticky-key-file", f"{file} is not ASCII") from error
     except ValueError as error:
         raise ConfigError("--sticky-key-file", f"{file}: {error}") from error

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from scalability.cache.resp.password import read_password
-from scalability.cache.snapshot_file import check_place
 from scalability.config import Address, Flag, ServerOptions
+from scalability.config.written import check_written
 
 MAX_TTL_S = 315_360_000.0
 """Ten years: what is meant to live longer belongs into a database."""
@@ -84,6 +84,7 @@ class CacheOptions(ServerOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def check_files(self) -> None:
         """Raise ConfigError when the snapshot has no place, or there is no password in the file for it."""
         if self.snapshot is not None:
-            check_place(self.snapshot)
+            # another file is put in its place
+            check_written("--snapshot", self.snapshot, self.snapshot.absolute().parent)
         if self.resp_password_file is not None and not self.no_resp:
             read_password(self.resp_password_file)

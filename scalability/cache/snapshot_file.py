@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from scalability.cache.snapshot_format import Record, block, blocks, end, grouped, header
-from scalability.errors import ConfigError
 
 MODE: Final = 0o600
 """Values may be anybody's secrets."""
@@ -23,14 +22,6 @@ MODE: Final = 0o600
 
 class InUse(Exception):
     """Another process has the file."""
-
-
-def check_place(path: Path) -> None:
-    """Whether a snapshot could lie at ``path``. Raises ConfigError."""
-    if path.is_dir():
-        raise ConfigError("--snapshot", f"{path} is a folder, not a file")
-    if not path.parent.is_dir():
-        raise ConfigError("--snapshot", f"there is no folder {path.parent}")
 
 
 def lock(path: Path) -> int:

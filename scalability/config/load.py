@@ -15,7 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgspec
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
+
+MAX_BYTES = 16 << 20
+"""Of the configuration file."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +148,7 @@ def check_tables(file: Path, known: Sequence[str]) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        raise ConfigError("--config", f"cannot read {file}: {error.strerror}") from error
+        return tomllib.loads(read_named("--config", file, MAX_BYTES).decode())
     except UnicodeDecodeError as error:
         raise ConfigError("--config", f"{file} is not UTF-8 (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:

@@ -8,6 +8,8 @@ from scalability.errors import ConfigError
 
 def check_written(flag: str, file: Path, place: Path) -> None:
     """Raises ConfigError, which names ``flag``, when ``file`` cannot be written; ``place`` is what must be writable for that."""
+    if "\0" in str(file):  # TOML can write that; open raises ValueError
+        raise ConfigError(flag, f"{file} cannot be written: there is a NUL in its name")
     folder = file.absolute().parent
     if file.is_dir():
         raise ConfigError(flag, f"{file} is a folder")

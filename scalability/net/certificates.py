@@ -24,12 +24,14 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from scalability.config.certificate import PEM, CertificatePath
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 from scalability.lifecycle import OrderedService, Ticker
 from scalability.lifecycle.threads import Threads
 
 INTERVAL_S = 2.0
 FLAG = "--tls-cert"
+MAX_FILE_BYTES = 4 << 20
 HTTP = b"http/1.1"
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -89,8 +91,8 @@ def read_certificates(source: CertificatePath, name_came: Callable[[SSL.Connecti
 
 
 def _read(file: Path, key_file: Path) -> PEM:
-    data = _bytes_of(file)
-    return PEM(str(file), str(key_file), data, data if key_file == file else _bytes_of(key_file))
+    data = read_named(FLAG, file, MAX_FILE_BYTES)
+    return PEM(str(file), str(key_file), data, data if key_file == file else read_named(FLAG, key_file, MAX_FILE_BYTES))
 
 
 def certificate_of(pem: PEM, name_came: Callable[[SSL.Connection], None] | None = None) -> Certificate:
@@ -121,13 +123,6 @@ def certificate_of(pem: PEM, name_came: Callable[[SSL.Connection], None] | None 
     if name_came is not None:
         context.set_tlsext_servername_callback(name_came)
     return Certificate(pem, _names_of(leaf), leaf.not_valid_after_utc.timestamp(), context)
-
-
-def _bytes_of(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(FLAG, f"cannot read {file}: {error.strerror}") from error
 
 
 def _names_of(leaf: x509.Certificate) -> tuple[str, ...]:

@@ -17,9 +17,11 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 
 CA_FLAG = "--backend-ca"
+MAX_CA_BYTES = 16 << 20
 HTTP = b"http/1.1"
 
 
@@ -90,10 +92,9 @@ class Authorities:
     """The certificates in a PEM file, as those whose word counts. Raises ConfigError when it holds none."""
 
     def __init__(self, file: Path, flag: str = CA_FLAG) -> None:
+        data = read_named(flag, file, MAX_CA_BYTES)
         try:
-            found = load_pem_x509_certificates(file.read_bytes())
-        except OSError as error:
-            raise ConfigError(flag, f"cannot read {file}: {error.strerror}") from error
+            found = load_pem_x509_certificates(data)
         except ValueError as error:
             raise ConfigError(flag, f"{file} holds no certificate in PEM") from error
         # kept: servers that DNS names later are met by the same, whatever has become of the file

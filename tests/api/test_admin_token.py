@@ -85,7 +85,7 @@ def test_one_that_is_gone_or_no_token_any_more_takes_the_old_one_along(file: Pat
         (b"0123456789 abcdef", "without a space"),
         (b"0123456789\nabcdef01", "is no token"),
         (b"\xff" * 20, "is no token"),
-        (b"x" * (MAX_BYTES + 1), "is no token"),
+        (b"x" * (MAX_BYTES + 1), "more than 4096 bytes"),
     ],
 )
 def test_what_is_no_token_is_an_error_that_does_not_show_it(tmp_path: Path, content: bytes, why: str) -> None:
@@ -97,5 +97,5 @@ def test_what_is_no_token_is_an_error_that_does_not_show_it(tmp_path: Path, cont
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read .*none: No such file"):
         read_token(tmp_path / "none")

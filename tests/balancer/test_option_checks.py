@@ -73,7 +73,7 @@ def test_one_that_others_can_reach_needs_one(admin: str, tmp_path: Path) -> None
         load(BalancerOptions, flags={"admin": admin}, environ={}, file=None)
     file = tmp_path / "token"
     options = load(BalancerOptions, flags={"admin": admin, "admin_token_file": str(file)}, environ={}, file=None)
-    with pytest.raises(ConfigError, match=r"--admin-token-file: .*cannot be read"):
+    with pytest.raises(ConfigError, match=r"--admin-token-file: cannot read"):
         options.check_files()
     file.write_text("0123456789abcdef")
     options.check_files()
@@ -82,7 +82,7 @@ def test_one_that_others_can_reach_needs_one(admin: str, tmp_path: Path) -> None
 def test_a_file_of_keys_is_read_before_anything_starts_and_its_errors_never_show_a_key(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     options = BalancerOptions(sticky="cookie", sticky_key_file=file)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="--sticky-key-file: cannot read"):
         options.check_files()
     file.write_text("secret\n")
     with pytest.raises(ConfigError, match="line 1: a key has at least 32 characters") as error:

@@ -15,7 +15,10 @@ def test_what_can_be_written_passes(tmp_path: Path) -> None:
     check_written("--state", tmp_path / "state", tmp_path)
 
 
-@pytest.mark.parametrize(("name", "why"), [(".", "is a folder"), ("no/such/file", "there is no folder")])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(".", "is a folder"), ("a\0b", "cannot be written: there is a NUL in its name"), ("no/such/file", "there is no folder")],
+)
 def test_what_cannot_is_named_with_its_flag(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as found:
         check_appended("--log", tmp_path / name)

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 from scalability.gateway.access.cors import ANY, NULL, ORIGIN, Cors
 from scalability.gateway.access.key_set_url import KeySetURL
@@ -146,11 +147,4 @@ def read_public_key(file: str, option: str) -> Key:
 
 
 def _read(file: str, option: str) -> bytes:
-    try:
-        with Path(file).open("rb") as opened:
-            data = opened.read(MAX_KEY_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigError(option, f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > MAX_KEY_FILE_BYTES:
-        raise ConfigError(option, f"{file} has more than {MAX_KEY_FILE_BYTES} bytes")
-    return data
+    return read_named(option, Path(file), MAX_KEY_FILE_BYTES)

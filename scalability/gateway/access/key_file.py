@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 from scalability.gateway.access.api_keys import KeyRing, read_ring
 from scalability.lifecycle import OrderedService, Ticker
@@ -21,13 +22,7 @@ MAX_BYTES = 16 << 20
 
 def read_key_file(path: Path, key: str = "api_keys") -> KeyRing:
     """The keys in the file. Raises ConfigError that names the option ``key``, saying what is wrong. Blocks."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigError(key, f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(key, f"{path} has more than {MAX_BYTES} bytes")
+    data = read_named(key, path, MAX_BYTES)
     try:
         return read_ring(data)
     except ValueError as error:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError, UpstreamError
 from scalability.lifecycle import DeadlineWheel
 from scalability.resp.client import RespClient
@@ -18,6 +19,7 @@ from scalability.resp.url import RedisURL
 from scalability.upstream.backoff import Backoff
 
 FLAG = "--cache"
+MAX_PASSWORD_FILE_BYTES = 64 << 10
 
 PAUSES = Backoff(base_s=0.05, max_s=1.0)
 """Between two attempts to connect. With full jitter: gateways that lost the server together do not come back together."""
@@ -106,10 +108,9 @@ def check_files(url: RedisURL, flag: str = FLAG) -> None:
 def _password(url: RedisURL, flag: str) -> str | None:
     if url.password_file is None:
         return url.password
+    data = read_named(flag, Path(url.password_file), MAX_PASSWORD_FILE_BYTES)
     try:
-        lines = Path(url.password_file).read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(flag, f"cannot read {url.password_file}: {error.strerror}") from error
+        lines = data.decode().splitlines()
     except UnicodeDecodeError as error:
         raise ConfigError(flag, f"{url.password_file} is not UTF-8") from error
     if not lines or not lines[0]:

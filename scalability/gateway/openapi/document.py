@@ -60,9 +60,10 @@ class Document:
     def read(cls, file: Path) -> Self:
         """Read ``file``; what ends in ``.json`` is JSON, everything else YAML. Raises BadDocument."""
         try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise BadDocument(f"cannot be read: {error.strerror}") from error
+            with file.open("rb") as opened:
+                data = opened.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+            raise BadDocument(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
         return cls.parse(data, yaml=file.suffix.lower() != ".json")
 
     def resolve(self, node: Any, at: str) -> tuple[dict[str, Any], str]:

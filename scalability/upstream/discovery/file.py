@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from scalability.config import Address
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 from scalability.lifecycle import OrderedService, Ticker
 from scalability.lifecycle.threads import Threads
@@ -75,13 +76,7 @@ def servers_in(data: bytes, workers: int = 1) -> list[ServerSpec]:
 
 def read_servers(path: Path, workers: int = 1) -> list[ServerSpec]:
     """The servers that the file names. Raises ConfigError, saying what is wrong. Blocks."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigError(FLAG, f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(FLAG, f"{path} has more than {MAX_BYTES} bytes")
+    data = read_named(FLAG, path, MAX_BYTES)
     try:
         return servers_in(data.removeprefix(b"\xef\xbb\xbf"), workers)
     except ValueError as error:

@@ -108,3 +108,7 @@ def test_aliases_that_stand_for_millions_are_refused() -> None:
 def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(BadDocument, match="No such file"):
         Document.read(tmp_path / "none.json")
+    with pytest.raises(BadDocument, match="cannot be read: embedded null byte"):
+        Document.read(tmp_path / "a\0b.json")
+    with pytest.raises(BadDocument, match="larger than"):
+        Document.read(Path("/dev/zero"))  # no more of it is read
