@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
-from scalability.net.wire import READ_BYTES, SEND_SOON_BYTES, Wire
+from scalability.net.wire import READ_BYTES, SEND_SOON_BYTES, SMALL_READ_BYTES, Wire
 
 
 class Plug:
@@ -15,8 +15,10 @@ class Plug:
     def __init__(self) -> None:
         self.next: list[Any] = []
         self.sent: list[bytes] = []
+        self.asked: list[int] = []
 
     def recv(self, size: int) -> bytes:
+        self.asked.append(size)
         return cast(bytes, self._do())
 
     def send(self, data: bytes) -> int:
@@ -80,6 +82,37 @@ def test_a_full_buffer_means_that_there_may_be_more() -> None:
     wire.read()
     assert told.events == ["more"]
     assert len(told.got) == 2
+
+
+def test_as_much_as_was_asked_for_ends_small_reads() -> None:
+    wire, plug, told, _ = wired()
+    wire.read_bytes = SMALL_READ_BYTES
+    plug.next = [bytes(SMALL_READ_BYTES - 1), bytes(SMALL_READ_BYTES), b"rest"]
+    wire.read()
+    assert told.events == []
+    wire.read()
+    wire.read()
+    assert told.events == ["more"]
+    assert plug.asked == [SMALL_READ_BYTES, SMALL_READ_BYTES, READ_BYTES]
+
+
+def test_what_an_answering_receiver_returns_is_written() -> None:
+    wire, plug, _, unsent = wired()
+    wire.received = {b"ask": b"answer", b"silent": None}.get
+    wire.answering = True
+    plug.next = [b"silent", b"ask"]
+    wire.read()
+    assert unsent == []
+    wire.read()
+    assert (wire.held, unsent) == (b"answer", [wire])
+
+
+def test_what_others_return_is_not() -> None:
+    wire, plug, _, unsent = wired()
+    wire.received = lambda data: data
+    plug.next = [b"data"]
+    wire.read()
+    assert (wire.held, unsent) == (b"", [])
 
 
 def test_a_small_write_waits_for_the_end_of_the_turn() -> None:
