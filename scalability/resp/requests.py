@@ -118,7 +118,7 @@ NO_SHAPE = Shape(-1)
 def shape_of(data: bytes, request: list[bytes]) -> Shape:
     """That of ``request``, which is all of ``data``."""
     count, length = len(request), len(data)
-    if not 2 <= count <= 3:
+    if not 2 <= count <= 3 or length > CHUNK_BYTES:
         return NO_SHAPE
     last = length - 2 - len(request[-1])
     if count == 2:

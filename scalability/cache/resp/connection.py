@@ -5,7 +5,8 @@ rest waits for the next one. What the client does not read is bounded: above the
 more of it is read or run, its requests wait; when it has taken nothing of that for ``patience_s``, or when messages that no request
 asked for (tracking) reach ``MAX_PUSHED_BYTES``, the connection is cut.
 
-What nearly all of a cache's traffic consists of, GET, and SET without options, takes a short way (``quick.py``).
+What nearly all of a cache's traffic consists of, GET, and SET without options, takes a short way (``quick.py``): while requests need
+only to be run, and at once, what comes is given to what answers requests like the last one.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,13 @@ from twisted.python.failure import Failure
 
 from scalability.cache.resp.commands import Request
 from scalability.cache.resp.dispatch import Dispatch
-from scalability.cache.resp.quick import LARGE, Answer, Quick, nothing
+from scalability.cache.resp.quick import LARGE, MAX_GET_BYTES, Quick, Received
 from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
 from scalability.cache.resp.values import MAX_REPLY_BYTES
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
 from scalability.net.untaken import untaken_bytes
+from scalability.net.wire import ignore
 from scalability.resp import replies
 from scalability.resp.requests import MAX_ARGUMENTS, OrdinaryReader, ProtocolError, RequestParser
 
@@ -65,12 +67,13 @@ class RESPConnection(Protocol):
         self._session: Session = factory.state.open(address, self.push)
         self._quick = Quick(self._session)
         self._shape = self._parser.shape
-        self._answer: Answer = nothing
-        """To requests of that shape."""
         self._plain = self._session.plain
         """Whether requests may be run without a look at the session."""
-        self._ready = self._plain
-        """The same, and at once."""
+        self._take: Received = self._take_apart
+        self._answer: Received = self._quick.answering(self._shape, self._take, self._send)
+        """To GET, and SET of that shape."""
+        self._received: Received = self._take
+        """What comes is given to: ``_answer`` or ``_take``."""
         self._deadline = MovingDeadline(factory.wheel, self._stalled)
         self._write: Callable[[bytes], None]
         self._full = False
@@ -108,22 +111,31 @@ class RESPConnection(Protocol):
         transport.setTcpKeepAlive(True)
         transport.registerProducer(self, True)
         self.factory.opened(self)
+        self._receive()
 
     def dataReceived(self, data: bytes) -> None:
-        if self._ready:
-            # nearly always: one request, like the last one
-            reply = self._answer(data)
-            if reply is not None:
-                self._counts.commands += 1
-                self._write(reply)
-                if self._full:
-                    self._hold_back(len(reply))
-                return
+        # of a transport without ``receive_with`` (TLS), or as long as nothing else has been given to it
+        reply = self._received(data)
+        if reply is not None:
+            self._send([reply])
+
+    def _receive(self) -> None:
+        """Give what comes to what may have it now."""
+        received = self._answer if self._plain and not self._full and not self._pausing else self._take
+        if received is not self._received:
+            self._received = received
+            receive_with = getattr(self.transport, "receive_with", None)
+            if receive_with is not None:
+                receive_with(received, max(self._shape.length, MAX_GET_BYTES) if received is not self._take else 0)
+
+    def _take_apart(self, data: bytes) -> None:
+        """Any bytes."""
         parser = self._parser
         requests = parser.feed(data)
         if parser.shape is not self._shape:
             self._shape = parser.shape
-            self._answer = self._quick.answering(parser.shape)
+            self._answer = self._quick.answering(parser.shape, self._take, self._send)
+            self._receive()
         if self._session.closing or self._draining:
             return
         if self._full or self._pausing:
@@ -147,8 +159,8 @@ class RESPConnection(Protocol):
     def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
         self._deadline.cancel()
         self._session.closing = True
-        self._ready = False
-        self._answer = nothing
+        # what refers to itself only the garbage collector would find
+        self._take = self._answer = self._received = ignore
         self._waiting = []
         self._forget_held()
         self._forget_unsent()
@@ -159,7 +171,7 @@ class RESPConnection(Protocol):
 
     def pauseProducing(self) -> None:
         self._full = True
-        self._ready = False
+        self._receive()
         self.transport.pauseProducing()
         self._deadline.move(self.factory.patience_ticks)
 
@@ -205,7 +217,7 @@ class RESPConnection(Protocol):
         if self._cut_off:
             return
         self._session.closing = True
-        self._plain = self._ready = False
+        self._run_carefully()
         self._deadline.move(self.factory.patience_ticks)
         self._taken_bytes = self._taken()
         self.transport.unregisterProducer()
@@ -214,7 +226,7 @@ class RESPConnection(Protocol):
     def drain(self) -> None:
         """Answer what has come, and close."""
         self._draining = True
-        self._plain = self._ready = False
+        self._run_carefully()
         if not self._waiting:
             self.end()
 
@@ -225,7 +237,7 @@ class RESPConnection(Protocol):
     def _pause(self) -> None:
         """Let others have their turn; nothing is read meanwhile."""
         self._pausing = True
-        self._ready = False
+        self._receive()
         self.transport.pauseProducing()
         self.factory.state.later(self._paused)
 
@@ -236,7 +248,7 @@ class RESPConnection(Protocol):
 
     def _go_on(self) -> None:
         """Run what waits, and read on when nothing does."""
-        self._ready = self._plain
+        self._receive()
         requests, self._waiting = self._waiting, []
         if requests:
             self._run(requests)
@@ -324,11 +336,18 @@ class RESPConnection(Protocol):
         session = self._session
         known = session.authenticated
         reply = self.factory.dispatch.run(session, request)
-        self._plain = session.plain and not self._draining
-        self._ready = self._plain and not self._full
+        plain = session.plain and not self._draining
+        if plain is not self._plain:
+            self._plain = plain
+            self._receive()
         if session.authenticated is not known:
             self._limit(session.authenticated)
         return reply
+
+    def _run_carefully(self) -> None:
+        """Look at the session before each request."""
+        self._plain = False
+        self._receive()
 
     def _forget_held(self) -> None:
         self.factory.held_bytes -= self._held_bytes
@@ -364,7 +383,7 @@ class RESPConnection(Protocol):
         self._cut_off = self._session.closing = True
         self._waiting = []
         self._forget_unsent()
-        self._plain = self._ready = False
+        self._run_carefully()
         self._counts.slow_readers += 1
         self.transport.abortConnection()
 
