@@ -173,16 +173,11 @@ class TTLCache(Generic[K, V]):
         entry = self._shards[number].get(key)
         if entry is None or now >= entry.expires_at or size_bytes != entry.size:
             return self._put(number, entry, key, value, now, expires_at, size_bytes)
-        if not expires_at >= self._earliest[number]:
-            self._expiry.note(number, expires_at)
+        if expires_at != entry.expires_at:
+            if not expires_at >= self._earliest[number]:
+                self._expiry.note(number, expires_at)
+            self._retime(entry, expires_at)
         entry.value = value
-        held = entry.expires_at
-        if held != expires_at:
-            if held == inf:
-                self.ending += 1
-            elif expires_at == inf:
-                self.ending -= 1
-            entry.expires_at = expires_at
         self.stats.replaced += 1
         return _STORED
 

@@ -24,7 +24,7 @@ OURS, REDIS = "scalelab-cache", "redis-server"
 COMMANDS = ("get", "set")
 WANTED = {1: 1.15, 16: 2.0}
 """Of Redis's CPU a command, at most, by the commands sent at once."""
-PER_SECOND = {1: 25_000, 16: 250_000}
+PER_SECOND = {1: 75_000, 16: 400_000}
 """Commands of a turn for each second that it may take, about."""
 CLIENTS = 50
 KEYS = 100_000
