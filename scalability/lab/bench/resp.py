@@ -1,7 +1,7 @@
 """``tools/bench.py resp``: what a command costs over RESP beside redis-server, and what an entry takes in memory.
 
-redis-benchmark loads both, one process each: 50 clients, values of 100 bytes, 100,000 random keys, one command at a time and 16. Then
-a million entries with a time to live are written to both and read back.
+redis-benchmark loads both, one process on one core each: 50 clients, values of 100 bytes, 100,000 random keys, one command at a time
+and 16. Then a million entries with a time to live are written to both and read back.
 """
 
 import csv
@@ -14,6 +14,7 @@ from typing import Any
 
 import hiredis
 
+from scalability.lab.bench.cores import apart
 from scalability.lab.bench.cpu import cpu_seconds, resident_bytes
 from scalability.lab.bench.programs import Program, free_port, plugin, redis_server
 from scalability.lab.bench.rounds import NoFigure, Sample, in_turns, middle, ratio
@@ -41,6 +42,7 @@ def resp(rounds: int, seconds: float, report: Report) -> dict[str, object]:
     figures: dict[str, object] = {"benchmark": "resp"}
     with ExitStack() as running:
         programs = _programs(running)
+        running.enter_context(apart(program.pid for program in programs.values()))
         for program in programs.values():
             _redis_benchmark(program, "set", 16, KEYS * 10)  # so that every key is there
         for at_once in WANTED:

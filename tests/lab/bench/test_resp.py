@@ -68,5 +68,5 @@ def test_an_arm_loads_the_program() -> None:
     with plugin("scalelab-cache", "--resp", f"127.0.0.1:{resp_port}", port=free_port()) as program:
         program.port = resp_port
         taken = module._arm(program, "set", 16, 0.01)()
-    assert taken.requests == 2500
+    assert taken.requests == 4000
     assert taken.cpu_us > 0
