@@ -83,6 +83,7 @@ class LeanReactor(EPollReactor):
 
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, at most ``timeout`` seconds (None: for ever), and hand them out."""
+        self._look()  # ``iterate`` may have put timed calls in order that the main loop does not know
         self._end_turn()  # what timed calls have written, and whom they have closed
         self._turn(timeout, again=False)
 
@@ -102,7 +103,8 @@ class LeanReactor(EPollReactor):
                 if now < due and not self._newTimedCalls and not self.threadCallQueue:
                     timeout = due - now
                 else:
-                    timeout = self._run_due()
+                    if self._started:
+                        timeout = self._run_due()
                     if not self._started:
                         return
             if unread or unheard:
@@ -122,6 +124,9 @@ class LeanReactor(EPollReactor):
                     data = wire.socket.recv(wire.read_bytes)
                 except OSError as error:
                     self._read_failed(wire, error)
+                    continue
+                except BaseException:  # no memory; events of others follow
+                    self._failed(wire)
                     continue
                 if not data:
                     self._lose(wire, wire.connection.read_ended())
@@ -264,7 +269,7 @@ class LeanReactor(EPollReactor):
         elif event != EPOLLIN or not isinstance(selectable, LeanConnection):
             log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
             if event & EPOLLIN and isinstance(selectable, LeanConnection):
-                self._unread.append((fd, _DATA_AND_FIN))
+                self._unread.append((fd, EPOLLIN | event & EPOLLRDHUP))
         # else it is not read any more: the kernel tells anew when that is resumed
 
     def _read_failed(self, wire: Wire, error: OSError) -> None:
@@ -281,7 +286,7 @@ class LeanReactor(EPollReactor):
         """Drop the connection, which has ended because of ``why``. Events of others follow, and each is told only once."""
         try:
             self._disconnectSelectable(wire.connection, why, True)
-        except Exception:
+        except BaseException:
             self._log.failure("a connection failed as it ended")
 
     def _end_turn(self) -> None:

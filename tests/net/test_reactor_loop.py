@@ -335,3 +335,112 @@ def test_what_a_receiver_answers_waits_behind_what_the_kernel_has_not_taken(reac
             except TimeoutError:
                 continue
         assert len(got) == 1000 * kilobytes + 4
+
+
+class Reader:
+    """A descriptor that is no connection; what comes makes it ``do``."""
+
+    def __init__(self, reactor: Any, do: Callable[[], None]) -> None:
+        self.fd, self.other = os.pipe()
+        self.do = do
+        reactor.addReader(self)
+        os.write(self.other, b"x")
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def logPrefix(self) -> str:
+        return "reader"
+
+    def doRead(self) -> None:
+        os.read(self.fd, 10)
+        self.do()
+
+    def connectionLost(self, reason: Failure) -> None:
+        os.close(self.fd)
+        os.close(self.other)
+
+
+def test_what_a_nested_iteration_has_put_in_order_is_run_when_it_is_due(reactor: Any) -> None:
+    def nest() -> None:
+        reactor.callLater(0.05, reactor.stop)
+        reactor.iterate(0)
+
+    Reader(reactor, nest)
+    assert run(reactor) < 1
+
+
+def test_after_a_crash_nothing_is_run(reactor: Any) -> None:
+    ran: list[int] = []
+
+    def crash() -> None:
+        reactor.callLater(0, ran.append, 1)
+        reactor.crash()
+
+    Reader(reactor, crash)
+    run(reactor)
+    assert ran == []
+
+
+def test_without_memory_to_read_into_one_connection_is_lost_and_no_other_s_event(reactor: Any, logged_failures: Any) -> None:
+    class Full:
+        def __init__(self, plug: Any) -> None:
+            self.plug = plug
+
+        def recv(self, size: int) -> bytes:
+            raise MemoryError
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.plug, name)
+
+    heard: list[bytes] = []
+    made: list[Talker] = []
+    factory = Factory()
+    factory.noisy = False
+
+    def build(addr: Any) -> Talker:
+        made.append(Talker(lambda talker, data: heard.append(data), nothing))
+        return made[-1]
+
+    factory.buildProtocol = build  # type: ignore[method-assign]
+    port: Any = listen_tcp(reactor, "127.0.0.1", 0, factory)
+    clients = [socket.create_connection(("127.0.0.1", port.getHost().port), timeout=5) for _ in range(4)]
+    reactor.iterate(0.1)
+    reactor.iterate(0)
+    wire = made[0].transport.wire
+    wire.socket = Full(wire.socket)
+    for client in clients:
+        client.sendall(b"x")
+    reactor.callLater(0.1, reactor.stop)
+    run(reactor)
+    assert heard == [b"x"] * 3
+    assert logged_failures.flush(MemoryError)
+    for client in clients:
+        client.close()
+
+
+def test_a_client_that_speaks_while_it_is_written_to_leaves_nothing_to_do(reactor: Any) -> None:
+    """Data and room to write in one event are no reason to read for ever."""
+
+    def heard(talker: Talker, data: bytes) -> None:
+        if data == b"much":
+            talker.transport.write(b"x" * 10_000_000)
+
+    with serve(reactor, heard)() as client:
+        reactor.iterate(0.1)
+        client.sendall(b"much")
+        reactor.iterate(0.1)
+        reactor.iterate(0.1)
+        client.sendall(b"hello")
+        left = 10_000_000
+        client.settimeout(0.01)
+        while left:
+            try:
+                left -= len(client.recv(1 << 20))
+            except TimeoutError:
+                reactor.iterate(0.01)
+        for _ in range(3):
+            reactor.iterate(0)
+        began = time.monotonic()
+        reactor.iterate(0.05)
+        assert time.monotonic() - began >= 0.04, "it waits for something to do"

@@ -25,6 +25,7 @@ from scalability.cache.resp.server import ServerState
 from scalability.cache.resp.session import Session
 from scalability.cache.resp.values import MAX_REPLY_BYTES
 from scalability.lifecycle.deadlines import DeadlineWheel, MovingDeadline
+from scalability.net.transport import LeanConnection
 from scalability.net.untaken import untaken_bytes
 from scalability.net.wire import ignore
 from scalability.resp import replies
@@ -114,19 +115,20 @@ class RESPConnection(Protocol):
         self._receive()
 
     def dataReceived(self, data: bytes) -> None:
-        # of a transport without ``receive_with`` (TLS), or as long as nothing else has been given to it
+        # of a transport that is no lean connection, or as long as it has been given nothing else
         reply = self._received(data)
         if reply is not None:
             self._send([reply])
 
     def _receive(self) -> None:
-        """Give what comes to what may have it now."""
-        received = self._answer if self._plain and not self._full and not self._pausing else self._take
+        """Give what comes to what may have it now: never to ``_answer`` what may belong to a request that has begun."""
+        quick = self._plain and not self._full and not self._pausing and not self._parser.begun
+        received = self._answer if quick else self._take
         if received is not self._received:
             self._received = received
-            receive_with = getattr(self.transport, "receive_with", None)
-            if receive_with is not None:
-                receive_with(received, max(self._shape.length, MAX_GET_BYTES) if received is not self._take else 0)
+            # of another transport that wraps one, as TLS does, the wrapped one's is none of ours
+            if isinstance(self.transport, LeanConnection):
+                self.transport.receive_with(received, max(self._shape.length, MAX_GET_BYTES) if quick else 0)
 
     def _take_apart(self, data: bytes) -> None:
         """Any bytes."""
@@ -135,7 +137,7 @@ class RESPConnection(Protocol):
         if parser.shape is not self._shape:
             self._shape = parser.shape
             self._answer = self._quick.answering(parser.shape, self._take, self._send)
-            self._receive()
+        self._receive()
         if self._session.closing or self._draining:
             return
         if self._full or self._pausing:

@@ -33,10 +33,11 @@ _KEY: Final = slice(-2)
 
 
 def heads_of(name: bytes) -> list[bytes]:
-    """What stands before the key of a GET, by the length of the request, whose name is so written; ``?`` where none is so long."""
+    """What stands before the key of a GET, by the length of the request, whose name is so written; where none is, more
+    than the request, which begins with no such thing."""
     keys = range(MAX_KEY_BYTES + 1)
     heads = {len(head) + key + 2: head for key in keys if (head := b"*2\r\n$3\r\n%b\r\n$%d\r\n" % (name, key))}
-    return [heads.get(length, b"?") for length in range(max(heads) + 1)]
+    return [heads.get(length, bytes(length + 1)) for length in range(max(heads) + 1)]
 
 
 _GET_HEADS: Final = {name: heads_of(name) for name in (b"GET", b"get")}

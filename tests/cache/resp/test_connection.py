@@ -1,10 +1,13 @@
 """Connections: replies in order and in one piece, what a client does not read is bounded, and everything ends."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import inf
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scalability.cache.entries import Entries
 from scalability.cache.resp import data_commands
@@ -105,6 +108,54 @@ def test_the_usual_requests() -> None:
     assert served.ask(b"GET", b"a") == b"$1\r\n1\r\n"
     assert served.entries.cache.expires_at(b"a", 0.0) == inf
     assert served.state.counts.commands == 3
+
+
+GETS = st.sampled_from([b"a", b"b", b"longer"]).map(lambda key: [b"GET", key])
+WORDS = st.one_of(st.sampled_from([b"a", b"b", b"longer", b"?\r\n"]), GETS.map(lambda words: encode(*words)[:-2]), st.binary(max_size=500))
+SETS = st.tuples(st.just(b"SET"), st.sampled_from([b"a", b"b"]), WORDS).map(list)
+
+
+@given(st.lists(st.one_of(GETS, SETS), min_size=1, max_size=8), st.lists(st.floats(0, 1), max_size=4))
+def test_pieces_of_requests_are_none_by_themselves(requests: list[list[bytes]], cuts: list[float]) -> None:
+    """A value may look like a request, and come by itself; whoever chose it must not be heard."""
+    whole, cut = Served(), Served()
+    wanted = b"".join([whole.ask(*words) for words in requests])
+    data = b"".join([encode(*words) for words in requests])
+    places = {int(cut * len(data)) for cut in cuts}
+    places |= {at for at in range(len(data)) if data.startswith(b"*2", at)} if cuts else set()
+    places |= {at + 2 for at in range(len(data)) if data.startswith(b"\r\n", at)} if len(cuts) % 2 else set()
+    client = cut.client()
+    for begin, end in pairwise([0, *sorted(places - {0, len(data)}), len(data)]):
+        client.deliver(data[begin:end])
+    assert client.taken() == wanted
+    assert cut.state.counts.commands == len(requests)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET a", b"SET a 1|SET a 2"])
+def test_a_value_that_is_a_request_is_a_value(before: bytes) -> None:
+    served = Served()
+    served.entries.cache.put(b"secret", b"s3", 0.0, inf, 8)
+    client = served.client()
+    for words in filter(None, before.split(b"|")):
+        client.deliver(encode(*words.split()))
+    client.taken()
+    value = encode(b"GET", b"secret")
+    whole = encode(b"SET", b"k", value)
+    head = whole[: whole.index(value)]
+    client.deliver(head)
+    client.deliver(value)
+    assert client.taken() == b""
+    client.deliver(b"\r\n")
+    assert client.taken() == b"+OK\r\n"
+    client.deliver(encode(b"GET", b"k"))
+    assert client.taken() == b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+@pytest.mark.parametrize("data", [b"?\r\n", b"?" + b"x" * 26 + b"\r\n"])
+def test_what_is_as_long_as_no_get_can_be_is_none(data: bytes) -> None:
+    client = Served().client()
+    client.deliver(data)
+    assert client.taken().startswith(b"-ERR unknown command")
 
 
 def test_what_came_together_is_answered_together_and_in_order() -> None:
