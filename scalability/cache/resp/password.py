@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
+from scalability.config.named_file import read_named
 from scalability.errors import ConfigError
 
 FLAG = "--resp-password-file"
@@ -17,16 +18,9 @@ MAX_BYTES = 4096
 
 def read_password(file: Path) -> bytes:
     """The password in ``file``. Raises ConfigError, which never shows it."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(FLAG, f"{file} cannot be read: {error.strerror}") from error
-    password = text.split(b"\n", 1)[0].rstrip(b"\r")
+    password = read_named(FLAG, file, MAX_BYTES).split(b"\n", 1)[0].rstrip(b"\r")
     if not password:
         raise ConfigError(FLAG, f"{file} has no password in its first line; openssl rand -hex 32 makes a good one")
-    if len(text) > MAX_BYTES:
-        raise ConfigError(FLAG, f"{file} has more than {MAX_BYTES} bytes; one line with the password is wanted")
     return password
 
 

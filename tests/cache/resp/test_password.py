@@ -28,8 +28,10 @@ def test_what_is_no_password(tmp_path: Path, content: bytes, why: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--resp-password-file: .* cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"--resp-password-file: cannot read .*none: No such file"):
         read_password(tmp_path / "none")
+    with pytest.raises(ConfigError, match="null byte"):
+        read_password(tmp_path / "no\0ne")
 
 
 def test_a_changed_file_is_read_anew_and_a_missing_one_lets_nobody_in(tmp_path: Path) -> None:
