@@ -75,6 +75,8 @@ class RESPConnection(Protocol):
         """To GET, and SET of that shape."""
         self._received: Received = self._take
         """What comes is given to: ``_answer`` or ``_take``."""
+        self._expected_bytes = MAX_GET_BYTES
+        """No more comes at once, probably; 0: nobody knows."""
         self._deadline = MovingDeadline(factory.wheel, self._stalled)
         self._write: Callable[[bytes], None]
         self._full = False
@@ -122,13 +124,16 @@ class RESPConnection(Protocol):
 
     def _receive(self) -> None:
         """Give what comes to what may have it now: never to ``_answer`` what may belong to a request that has begun."""
-        quick = self._plain and not self._full and not self._pausing and not self._parser.begun
+        begun = self._parser.begun
+        if begun:
+            self._expected_bytes = 0  # or what a client sends together would be read in two pieces again and again
+        quick = self._plain and not self._full and not self._pausing and not begun
         received = self._answer if quick else self._take
         if received is not self._received:
             self._received = received
             # of another transport that wraps one, as TLS does, the wrapped one's is none of ours
             if isinstance(self.transport, LeanConnection):
-                self.transport.receive_with(received, max(self._shape.length, MAX_GET_BYTES) if quick else 0)
+                self.transport.receive_with(received, self._expected_bytes if quick else 0)
 
     def _take_apart(self, data: bytes) -> None:
         """Any bytes."""
@@ -137,6 +142,7 @@ class RESPConnection(Protocol):
         if parser.shape is not self._shape:
             self._shape = parser.shape
             self._answer = self._quick.answering(parser.shape, self._take, self._send)
+            self._expected_bytes = max(parser.shape.length, MAX_GET_BYTES)
         self._receive()
         if self._session.closing or self._draining:
             return

@@ -22,7 +22,7 @@ from scalability.cache.resp.server import ServerState
 from scalability.lifecycle import DeadlineWheel
 from scalability.net.reactor import LeanReactor
 from scalability.net.transport import listen_tcp
-from scalability.net.wire import SMALL_READ_BYTES
+from scalability.net.wire import READ_BYTES, SMALL_READ_BYTES
 from scalability.testing.certificates import Authority
 from scalability.testing.redis_process import request
 from scalability.ttlcache import TTLCache
@@ -82,6 +82,17 @@ def test_a_value_behind_what_is_read_at_once_is_a_value(server: Server) -> None:
             assert server.ask(client, whole) == b"+OK\r\n"
         assert server.ask(client, request("PING")) == b"+PONG\r\n"
     assert server.state.counts.commands == 6
+
+
+def test_what_is_sent_together_is_read_together_after_the_first_time(server: Server) -> None:
+    together = b"".join(request("GET", f"key{n}") for n in range(40))
+    with server.connect() as client:
+        (connection,) = server.factory._connections.values()
+        reads = []
+        for data in (together, together, request("GET", "a"), together):
+            assert server.ask(client, data) == b"$-1\r\n" * data.count(b"GET")
+            reads.append(connection.transport.wire.read_bytes)
+    assert reads == [READ_BYTES] * 4
 
 
 @pytest.mark.parametrize("size", [10, 300, 440, 448, 460, 1_000, 70_000])
