@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from scalability.net.reactor import CLIENTS_IN_TURN, LeanReactor
 from scalability.net.transport import LeanServer, adopt_tcp, connect_tcp, listen_tcp
+from scalability.testing.lean_reactor import lean_reactor
 from scalability.testing.processes import environment
 
 PROGRAM = """
@@ -142,13 +143,8 @@ class Echo(Protocol):
 @pytest.fixture
 def reactor() -> Iterator[Any]:
     """A lean reactor that is not installed: the test turns it."""
-    made: Any = LeanReactor()
-    yield made
-    for selectable in made.removeAll():
-        selectable.connectionLost(Failure(ConnectionDone()))
-    for descriptor in (made.waker.i, made.waker.o):
-        os.close(descriptor)
-    made._poller.close()
+    with lean_reactor() as made:
+        yield made
 
 
 def connect(reactor: Any, factory: Any) -> socket.socket:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from scalability.net.reactor import CLIENTS_IN_TURN, LOOK_S, LeanReactor
+from scalability.net.reactor import CLIENTS_IN_TURN, LOOK_S
 from scalability.net.transport import listen_tcp
+from scalability.testing.lean_reactor import lean_reactor
 
 LONG_S = 10.0
 """No test waits so long."""
@@ -22,14 +22,8 @@ LONG_S = 10.0
 @pytest.fixture
 def reactor() -> Iterator[Any]:
     """A lean reactor that is not installed."""
-    made: Any = LeanReactor()
-    yield made
-    for selectable in made.removeAll():
-        selectable.connectionLost(Failure(ConnectionDone()))
-    for descriptor in (made.waker.i, made.waker.o):
-        if descriptor != -1:
-            os.close(descriptor)
-    made._poller.close()
+    with lean_reactor() as made:
+        yield made
 
 
 def run(reactor: Any) -> float:

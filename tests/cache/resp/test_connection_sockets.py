@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 from OpenSSL import SSL
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from scalability.cache.entries import Entries
@@ -20,10 +18,10 @@ from scalability.cache.resp.command_table import COMMANDS
 from scalability.cache.resp.connection import RESPFactory
 from scalability.cache.resp.server import ServerState
 from scalability.lifecycle import DeadlineWheel
-from scalability.net.reactor import LeanReactor
 from scalability.net.transport import listen_tcp
 from scalability.net.wire import READ_BYTES, SMALL_READ_BYTES
 from scalability.testing.certificates import Authority
+from scalability.testing.lean_reactor import lean_reactor
 from scalability.testing.redis_process import request
 from scalability.ttlcache import TTLCache
 
@@ -31,8 +29,8 @@ from scalability.ttlcache import TTLCache
 class Server:
     """The RESP server on a reactor that is not installed."""
 
-    def __init__(self) -> None:
-        self.reactor: Any = LeanReactor()
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
         entries = Entries(TTLCache[bytes, bytes](max_bytes=1 << 24), self.reactor.seconds)
         wheel = DeadlineWheel(self.reactor)
         wheel.startService()
@@ -54,19 +52,11 @@ class Server:
         self.turn()
         return client.recv(1 << 16)
 
-    def close(self) -> None:
-        for selectable in self.reactor.removeAll():
-            selectable.connectionLost(Failure(ConnectionDone()))
-        for descriptor in (self.reactor.waker.i, self.reactor.waker.o):
-            os.close(descriptor)
-        self.reactor._poller.close()
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
+    with lean_reactor() as reactor:
+        yield Server(reactor)
 
 
 def test_a_value_behind_what_is_read_at_once_is_a_value(server: Server) -> None:
